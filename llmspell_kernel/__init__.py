@@ -1,0 +1,39 @@
+"""llmspell: script language models from notebooks and the command line, in Lua and JavaScript.
+
+Public names are imported when first used (PEP 562), because a worker pays for this file at every start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bridges._bridge import Bridge, Context, Resource, method
+    from .kernel.extension import load_ipython_extension, unload_ipython_extension
+
+__version__ = "0.1.0"
+__all__ = ["Bridge", "Context", "Resource", "__version__", "load_ipython_extension", "method", "unload_ipython_extension"]
+
+_HOMES = {
+    "Bridge": "bridges._bridge",
+    "Context": "bridges._bridge",
+    "Resource": "bridges._bridge",
+    "method": "bridges._bridge",
+    "load_ipython_extension": "kernel.extension",
+    "unload_ipython_extension": "kernel.extension",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

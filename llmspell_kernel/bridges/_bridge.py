@@ -1,0 +1,101 @@
+"""The bridge interface: a class with typed async methods; everything else is read from their signatures and docstrings.
+
+A bridge sees the outside world through its services and the session through `Context`, nothing more.  Third parties use the same names, as
+`from llmspell_kernel import Bridge, Context, Resource, method`, and an entry point in the group `llmspell.bridges` that names the class.
+
+    class Weather(Bridge):
+        \"\"\"The weather, for scripts.\"\"\"
+        name = "weather"
+
+        @method
+        async def today(self, ctx: Context, city: str, days: int = 1) -> dict[str, Any]:
+            \"\"\"The forecast for a city.\"\"\"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from ..values import Callback, Value
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+def method(function: F) -> F:
+    """Marks an async method of a bridge or resource as callable by scripts.
+
+    Parameters after `ctx` are the script's positional arguments.  Annotations may be None, bool, int, float, str, bytes, list[...],
+    dict[str, ...], Literal, unions, `values.Callback`, `values.Value` (anything) and msgspec.Struct classes (options tables: unknown
+    keys are refused with the nearest name).  A parameter with a default is optional.
+    """
+    function.__llmspell_method__ = True  # type: ignore[attr-defined]
+    return function
+
+
+class Resource:
+    """Something the host keeps for a script, which gets a typed opaque id with these methods.  Return one from a bridge method.
+
+    `iterate` names the method whose results a script's loop takes until it returns None; `release` is called once when the script closes
+    it, its loop ends, or its state goes.
+    """
+
+    type: ClassVar[str] = ""
+    """Globally unique: `bridge.thing`, such as `llm.stream`."""
+    iterate: ClassVar[str] = ""
+
+    async def release(self) -> None:
+        """Called exactly once, by the session."""
+
+
+class Bridge:
+    """A namespace of functions for scripts.  One instance a session; `name` is the global a script sees."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    resources: ClassVar[Sequence[type[Resource]]] = ()
+
+    async def open(self) -> None:
+        """Called once, before the first call of a session."""
+
+    async def close(self) -> None:
+        """Called once at the end of the session, also when calls failed."""
+
+
+class Context(Protocol):
+    """What a call may ask of the session; made anew for each effect."""
+
+    call_id: int
+    state: str
+    cell: str
+
+    def chunk(self, text: str) -> None:
+        """Text of an answer in progress: shown live and written to the journal."""
+
+    def usage(
+        self,
+        *,
+        model: str = "",
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cost_usd: float | None = None,
+        attempts: int = 1,
+        finish_reason: str = "",
+    ) -> None:
+        """What the call used; shown in the trace and summed by the ledger.  `cost_usd` None = the price is not known."""
+
+    def display(self, value: Value, *, title: str = "") -> None:
+        """Shows a value richly in the cell's output."""
+
+    def clear(self) -> None:
+        """Clears the cell's output."""
+
+    def write(self, stream: str, text: str) -> None:
+        """Text to the cell's "stdout" or "stderr"."""
+
+    def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
+        """An entry of the script's log."""
+
+    async def invoke(self, callback: Callback, *args: Value) -> Value:
+        """Calls a function of the script while its cell waits; its first result, or its error raised as ScriptError."""

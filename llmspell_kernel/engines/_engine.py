@@ -1,0 +1,71 @@
+"""What an engine is: a synchronous object that does no I/O except writing printed text through `emit`.
+
+The worker calls `Engine.open` once a state, then `State.start` / `State.resume` for each step, and `State.query` between them.
+Nothing else reaches an engine.  An engine imports only protocol, values and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ..protocol.steps import Answer, Invocation, QueryKind, Step
+
+Emit = Callable[[int, bytes], None]
+"""`emit(stream, utf8_text)`: prints.  Stream 1 is stdout, 2 stderr.  Called only while a step runs; ordered before the step's result."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """Limits and facts of one state, decided by policy on the host and shipped with OpenState."""
+
+    state: int
+    memory_bytes: int = 128 * 1024 * 1024
+    max_value_bytes: int = 16 * 1024 * 1024
+    seed: int = 0
+    """Seed of the language's random numbers."""
+    time_s: float = 0.0
+    """Unix time at which the state was opened, for clocks inside the language."""
+
+
+class StopFlag(Protocol):
+    """The byte in a page shared with the host: the soft interrupt."""
+
+    address: int
+    """Address in this process of the byte; 0x30 ('0') = go on, anything else = stop now."""
+    variable: str
+    """Name of the environment variable whose text is that one byte (Lua reads it through a captured os.getenv)."""
+
+    def raised(self) -> bool: ...
+
+
+class State(Protocol):
+    """One persistent script world."""
+
+    def start(self, code: str, chunk: str) -> Step:
+        """Run a cell until it suspends, ends or fails.  Never raises for a fault of the script."""
+
+    def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
+        """Go on with answers to effects and calls of the script's own functions."""
+
+    def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
+        """Answer a question without running the script's code, as JSON in the written form of values.
+
+        `members`: `text` is a dotted path ("" = globals); `[[name, type], ...]` (type: function, table, string, number ...; [] when unknown).
+        `is_complete`: {"status": "complete" | "incomplete" | "invalid", "indent": "  "}.
+        `get`: the global named `text`.  `set`: stores the value `value` under the global `text`, null.
+        Raises errors.ScriptError or ValueCrossingError.
+        """
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """One language.  An engine's module offers `create_engine(stop, emit) -> Engine`, called once in each worker."""
+
+    name: str
+    facts: Mapping[str, str | bool]
+    """language_version, library, soft_interrupt (did its self-test pass), columns ..."""
+
+    def open(self, options: Options, catalogue: Mapping[str, Any]) -> State: ...

@@ -1,0 +1,100 @@
+"""The event types.  Times are Unix seconds; ids of cells and calls count up within a session."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+FORMAT = 1
+"""Version of the written form."""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, tag_field="event"):
+    """`cell` is the id of the run (unique in a session), not the notebook's execution count."""
+
+    cell: int
+    time: float
+
+
+class CellStarted(Event, frozen=True):
+    engine: str
+    state: str
+    chunk: str
+    code: str
+
+
+class CellFinished(Event, frozen=True):
+    status: Literal["ok", "error", "interrupted", "lost"]
+    duration_s: float
+    error: str = ""
+
+
+class CallStarted(Event, frozen=True):
+    """An effect was allowed and goes to its bridge.  `parent` is the call within which a host-called script function asked, or None."""
+
+    call: int
+    bridge: str
+    method: str
+    arguments: list[Any]
+    parent: int | None = None
+
+
+class CallChunk(Event, frozen=True):
+    call: int
+    text: str
+
+
+class CallUsage(Event, frozen=True):
+    call: int
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+    attempts: int = 1
+    finish_reason: str = ""
+
+
+class CallFinished(Event, frozen=True):
+    call: int
+    value: Any
+    duration_s: float
+
+
+class CallFailed(Event, frozen=True):
+    """`code` is the error's code in errors.py; `cancelled` when the script or user gave up waiting."""
+
+    call: int
+    code: str
+    message: str
+    duration_s: float
+    retryable: bool = False
+    cancelled: bool = False
+
+
+class CallDenied(Event, frozen=True):
+    """Policy or argument checking refused: the bridge was never reached."""
+
+    call: int
+    bridge: str
+    method: str
+    arguments: list[Any]
+    code: str
+    message: str
+
+
+class Logged(Event, frozen=True):
+    level: str
+    message: str
+    fields: dict[str, Any]
+
+
+class WorkerWasLost(Event, frozen=True):
+    state: str
+    reason: str
+
+
+AnyEvent = (
+    CellStarted | CellFinished | CallStarted | CallChunk | CallUsage | CallFinished | CallFailed | CallDenied | Logged | WorkerWasLost
+)

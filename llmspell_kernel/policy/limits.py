@@ -1,0 +1,29 @@
+"""Limits of a state and a cell.  Every default of the system stands here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MiB = 1024 * 1024
+
+
+class Limits(NamedTuple):
+    """Script time is the engine's own running time; total time also counts waiting for effects."""
+
+    script_time_s: float
+    total_time_s: float
+    memory_bytes: int
+    output_bytes: int
+    effects: int
+    value_bytes: int
+    stop_grace_s: float = 0.1
+    """How long a soft stop may take before the worker is killed."""
+    startup_s: float = 10.0
+    """How long a worker may take to say that it is ready."""
+
+
+PRESETS: dict[str, Limits] = {
+    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB),
+    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB),
+    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB),
+}

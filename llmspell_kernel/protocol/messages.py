@@ -1,0 +1,108 @@
+"""The messages of one conversation between host and worker, schema-checked while they are parsed.
+
+A worker is treated as hostile: whatever bytes come, `decode` gives a message or raises RemoteProtocolError.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..errors import RemoteProtocolError
+from .steps import NULL, Answer, Fault, Invocation, QueryKind, Step
+
+
+class OpenState(msgspec.Struct, frozen=True, tag="open"):
+    """Host: make a script state.  `catalogue` and `options` are JSON objects (see bridges.catalogue and engines.Options)."""
+
+    state: int
+    engine: str
+    catalogue: msgspec.Raw
+    options: msgspec.Raw
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin"):
+    """Host: run code.  `chunk` names it in errors (`cell[3]`)."""
+
+    state: int
+    code: str
+    chunk: str
+
+
+class Resume(msgspec.Struct, frozen=True, tag="resume"):
+    """Host: answers to effects, and calls of script functions."""
+
+    state: int
+    answers: list[Answer] = []
+    invocations: list[Invocation] = []
+
+
+class Query(msgspec.Struct, frozen=True, tag="query"):
+    """Host: a question about a state that runs nothing of the script: members of a path, is this complete, get or set a global."""
+
+    state: int
+    kind: QueryKind
+    text: str
+    value: msgspec.Raw = NULL
+
+
+class CloseState(msgspec.Struct, frozen=True, tag="close"):
+    """Host: forget a state.  Has no answer."""
+
+    state: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """Worker: started.  `engines` maps an engine's name to its facts (language version, features that passed their self-test)."""
+
+    pid: int
+    engines: dict[str, dict[str, str | bool]] = {}
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """Worker: the state exists, or why it cannot."""
+
+    state: int
+    fault: Fault | None = None
+
+
+class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
+    """Worker: the running script suspended, finished or failed."""
+
+    state: int
+    step: Step
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    """Worker: the answer to a query."""
+
+    state: int
+    value: msgspec.Raw = NULL
+    fault: Fault | None = None
+
+
+HostMessage = OpenState | Begin | Resume | Query | CloseState
+WorkerMessage = Ready | Opened | Stepped | Reply
+Message = HostMessage | WorkerMessage
+
+_encoder = msgspec.json.Encoder()
+_from_host: msgspec.json.Decoder[HostMessage] = msgspec.json.Decoder(HostMessage)
+_from_worker: msgspec.json.Decoder[WorkerMessage] = msgspec.json.Decoder(WorkerMessage)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode_from_host(data: bytes) -> HostMessage:
+    return _decode(_from_host, data)
+
+
+def decode_from_worker(data: bytes) -> WorkerMessage:
+    return _decode(_from_worker, data)
+
+
+def _decode(decoder: msgspec.json.Decoder[Message], data: bytes) -> Message:
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise RemoteProtocolError(f"not a message of the protocol: {error}") from None

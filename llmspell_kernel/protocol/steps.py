@@ -1,0 +1,94 @@
+"""What an engine says: one step of a running script, and the answers it is resumed with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+EMPTY_LIST = msgspec.Raw(b"[]")
+NULL = msgspec.Raw(b"null")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One frame of a script's stack, innermost first.  Lines and columns count from 1; 0 = the engine does not say."""
+
+    chunk: str
+    line: int = 0
+    column: int = 0
+    function: str = ""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """An error as data.  `code` is one of errors.py's codes; `name` the language's own name (TypeError, SyntaxError)."""
+
+    code: str
+    message: str
+    name: str = ""
+    frames: list[Place] = []
+    retryable: bool = False
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """A script asks the host.  `args` is a JSON array in the written form of values.py.
+
+    `target` is the id of a resource when a method of a resource is asked for; `bridge` is then the resource's type.
+    Ids count up within a state and are never used twice.
+    """
+
+    id: int
+    bridge: str
+    method: str
+    args: msgspec.Raw = EMPTY_LIST
+    target: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The host's answer to one effect: a value, or the fault that the script may catch."""
+
+    id: int
+    value: msgspec.Raw = NULL
+    fault: Fault | None = None
+
+
+class Invocation(msgspec.Struct, frozen=True):
+    """The host calls a function of the script while its cell waits."""
+
+    id: int
+    callback: int
+    args: msgspec.Raw = EMPTY_LIST
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """What a host-called function returned (`value` is its first result) or raised."""
+
+    id: int
+    value: msgspec.Raw = NULL
+    fault: Fault | None = None
+
+
+class Suspended(msgspec.Struct, frozen=True, tag="suspended"):
+    """The script waits.  `effects` are all those new since the last step, in the order they were asked.
+
+    `abandoned` are effects nobody waits for any more (the losing side of a race): the host cancels them and must not answer.
+    """
+
+    effects: list[Effect] = []
+    returned: list[Returned] = []
+    abandoned: list[int] = []
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The cell ended.  `values` is a JSON array of its results (Lua may have several; empty = no result)."""
+
+    values: msgspec.Raw = EMPTY_LIST
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The cell ended with an error.  The state stays usable."""
+
+    fault: Fault
+
+
+Step = Suspended | Finished | Failed
+QueryKind = Literal["members", "is_complete", "get", "set"]

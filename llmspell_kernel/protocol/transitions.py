@@ -1,0 +1,61 @@
+"""Which message is legal when: the one table, per script state.
+
+    ABSENT --open--> OPENING --opened--> IDLE --begin--> RUNNING --suspended--> WAITING --resume--> RUNNING
+                        |                 |                 |                      |
+                        +--refused--> ABSENT                +--finished|failed--> IDLE
+    IDLE --query--> ASKED_IDLE --reply--> IDLE          WAITING --query--> ASKED_WAITING --reply--> WAITING
+    IDLE | WAITING --close--> CLOSED
+
+An interrupt is not a message: a running script reads nothing.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Phase(Enum):
+    ABSENT = "absent"
+    OPENING = "opening"
+    IDLE = "idle"
+    RUNNING = "running"
+    WAITING = "waiting"
+    ASKED_IDLE = "asked while idle"
+    ASKED_WAITING = "asked while waiting"
+    CLOSED = "closed"
+
+
+class Event(Enum):
+    """A message, seen by the table: sent by the host, or received from the worker."""
+
+    OPEN = "open"
+    BEGIN = "begin"
+    RESUME = "resume"
+    QUERY = "query"
+    CLOSE = "close"
+    OPENED = "opened"
+    REFUSED = "refused"
+    SUSPENDED = "suspended"
+    FINISHED = "finished"
+    FAILED = "failed"
+    REPLY = "reply"
+
+
+BY_HOST = frozenset({Event.OPEN, Event.BEGIN, Event.RESUME, Event.QUERY, Event.CLOSE})
+
+TABLE: dict[tuple[Phase, Event], Phase] = {
+    (Phase.ABSENT, Event.OPEN): Phase.OPENING,
+    (Phase.OPENING, Event.OPENED): Phase.IDLE,
+    (Phase.OPENING, Event.REFUSED): Phase.ABSENT,
+    (Phase.IDLE, Event.BEGIN): Phase.RUNNING,
+    (Phase.RUNNING, Event.SUSPENDED): Phase.WAITING,
+    (Phase.RUNNING, Event.FINISHED): Phase.IDLE,
+    (Phase.RUNNING, Event.FAILED): Phase.IDLE,
+    (Phase.WAITING, Event.RESUME): Phase.RUNNING,
+    (Phase.IDLE, Event.QUERY): Phase.ASKED_IDLE,
+    (Phase.ASKED_IDLE, Event.REPLY): Phase.IDLE,
+    (Phase.WAITING, Event.QUERY): Phase.ASKED_WAITING,
+    (Phase.ASKED_WAITING, Event.REPLY): Phase.WAITING,
+    (Phase.IDLE, Event.CLOSE): Phase.CLOSED,
+    (Phase.WAITING, Event.CLOSE): Phase.CLOSED,
+}

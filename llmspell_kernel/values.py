@@ -1,0 +1,194 @@
+"""What may cross between script and host, and its one written form.
+
+Rules
+- The written form is JSON.  What JSON lacks is a *tagged* object with the single key "$": `{"$": [tag, ...]}`.  A script's own object that
+  has a key "$" is wrapped as `{"$": ["o", {...}]}`, so data can never be taken for a tag.
+- Tags: `b` bytes (base64), `i` an integer beyond 2**53 (decimal text, for engines whose numbers are doubles), `n` a non-finite float,
+  `e` an empty Lua table (array or object: the reader decides), `f` a function of the script (callback id), `r` a thing the host keeps
+  (resource id, type), `x` a result that can only be shown (text), `o` an object with a "$" key.
+- Depth is limited to 64 and checked here, whatever the sender promised; size is limited where frames are read.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .errors import ValueCrossingError
+
+MAX_DEPTH = 64
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+SAFE_INT = 2**53 - 1  # ECMAScript's Number.MAX_SAFE_INTEGER
+
+
+class Callback(NamedTuple):
+    """A function of the script, callable by the host while its state lives."""
+
+    id: int
+
+
+class ResourceRef(NamedTuple):
+    """A typed opaque id of something the host keeps, such as a stream."""
+
+    id: int
+    type: str
+
+
+class Opaque(NamedTuple):
+    """A cell's result that can be shown but not taken: a function, a coroutine, a symbol."""
+
+    text: str
+
+
+class EmptyTable(NamedTuple):
+    """Lua's `{}`: an array where the method's schema says so, else an object."""
+
+
+EMPTY_TABLE = EmptyTable()
+
+Value = Any  # None | bool | int | float | str | bytes | list | dict | Callback | ResourceRef | Opaque | EmptyTable
+
+
+def dumps(value: Value) -> bytes:
+    """The written form of a host value.  Raises ValueCrossingError naming the path of what cannot cross."""
+    return msgspec.json.encode(_to_wire(value, "value", 0))
+
+
+def loads(data: bytes | msgspec.Raw, *, empty_as_object: bool = True) -> Value:
+    """The value behind a written form that an untrusted worker sent.  Raises ValueCrossingError for any malformed or too deep text."""
+    try:
+        wire = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueCrossingError(f"malformed value text: {error}") from None
+    return _from_wire(wire, 0, empty_as_object)
+
+
+def resolve_empty(value: Value) -> Value:
+    """The same value with every undecided empty Lua table made an object."""
+    if isinstance(value, EmptyTable):
+        return {}
+    if isinstance(value, list):
+        return [resolve_empty(item) for item in value]
+    if isinstance(value, dict):
+        return {key: resolve_empty(item) for key, item in value.items()}
+    return value
+
+
+def _to_wire(value: Value, path: str, depth: int) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value, path)
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return _integer(value, path)
+    if kind is float:
+        return value if math.isfinite(value) else {"$": ["n", repr(value)]}
+    if depth >= MAX_DEPTH:
+        raise ValueCrossingError(f"nested deeper than {MAX_DEPTH} levels, or contains itself", path=path)
+    if isinstance(value, Callback):
+        return {"$": ["f", value.id]}
+    if isinstance(value, ResourceRef):
+        return {"$": ["r", value.id, value.type]}
+    if isinstance(value, EmptyTable):
+        return {"$": ["e"]}
+    if isinstance(value, Opaque):
+        return {"$": ["x", value.text]}
+    if isinstance(value, Mapping):
+        return _object(value, path, depth)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"$": ["b", b64encode(value).decode()]}
+    if isinstance(value, (list, tuple)):
+        return [_to_wire(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    # subclasses (enum.IntEnum, numpy scalars that are Python numbers) cross as what they are
+    for base in (bool, int, float, str):
+        if isinstance(value, base):
+            return _to_wire(base(value), path, depth)
+    raise ValueCrossingError(
+        f"a Python {kind.__module__}.{kind.__qualname__} cannot be given to a script; "
+        "use None, bool, int, float, str, bytes, a list or a dict with string keys",
+        path=path,
+    )
+
+
+def _text(value: str, path: str) -> str:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueCrossingError("the string holds a lone surrogate, which is not valid Unicode", path=path) from None
+    return value
+
+
+def _integer(value: int, path: str) -> Any:
+    if not INT_MIN <= value <= INT_MAX:
+        raise ValueCrossingError(f"the integer {value} does not fit in 64 bits; pass it as a string", path=path)
+    return value if -SAFE_INT <= value <= SAFE_INT else {"$": ["i", str(value)]}
+
+
+def _object(value: Mapping[Any, Any], path: str, depth: int) -> Any:
+    out = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise ValueCrossingError(f"the key {key!r} is not a string", path=path)
+        out[_text(key, path)] = _to_wire(item, f"{path}.{key}", depth + 1)
+    return {"$": ["o", out]} if "$" in out else out
+
+
+def _from_wire(wire: Any, depth: int, empty_as_object: bool) -> Value:
+    if isinstance(wire, list):
+        _check_depth(depth)
+        return [_from_wire(item, depth + 1, empty_as_object) for item in wire]
+    if isinstance(wire, dict):
+        _check_depth(depth)
+        if "$" in wire:
+            return _tagged(wire, depth, empty_as_object)
+        return {key: _from_wire(item, depth + 1, empty_as_object) for key, item in wire.items()}
+    if type(wire) is int and not INT_MIN <= wire <= INT_MAX:
+        return float(wire)  # an engine's double that is integral but beyond 64 bits, such as 1e300
+    return wire
+
+
+def _check_depth(depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise ValueCrossingError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _tagged(wire: dict[str, Any], depth: int, empty_as_object: bool) -> Value:
+    match wire:
+        case {"$": ["b", str(text)], **rest} if not rest:
+            try:
+                return b64decode(text, validate=True)
+            except ValueError:
+                raise ValueCrossingError("malformed base64 in a bytes value") from None
+        case {"$": ["i", str(text)], **rest} if not rest and len(text) <= 20 and text.removeprefix("-").isascii() and text.removeprefix("-").isdigit():
+            number = int(text)
+            if INT_MIN <= number <= INT_MAX:
+                return number
+        case {"$": ["n", ("nan" | "inf" | "-inf") as text], **rest} if not rest:
+            return float(text)
+        case {"$": ["e"], **rest} if not rest:
+            return {} if empty_as_object else EMPTY_TABLE
+        case {"$": ["f", int(number)], **rest} if not rest and type(number) is int:
+            return Callback(number)
+        case {"$": ["r", int(number), str(kind)], **rest} if not rest and type(number) is int:
+            return ResourceRef(number, kind)
+        case {"$": ["x", str(text)], **rest} if not rest:
+            return Opaque(text)
+        case {"$": ["o", dict(inner)], **rest} if not rest and "$" in inner:
+            return {key: _from_wire(item, depth + 1, empty_as_object) for key, item in inner.items()}
+    raise ValueCrossingError("malformed tagged value")
+
+
+def walk(value: Value, visit: Callable[[Value], None]) -> None:
+    """Calls `visit` on the value and everything inside it."""
+    visit(value)
+    if isinstance(value, dict):
+        for item in value.values():
+            walk(item, visit)
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes, tuple)):
+        for item in value:
+            walk(item, visit)
