@@ -1,0 +1,11 @@
+"""One notebook (or one command): its script states, the effect loop, the journal.
+
+The way of an effect: the next step of a worker -> policy -> arguments checked -> bridge -> journal -> the worker goes on.
+Imports workers, bridges, engines (registry), policy, journal, protocol; nothing of rendering or Jupyter.
+"""
+
+from .outcome import Outcome
+from .session import Session
+from .sink import NullSink, Sink
+
+__all__ = ["NullSink", "Outcome", "Session", "Sink"]

@@ -1,0 +1,9 @@
+"""Lua 5.4.  `declaration` is all the host reads; the interpreter is imported in the worker."""
+
+declaration = {
+    "name": "lua",
+    "aliases": [],
+    "file_endings": [".lua"],
+    "mime": "text/x-lua",
+    "interpreter": "llmspell_kernel.engines.lua.interpreter",
+}

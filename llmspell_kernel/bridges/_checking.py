@@ -1,0 +1,207 @@
+"""Checks a script's arguments against a method's types and converts them; every misfit is one ArgumentError in the words of scripts.
+
+Rules
+- A value is checked here before msgspec converts it.  msgspec takes a list for a NamedTuple, so a script could forge the id of a function;
+  it takes base64 text for bytes; it ignores unknown keys; and its errors speak Python.
+- Nothing given (nil, null, undefined) for an optional parameter or key means its default.
+- Positions are spoken of as "item 1" for the first, because one language counts from 0 and another from 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec import inspect as kinds
+
+from llmspell_kernel.errors import ArgumentError, nearest
+from llmspell_kernel.values import INT_MAX, INT_MIN, EmptyTable, Value, resolve_empty
+
+from ._wording import given, shown, wanted
+
+if TYPE_CHECKING:
+    from ._declaration import Parameter
+
+
+class _Place(NamedTuple):
+    """Where a value stands: `subject` opens an error about the value itself, `path` one about what is inside it."""
+
+    subject: str
+    path: str
+
+    def key(self, name: str) -> _Place:
+        inner = f"{self.path}.{name}"
+        return _Place(inner, inner)
+
+    def item(self, index: int) -> _Place:
+        inner = f"{self.path}[item {index + 1}]"
+        return _Place(inner, inner)
+
+
+class _Misfit(Exception):
+    """A value does not fit its type; the message lacks only the name of the method."""
+
+
+def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> list[Any]:
+    """One converted value for each parameter, in order.  Raises ArgumentError naming the method, the argument and what was expected."""
+    if any(value is not None for value in args[len(parameters) :]):
+        raise ArgumentError(f"{label} {_takes(parameters)}, but got {len(args)}")
+    bound = []
+    for index, parameter in enumerate(parameters):
+        place = _Place(f"argument {index + 1} ({parameter.name})", parameter.name)
+        try:
+            bound.append(_argument(parameter, args[index : index + 1], place))
+        except _Misfit as misfit:
+            raise ArgumentError(f"{label}: {misfit}") from None
+        except msgspec.ValidationError as error:  # from a Struct's own __post_init__: everything else was checked before
+            raise ArgumentError(f"{label}: {place.subject}: {error}") from error
+    return bound
+
+
+def _takes(parameters: Sequence[Parameter]) -> str:
+    if not parameters:
+        return "takes no arguments"
+    names = ", ".join(parameter.name for parameter in parameters)
+    most = "at most " if not parameters[-1].required else ""
+    return f"takes {most}{len(parameters)} argument{'s' if len(parameters) > 1 else ''} ({names})"
+
+
+def _argument(parameter: Parameter, rest: Sequence[Value], place: _Place) -> Any:
+    if not parameter.required and (not rest or rest[0] is None):
+        return parameter.default
+    if not rest and not isinstance(_choose(parameter.kind, None), kinds.NoneType):
+        raise _Misfit(f"{place.subject} is missing; it must be {wanted(parameter.kind)}")
+    fitted = _fit(rest[0] if rest else None, parameter.kind, place)
+    return msgspec.convert(fitted, parameter.annotation, strict=True)
+
+
+def _fit(value: Value, kind: kinds.Type, place: _Place) -> Value:
+    chosen = _choose(kind, value)
+    if chosen is None:
+        what = shown(value) if _is_near(kind, value) else given(value)
+        raise _Misfit(f"{place.subject} must be {wanted(kind)}, not {what}")
+    fitted = _fit_inside(value, chosen, place)
+    if not _obeys(chosen, fitted):
+        what = shown(value) if isinstance(value, (str, int, float)) else f"{len(fitted)}"
+        raise _Misfit(f"{place.subject} must be {wanted(kind)}, not {what}")
+    return fitted
+
+
+def _fit_inside(value: Value, kind: kinds.Type, place: _Place) -> Value:
+    match kind:
+        case kinds.AnyType():
+            return resolve_empty(value)
+        case kinds.ListType(item_type=item_kind):
+            items = [] if isinstance(value, EmptyTable) else value
+            return [_fit(item, item_kind, place.item(index)) for index, item in enumerate(items)]
+        case kinds.DictType(key_type=key_kind, value_type=value_kind):
+            entries = {} if isinstance(value, EmptyTable) else value
+            return {_fit_key(key, key_kind, place): _fit(item, value_kind, place.key(key)) for key, item in entries.items()}
+        case kinds.StructType():
+            return _fit_struct({} if isinstance(value, EmptyTable) else value, kind, place)
+        case kinds.IntType() if type(value) is float:
+            return int(value)
+        case kinds.LiteralType(values=values):
+            return next(literal for literal in values if _same(literal, value))
+        case kinds.BytesType() if isinstance(value, str):
+            return value.encode()
+    return value
+
+
+def _fit_key(key: str, kind: kinds.Type, place: _Place) -> Value:
+    named = f"the key {shown(key)} of {place.path}"
+    return _fit(key, kind, _Place(named, named))
+
+
+def _fit_struct(value: dict[str, Value], kind: kinds.StructType, place: _Place) -> dict[str, Value]:
+    fields = {field.encode_name: field for field in kind.fields}
+    for key in value:
+        if key not in fields:
+            raise _Misfit(f"{place.path} has no key {shown(key)}{nearest(key, list(fields))}")
+    fitted = {}
+    for name, field in fields.items():
+        if name in value and not (value[name] is None and not field.required):
+            fitted[name] = _fit(value[name], field.type, place.key(name))
+        elif field.required:
+            raise _Misfit(f"{place.path} needs the key '{name}': {wanted(field.type)}")
+    return fitted
+
+
+def _choose(kind: kinds.Type, value: Value) -> kinds.Type | None:
+    """The member of a union (or the only kind) that takes a value of this sort, the closest first; None when there is none."""
+    if isinstance(kind, kinds.Metadata):
+        return _choose(kind.type, value)
+    members = kind.types if isinstance(kind, kinds.UnionType) else (kind,)
+    ranked = [(rank, index) for index, member in enumerate(members) if (rank := _rank(member, value)) is not None]
+    return members[min(ranked)[1]] if ranked else None
+
+
+def _rank(kind: kinds.Type, value: Value) -> int | None:
+    """0 for a value of just this kind, 1 for one that converts without loss, None for one that does not fit."""
+    sort = type(value)
+    match kind:
+        case kinds.AnyType() | kinds.Metadata():
+            return 0
+        case kinds.NoneType():
+            return 0 if value is None else None
+        case kinds.BoolType():
+            return 0 if sort is bool else None
+        case kinds.IntType():
+            return 0 if sort is int else 1 if _is_integral(value) else None
+        case kinds.FloatType():
+            return 0 if sort is float and math.isfinite(value) else 1 if sort is int else None
+        case kinds.StrType():
+            return 0 if sort is str else None
+        case kinds.BytesType():  # Lua text that happens to be valid UTF-8 arrives as a string
+            return 0 if sort is bytes else 1 if sort is str else None
+        case kinds.LiteralType(values=values):
+            return 0 if any(_same(literal, value) for literal in values) else None
+        case kinds.ListType():
+            return 0 if sort in (list, EmptyTable) else None
+        case kinds.DictType() | kinds.StructType():
+            return 0 if sort is dict else 1 if sort is EmptyTable else None
+        case kinds.NamedTupleType(cls=cls):
+            return 0 if sort is cls else None
+    return None
+
+
+def _is_integral(value: Value) -> bool:
+    return type(value) is float and value.is_integer() and INT_MIN <= value < INT_MAX
+
+
+def _same(literal: Any, value: Value) -> bool:
+    if type(literal) is int and _is_integral(value):
+        return bool(literal == value)
+    return type(literal) is type(value) and bool(literal == value)
+
+
+def _is_near(kind: kinds.Type, value: Value) -> bool:
+    """Is the value of the right sort, so that the error must show the value itself (1.5 for an integer, a wrong word)?"""
+    if isinstance(kind, kinds.Metadata):
+        return _is_near(kind.type, value)
+    if isinstance(kind, kinds.UnionType):
+        return any(_is_near(member, value) for member in kind.types)
+    if isinstance(kind, kinds.LiteralType):
+        return type(value) in {type(literal) for literal in kind.values}
+    return isinstance(kind, (kinds.IntType, kinds.FloatType)) and type(value) is float
+
+
+def _obeys(kind: kinds.Type, value: Value) -> bool:
+    """Does a value of the right kind keep the bounds of `msgspec.Meta`?"""
+    match kind:
+        case kinds.IntType() | kinds.FloatType():
+            return (
+                (kind.ge is None or value >= kind.ge)
+                and (kind.gt is None or value > kind.gt)
+                and (kind.le is None or value <= kind.le)
+                and (kind.lt is None or value < kind.lt)
+                and (kind.multiple_of is None or value % kind.multiple_of == 0)
+            )
+        case kinds.StrType(pattern=str(pattern)) if not re.search(pattern, value):
+            return False
+        case kinds.StrType() | kinds.BytesType() | kinds.ListType() | kinds.DictType():
+            return (kind.min_length or 0) <= len(value) <= (math.inf if kind.max_length is None else kind.max_length)
+    return True

@@ -1,0 +1,267 @@
+"""Reads a Bridge class once: its methods, parameters, types, docs and resources, as frozen data that everything else is made from.
+
+Every fault of the class itself (not async, no annotation, no docstring ...) is found here, before a script runs, and names the class and
+the method.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import inspect as kinds
+
+from llmspell_kernel.errors import InternalError
+from llmspell_kernel.values import Callback, ResourceRef, Value
+
+from ._bridge import Bridge, Context, Resource
+from ._checking import bind
+from ._wording import type_text
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One positional parameter.  `default` is meaningless where `required`."""
+
+    name: str
+    annotation: Any
+    type_text: str
+    required: bool
+    default: Any
+    doc: str
+    kind: kinds.Type = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodDeclaration:
+    """A method that scripts can call.  `label` is its full name, `llm.chat`; `schema` the JSON schema of its arguments by name."""
+
+    label: str
+    name: str
+    doc: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    returns: str
+    returns_annotation: Any
+    schema: dict[str, Any] = field(repr=False)
+
+    def bind(self, args: Sequence[Value]) -> list[Any]:
+        """A script's positional arguments, checked, converted and completed with defaults.  Raises ArgumentError."""
+        return bind(self.label, self.parameters, args)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDeclaration:
+    """A kind of thing the host keeps.  `iterate` names the method a loop calls, "" for none."""
+
+    type: str
+    methods: Mapping[str, MethodDeclaration]
+    iterate: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeDeclaration:
+    """All that scripts, docs and the session know of a bridge."""
+
+    name: str
+    version: str
+    doc: str
+    methods: Mapping[str, MethodDeclaration]
+    resources: Mapping[str, ResourceDeclaration]
+
+
+def camel(name: str) -> str:
+    """`set_model` as JavaScript writes it: `setModel`."""
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def declare(bridge: type[Bridge]) -> BridgeDeclaration:
+    """The declaration of a bridge class.  Raises InternalError naming the class and the method at fault."""
+    return _declare(bridge)  # type: ignore[arg-type]  # mypy looks at the __hash__ of instances
+
+
+@cache
+def _declare(bridge: type[Bridge]) -> BridgeDeclaration:
+    if not _NAME.fullmatch(bridge.name):
+        raise _fault(bridge, f"its name {bridge.name!r} is not a snake_case identifier")
+    resources = [_resource(bridge, resource) for resource in bridge.resources]
+    if len({resource.type for resource in resources}) < len(resources):
+        raise _fault(bridge, "two of its resources have the same type")
+    return BridgeDeclaration(
+        name=bridge.name,
+        version=bridge.version,
+        doc=_own_doc(bridge),
+        methods=_methods(bridge, bridge.name),
+        resources={resource.type: resource for resource in resources},
+    )
+
+
+def _resource(bridge: type[Bridge], resource: type[Resource]) -> ResourceDeclaration:
+    # the bridge's name in front makes types unique, because bridge names are
+    owner, dot, thing = resource.type.partition(".")
+    if owner != bridge.name or not dot or not _NAME.fullmatch(thing):
+        raise _fault(resource, f"its type {resource.type!r} must be '{bridge.name}.' and a snake_case name, such as '{bridge.name}.stream'")
+    methods = _methods(resource, resource.type)
+    if resource.iterate and resource.iterate not in methods:
+        raise _fault(resource, f"iterate names {resource.iterate!r}, which is not one of its methods")
+    return ResourceDeclaration(resource.type, methods, resource.iterate, _own_doc(resource))
+
+
+def _own_doc(cls: type) -> str:
+    doc = cls.__dict__.get("__doc__")
+    if not doc:
+        raise _fault(cls, "it has no docstring; scripts' help is made from it")
+    return inspect.cleandoc(doc)
+
+
+def _methods(cls: type, owner: str) -> Mapping[str, MethodDeclaration]:
+    functions = {name: inspect.getattr_static(cls, name) for name in dir(cls)}
+    methods = {
+        name: _method(cls, owner, name, function) for name, function in functions.items() if getattr(function, "__llmspell_method__", False)
+    }
+    if len({camel(name) for name in methods}) < len(methods):
+        raise _fault(cls, "two of its methods have the same name in JavaScript")
+    return methods
+
+
+def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaration:
+    if not _NAME.fullmatch(name):
+        raise _fault(cls, "its name is not a snake_case identifier", name)
+    if not inspect.iscoroutinefunction(function):
+        raise _fault(cls, "it must be an 'async def' that returns its answer", name)
+    doc = inspect.cleandoc(function.__doc__ or "")
+    if not doc:
+        raise _fault(cls, "it has no docstring; scripts' help is made from it", name)
+    hints = _hints(cls, name, function)
+    parameters = _parameters(cls, name, function, hints, doc)
+    returns = hints.get("return", Any)
+    return MethodDeclaration(
+        label=f"{owner}.{name}",
+        name=name,
+        doc=doc,
+        summary=doc.partition("\n")[0],
+        parameters=parameters,
+        returns=type_text(returns),
+        returns_annotation=returns,
+        schema=_schema(parameters),
+    )
+
+
+def _hints(cls: type, name: str, function: types.FunctionType) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:
+        hint = "; import what annotations name outside 'if TYPE_CHECKING'" if isinstance(error, NameError) else ""
+        raise _fault(cls, f"its annotations cannot be read: {error}{hint}", name) from error
+
+
+def _parameters(cls: type, name: str, function: types.FunctionType, hints: dict[str, Any], doc: str) -> tuple[Parameter, ...]:
+    signature = list(inspect.signature(function).parameters.values())
+    if len(signature) < 2 or (signature[1].name != "ctx" and hints.get(signature[1].name) is not Context):
+        raise _fault(cls, "its first parameter after self must be 'ctx: Context'", name)
+    return tuple(_parameter(cls, name, parameter, hints, doc) for parameter in signature[2:])
+
+
+def _parameter(cls: type, name: str, parameter: inspect.Parameter, hints: dict[str, Any], doc: str) -> Parameter:
+    if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        raise _fault(cls, f"parameter '{parameter}' is not positional, and scripts pass arguments by position", name)
+    if parameter.name not in hints:
+        raise _fault(cls, f"parameter '{parameter.name}' has no annotation", name)
+    annotation = hints[parameter.name]
+    required = parameter.default is parameter.empty
+    return Parameter(
+        name=parameter.name,
+        annotation=annotation,
+        type_text=type_text(annotation, optional=not required),
+        required=required,
+        default=None if required else parameter.default,
+        doc=described(parameter.name, annotation, doc),
+        kind=_kind(cls, name, parameter.name, annotation),
+    )
+
+
+def _kind(cls: type, name: str, parameter: str, annotation: Any) -> kinds.Type:
+    try:
+        kind = kinds.type_info(annotation)
+    except TypeError as error:
+        raise _fault(cls, f"parameter '{parameter}': {error}", name) from error
+    if strange := _unsupported(kind, set()):
+        raise _fault(cls, f"parameter '{parameter}': {strange} is not a type that scripts can pass", name)
+    return kind
+
+
+def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
+    """The first part of a type that no script value can be, "" for none."""
+    match kind:
+        case kinds.AnyType() | kinds.NoneType() | kinds.BoolType() | kinds.IntType() | kinds.FloatType():
+            return ""
+        case kinds.StrType() | kinds.BytesType() | kinds.LiteralType():
+            return ""
+        case kinds.NamedTupleType(cls=cls) if cls in (Callback, ResourceRef):
+            return ""
+        case kinds.StructType(cls=cls, tag=None, array_like=False):
+            if cls in seen:
+                return ""
+            seen.add(cls)
+            parts = [part.type for part in kind.fields]
+        case kinds.Metadata(type=inner) | kinds.ListType(item_type=inner):
+            parts = [inner]
+        case kinds.DictType(key_type=key, value_type=inner):
+            if not isinstance(key, (kinds.StrType, kinds.AnyType, kinds.LiteralType)):
+                return "an object with keys other than strings"
+            parts = [inner]
+        case kinds.UnionType(types=members):
+            parts = list(members)
+        case _:
+            named: type | None = getattr(kind, "cls", None)
+            return named.__qualname__ if named else type(kind).__name__.removesuffix("Type").lower()
+    return next(filter(None, (_unsupported(part, seen) for part in parts)), "")
+
+
+def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    schemas, definitions = msgspec.json.schema_components([parameter.annotation for parameter in parameters], ref_template="#/$defs/{name}")
+    for special, text in ((Callback, "a function of the script"), (ResourceRef, "a resource the host keeps")):
+        if special.__name__ in definitions:  # their ids are no part of the interface
+            definitions[special.__name__] = {"title": special.__name__, "description": text}
+    for definition in definitions.values():
+        definition["description"] = inspect.cleandoc(definition.get("description", ""))
+        if "properties" in definition:
+            definition["additionalProperties"] = False
+    properties = {}
+    for parameter, schema in zip(parameters, schemas, strict=True):
+        properties[parameter.name] = {**schema, **_schema_extras(parameter)}
+    required = [parameter.name for parameter in parameters if parameter.required]
+    whole: dict[str, Any] = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {**whole, "$defs": definitions} if definitions else whole
+
+
+def _schema_extras(parameter: Parameter) -> dict[str, Any]:
+    extras: dict[str, Any] = {"description": parameter.doc} if parameter.doc else {}
+    if not parameter.required:
+        extras["default"] = msgspec.to_builtins(parameter.default)
+    return extras
+
+
+def described(name: str, annotation: Any, doc: str) -> str:
+    """What is said about a parameter or key: its `msgspec.Meta` description, else a docstring's line `- name: text`."""
+    if get_origin(annotation) is Annotated:
+        for extra in get_args(annotation)[1:]:
+            if isinstance(extra, msgspec.Meta) and extra.description:
+                return extra.description
+    line = re.search(rf"^\s*- {re.escape(name)}: +(\S.*)$", doc, re.MULTILINE)
+    return line[1].strip() if line else ""
+
+
+def _fault(cls: type, what: str, method: str = "") -> InternalError:
+    where = f"{cls.__module__}.{cls.__qualname__}" + (f", method '{method}'" if method else "")
+    return InternalError(f"{where}: {what}; this is a fault of the bridge, please report it to its author")

@@ -1,0 +1,205 @@
+"""The bridge `llm`: language models for scripts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from ..services.llm.generation import INCOMPLETE, Generation
+from ..services.llm.models import ChatOptions
+from ..services.llm.service import LlmService
+from ._bridge import Bridge, Context, Resource, method
+
+# How many pieces of text a stream fetches ahead of a script that reads slowly.
+READ_AHEAD = 32
+
+
+class LlmStream(Resource):
+    """An answer as it comes: loop over it, or call `next` until it gives nothing."""
+
+    type = "llm.stream"
+    iterate = "next"
+
+    def __init__(self, ctx: Context, generation: Generation) -> None:
+        self._generation = generation
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue(READ_AHEAD)
+        self._read: list[str] = []
+        self._ended = False
+        self._error: BaseException | None = None
+        self._task = asyncio.create_task(self._fill(ctx))
+
+    @method
+    async def next(self, ctx: Context) -> str | None:
+        """The next piece of text, or nothing at the end.
+
+        Raises what the provider's failure was, once; the pieces read before it are kept (see `text`).
+        """
+        if self._ended:
+            return None
+        piece = await self._queue.get()
+        if piece is not None:
+            self._read.append(piece)
+            return piece
+        self._ended = True
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return None
+
+    @method
+    async def text(self, ctx: Context) -> str:
+        """The whole text, with what was already read; waits for the rest.
+
+        Raises what the provider's failure was, once; called again, or after `close`, it gives the text that came until then.
+        """
+        while await self.next(ctx) is not None:
+            pass
+        return "".join(self._read)
+
+    @method
+    async def usage(self, ctx: Context) -> dict[str, Any]:
+        """What the answer used so far; complete once the stream has ended.
+
+        `{model, finish_reason, input_tokens, output_tokens, total_tokens, cached_tokens, cost_usd}`; `finish_reason` is "incomplete" while
+        text may still come and when the answer was cut; `cost_usd` is in US dollars, nothing where the price is not known.
+        """
+        generation = self._generation
+        return {
+            "model": generation.model,
+            "finish_reason": generation.finish_reason,
+            **_tokens(generation),
+            "cost_usd": generation.usage.cost_usd,
+        }
+
+    @method
+    async def close(self, ctx: Context) -> None:
+        """Stops the answer and closes the connection to its provider.  Closing again does nothing."""
+        await self.release()
+
+    async def release(self) -> None:
+        self._ended = True
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _fill(self, ctx: Context) -> None:
+        try:
+            await _read_all(ctx, self._generation, self._queue)
+        except Exception as error:
+            # Kept for the reader, who meets it after the text that came before it.
+            self._error = error
+        await self._queue.put(None)
+
+
+class Llm(Bridge):
+    """Language models: ask, stream, choose a model."""
+
+    name = "llm"
+    resources = (LlmStream,)
+
+    def __init__(self, service: LlmService | None = None) -> None:
+        self._service = service or LlmService()
+
+    async def open(self) -> None:
+        self._service.preload()
+
+    @method
+    async def chat(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> str:
+        """Ask a model; its text streams into the cell's output and is returned.
+
+        `prompt` is a text, or a list of messages `{role, content}` with the roles system, user, assistant and tool.
+        Raises BridgeError with the codes missing_key, bad_key, unreachable, rate_limit, timeout, context_length, unknown_model,
+        connection_lost, server_error and others; `err.retryable` says whether the same call may work later.
+        """
+        return (await self._answer(ctx, prompt, options)).text
+
+    @method
+    async def complete(self, ctx: Context, prompt: str, max_tokens: int | None = None) -> str:
+        """Ask a model for a short text: `chat` with at most `max_tokens` tokens of answer and nothing else to set."""
+        options = ChatOptions() if max_tokens is None else msgspec.convert({"max_tokens": max_tokens}, ChatOptions)
+        return (await self._answer(ctx, prompt, options)).text
+
+    @method
+    async def generate(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> dict[str, Any]:
+        """Ask a model, with everything known about the answer.
+
+        `{text, model, finish_reason, usage = {input_tokens, output_tokens, total_tokens, cached_tokens}, cost_usd, latency_ms, tool_calls}`.
+        `finish_reason` is "stop", "length", "tool_calls", "content_filter" or the provider's own word; `cost_usd` is in US dollars, nothing
+        where the price is not known; `tool_calls` is a list of `{id, name, arguments}`, `arguments` being a table, or the model's own text
+        where that is not valid JSON.  Errors as for `chat`.
+        """
+        generation = await self._answer(ctx, prompt, options)
+        return {
+            "text": generation.text,
+            "model": generation.model,
+            "finish_reason": generation.finish_reason,
+            "usage": _tokens(generation),
+            "cost_usd": generation.usage.cost_usd,
+            "latency_ms": round(generation.latency_s * 1000, 3),
+            "tool_calls": [msgspec.structs.asdict(call) for call in generation.tool_calls],
+        }
+
+    @method
+    async def stream(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> LlmStream:
+        """Ask a model and take its text piece by piece: loop over the result.
+
+        It reads at most 32 pieces ahead.  A wrong prompt, option or model name is an error here; a failing provider is one where the text
+        is read.  Errors as for `chat`.
+        """
+        self._show_hint(ctx)
+        return LlmStream(ctx, self._service.generation(prompt, options))
+
+    @method
+    async def model(self, ctx: Context) -> str:
+        """The name of the model that answers when a call names none."""
+        return self._service.model
+
+    @method
+    async def set_model(self, ctx: Context, name: str) -> str:
+        """Choose the model for the calls that follow, such as "spell/local", "openai/gpt-4o-mini" or "ollama_chat/llama3.2"; its name.
+
+        Raises BridgeError with the code unknown_model, naming the nearest names.  Nothing is sent.
+        """
+        return self._service.set_model(name)
+
+    async def _answer(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None) -> Generation:
+        self._show_hint(ctx)
+        generation = self._service.generation(prompt, options)
+        await _read_all(ctx, generation, None)
+        return generation
+
+    def _show_hint(self, ctx: Context) -> None:
+        if hint := self._service.take_hint():
+            ctx.write("stderr", f"{hint}\n")
+
+
+async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[str | None] | None) -> None:
+    """Reads an answer to its end, shows it, passes it on, and reports what it used, once, however it ends."""
+    try:
+        async with aclosing(generation.texts()) as texts:
+            async for text in texts:
+                ctx.chunk(text)
+                if queue is not None:
+                    await queue.put(text)
+    finally:
+        used = generation.usage
+        ctx.usage(
+            model=generation.model,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cached_tokens=used.cached_tokens,
+            cost_usd=used.cost_usd,
+            finish_reason=generation.finish_reason,
+        )
+
+
+def _tokens(generation: Generation) -> dict[str, int]:
+    used = generation.usage
+    return {
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "total_tokens": used.input_tokens + used.output_tokens,
+        "cached_tokens": used.cached_tokens,
+    }

@@ -1,0 +1,23 @@
+"""Bridge `timer`: waiting without keeping the script's engine busy."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from msgspec import Meta
+
+from llmspell_kernel import Bridge, Context, method
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400, description="how long, at most a day")]
+
+
+class Timer(Bridge):
+    """Waits."""
+
+    name = "timer"
+
+    @method
+    async def sleep(self, ctx: Context, seconds: Seconds) -> None:
+        """Waits that many seconds; other calls of the script go on, and the stop button ends the wait."""
+        await asyncio.sleep(seconds)

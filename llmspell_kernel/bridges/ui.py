@@ -1,0 +1,36 @@
+"""Bridge `ui`: rich output of the running cell."""
+
+from __future__ import annotations
+
+import msgspec
+
+from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel.values import Value
+
+
+class DisplayOptions(msgspec.Struct, frozen=True):
+    """How a value is shown.
+
+    - title: a heading above the value
+    """
+
+    title: str = ""
+
+
+class Ui(Bridge):
+    """Shows values in the output of the running cell."""
+
+    name = "ui"
+
+    @method
+    async def display(self, ctx: Context, value: Value, options: DisplayOptions = DisplayOptions()) -> None:  # noqa: B008 (frozen)
+        """Shows a value richly: a list of objects as a table, other data as text.
+
+        - value: what to show
+        """
+        ctx.display(value, title=options.title)
+
+    @method
+    async def clear(self, ctx: Context) -> None:
+        """Clears what the cell has shown so far."""
+        ctx.clear()

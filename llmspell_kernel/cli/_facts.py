@@ -1,0 +1,140 @@
+"""Facts about this machine and environment, as plain data: what `doctor` and `models list` show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import SpellError
+from ..installation import LOCAL_MODEL_PINS, check_quickjs, local_model_installed, version_of
+from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
+from ..services.llm.providers import default_model as choose_default
+
+ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "lupa", "quickjs-ng", "msgspec")
+"""Without one of these no cell runs."""
+OTHERS = ("ipywidgets", "anywidget", "litellm", "tree-sitter", "tree-sitter-javascript", "jupyterlab", "notebook", *LOCAL_MODEL_PINS)
+
+Facts = dict[str, Any]
+
+
+def collect(environ: Mapping[str, str]) -> Facts:
+    """Everything `llmspell doctor` says.  `problems` are the things without which scripts do not run."""
+    packages = {name: version_of(name) for name in (*ESSENTIAL, *OTHERS)}
+    specs = kernelspecs()
+    worker = probe_worker()
+    return {
+        "llmspell": __version__,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "packages": packages,
+        "models": models(environ),
+        "default_model": default_model(environ),
+        "keys": keys(environ),
+        "kernelspecs": specs,
+        "worker": worker,
+        "problems": _problems(packages, specs, worker),
+    }
+
+
+def _problems(packages: Mapping[str, str | None], specs: list[Facts], worker: Facts) -> list[str]:
+    problems = [
+        f"the package '{name}' is missing. Mend it with: pip install {name}"
+        for name in ESSENTIAL
+        if packages[name] is None and name != "quickjs-ng"
+    ]
+    if (quickjs := check_quickjs()) is not None:
+        problems.append(quickjs)
+    if not specs:
+        problems.append("Jupyter finds no llmspell kernel. Mend it with: llmspell kernel install --user")
+    problems += [f"kernel '{spec['name']}': {spec['problem']}" for spec in specs if spec["problem"]]
+    if "error" in worker:
+        problems.append(f"no worker starts: {worker['error']}")
+    return problems
+
+
+def models(environ: Mapping[str, str]) -> list[Facts]:
+    """The models of this package, then one line for each provider; `usable` says whether a call can be tried, `note` what is missing."""
+    local = local_model_installed()
+    own = [
+        {"name": LOCAL, "usable": local, "note": "runs on this machine" if local else "install it: llmspell models install local"},
+        {"name": ECHO, "usable": True, "note": "repeats what it is told"},
+        {"name": SCRIPTED, "usable": True, "note": "answers from a script, for tests"},
+    ]
+    return own + [_provider(provider.example, provider.keys, environ) for provider in PROVIDERS]
+
+
+def _provider(example: str, wanted: tuple[str, ...], environ: Mapping[str, str]) -> Facts:
+    if not wanted:
+        return {"name": example, "usable": True, "note": "needs its server to run; no key"}
+    found = next((name for name in wanted if environ.get(name)), None)
+    return {"name": example, "usable": found is not None, "note": f"{found} is set" if found else f"set {' or '.join(wanted)}"}
+
+
+def default_model(environ: Mapping[str, str]) -> Facts:
+    local = local_model_installed()
+    name = choose_default(environ, local)
+    if environ.get("LLMSPELL_MODEL", "").strip():
+        why = "LLMSPELL_MODEL says so"
+    elif local:
+        why = "it is installed"
+    else:
+        why = "LLMSPELL_MODEL is not set and spell/local is not installed"
+    return {"name": name, "why": why}
+
+
+def keys(environ: Mapping[str, str]) -> list[str]:
+    """The names of the provider keys that are set; never their values."""
+    return [name for provider in PROVIDERS for name in provider.keys if environ.get(name)]
+
+
+def kernelspecs() -> list[Facts]:
+    """The kernels of this package that Jupyter finds from this environment."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    found = []
+    for name, folder in sorted(KernelSpecManager().find_kernel_specs().items()):
+        spec = _read_spec(Path(folder))
+        if spec is not None and "llmspell_kernel" in spec.get("argv", []):
+            argv = spec["argv"]
+            found.append(
+                {
+                    "name": name,
+                    "display_name": spec.get("display_name", name),
+                    "folder": str(folder),
+                    "python": argv[0],
+                    "problem": _problem_of(argv[0]),
+                }
+            )
+    return found
+
+
+def _read_spec(folder: Path) -> Facts | None:
+    try:
+        spec = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # another package's broken kernel is not ours to report
+    return spec if isinstance(spec, dict) else None
+
+
+def _problem_of(python: str) -> str:
+    """Why a kernelspec cannot start, "" if it can.  A bare `python` is replaced by Jupyter with the one it runs on."""
+    if Path(python).is_absolute() and not Path(python).exists():
+        return f"its Python {python} is gone; install it again (llmspell kernel install) or remove it (llmspell kernel remove)"
+    return ""
+
+
+def probe_worker() -> Facts:
+    """Starts a worker and returns what its engines report, as {"engines": {...}}, or {"error": ...}."""
+    from ..workers import probe
+
+    try:
+        return {"engines": asyncio.run(probe())}
+    except SpellError as error:
+        return {"error": error.message}

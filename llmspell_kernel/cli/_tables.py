@@ -1,0 +1,52 @@
+"""Facts -> tables that read well in 80 columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+YES, NO = Text("yes", style="green"), Text("no", style="yellow")
+
+
+def show(*parts: RenderableType) -> None:
+    """Prints to stdout; a pipe gets 80 columns, whatever the terminal has."""
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 80)
+    for part in parts:
+        console.print(part)
+
+
+def heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def pairs(rows: Mapping[str, object]) -> Table:
+    """Name and value, one pair a line."""
+    table = _grid()
+    for name, value in rows.items():
+        table.add_row(Text(f"  {name}"), Text(str(value)))
+    return table
+
+
+def model_table(models: Iterable[Mapping[str, Any]]) -> Table:
+    table = _grid()
+    for model in models:
+        table.add_row(Text(f"  {model['name']}"), YES if model["usable"] else NO, Text(model["note"]))
+    return table
+
+
+def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
+    table = _grid()
+    for spec in specs:
+        table.add_row(Text(f"  {spec['name']}"), Text(spec["display_name"]), Text(spec["folder"], style="dim", overflow="fold"))
+        if spec["problem"]:
+            table.add_row("", Text("broken", style="red"), Text(spec["problem"]))
+    return table
+
+
+def _grid() -> Table:
+    return Table.grid(padding=(0, 2))

@@ -1,0 +1,81 @@
+"""Where a script's output goes outside Jupyter: the session's sink on a pair of text streams.
+
+Rule: what a script or a model wrote reaches a terminal without control sequences other than colours: they could move the cursor over earlier
+lines, set the window's title or type into the shell.  A pipe or a file gets the text as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+
+from ..render.text import clean, split_partial_escape
+from ..values import Value
+
+
+class Terminal:
+    """`out` and `err` are stdout and stderr; with `model_to_err` streamed model text goes to stderr, so that stdout stays the script's."""
+
+    def __init__(self, out: TextIO, err: TextIO, *, model_to_err: bool) -> None:
+        self._streams = {"stdout": out, "stderr": err}
+        self._open_line = {"stdout": False, "stderr": False}
+        self._cut_escape = {"stdout": "", "stderr": ""}
+        self._model_stream = "stderr" if model_to_err else "stdout"
+        self.last_model_text: str | None = None
+        """The model text that ends what stdout shows, None when something else came after it."""
+
+    def write(self, stream: str, text: str) -> None:
+        """Shows text of the script or a model at once; an escape sequence cut by the end of the text waits for its rest."""
+        target = self._streams[stream]
+        if target.isatty():
+            text, self._cut_escape[stream] = split_partial_escape(self._cut_escape[stream] + text)
+            text = clean(text, colour=True)
+        self._put(stream, text)
+        if text and stream == "stdout":
+            self.last_model_text = None
+
+    def display(self, value: Value, title: str) -> None:
+        from ..render.values import bundle
+
+        self.end_line("stdout")
+        shown = bundle([value])
+        lines = [title] * bool(title) + ([shown["text/plain"]] if shown is not None else [])
+        self.write("stdout", "".join(f"{line}\n" for line in lines))
+
+    def clear(self) -> None:
+        """Clears the screen where there is one; a pipe keeps everything."""
+        if self._streams["stdout"].isatty():
+            click.clear()
+            self._open_line = dict.fromkeys(self._open_line, False)
+
+    def model_text(self, text: str) -> None:
+        self.write(self._model_stream, text)
+
+    def end_model_text(self, whole: str) -> None:
+        self.end_line(self._model_stream)
+        if self._model_stream == "stdout":
+            self.last_model_text = whole
+
+    def end_line(self, stream: str) -> None:
+        if self._open_line[stream]:
+            self._put(stream, "\n")
+
+    def note(self, text: str) -> None:
+        """A line of ours on stderr, in colour where stderr is a terminal."""
+        self.end_line("stderr")
+        target = self._streams["stderr"]
+        self._put("stderr", f"{click.style(clean(text), dim=True) if target.isatty() else text}\n")
+
+    def error(self, lines: list[str]) -> None:
+        """A rendered error; its lines carry their colours already."""
+        self.end_line("stderr")
+        self._put("stderr", "".join(f"{line}\n" for line in lines))
+
+    def _put(self, stream: str, text: str) -> None:
+        if not text:
+            return
+        target = self._streams[stream]
+        target.write(text)
+        target.flush()
+        self._open_line[stream] = not text.endswith("\n")

@@ -1,0 +1,160 @@
+"""One Lua state behind the engine interface: conversion of answers, and the memory rule around every touch from the host side.
+
+Rules
+- lupa aborts the process when the *host side* meets the memory limit, so the limit is lifted around every call from here and set again only
+  while the script runs (`_running`).  A script that fills its memory gets Lua's own error.
+- No Python object enters Lua: tables are built from JSON data only, and what JSON lacks is made by functions of the prelude.
+- `latin-1` is a byte channel: a Python string here holds the UTF-8 bytes of the text, one per character.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from lupa import lua54
+
+from ...errors import ScriptError, ValueCrossingError
+from ...protocol.steps import Answer, Failed, Fault, Invocation, QueryKind, Step
+from .._engine import Emit, Options, StopFlag
+
+HOOK_COUNT = 10_000
+"""Instructions between two looks at the stop flag; its cost does not depend on it (x2 on tight loops whatever the number)."""
+OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met"))
+
+_here = Path(__file__).parent
+_step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
+
+
+class LuaEngine:
+    name = "lua"
+
+    def __init__(self, stop: StopFlag) -> None:
+        self._stop = stop
+        self._prelude = (_here / "prelude.lua").read_text("latin-1")
+        self._libraries = [(path.name, path.read_text("latin-1")) for path in sorted((_here / "stdlib").glob("*.lua"))]
+        version = ".".join(map(str, lua54.LUA_VERSION))
+        self.facts: Mapping[str, str | bool] = {"language_version": version, "soft_interrupt": True, "columns": False}
+
+    def open(self, options: Options, catalogue: Mapping[str, Any]) -> LuaState:
+        return LuaState(self._stop, options, catalogue, self._prelude, self._libraries)
+
+
+def create_engine(stop: StopFlag, emit: Emit) -> LuaEngine:
+    """`emit` is not used: a Lua script prints through its own buffered stdout, live, in the same record format."""
+    return LuaEngine(stop)
+
+
+class LuaState:
+    def __init__(
+        self, stop: StopFlag, options: Options, catalogue: Mapping[str, Any], prelude: str, libraries: Sequence[tuple[str, str]]
+    ) -> None:
+        self._memory_bytes = options.memory_bytes
+        self._lua = lua54.LuaRuntime(
+            register_eval=False, register_builtins=False, encoding="latin-1", unpack_returned_tuples=True, max_memory=options.memory_bytes
+        )
+        self._lua.set_max_memory(0)
+        self._lua.eval("math.randomseed")(options.seed)
+        boot = self._lua.eval("function(source, ...) return assert(load(source, '=prelude', 't'))(...) end")
+        self._inside = boot(prelude, stop.variable, options.state, options.max_value_bytes, HOOK_COUNT)
+        self._start, self._answer, self._refuse = self._inside.start, self._inside.answer, self._inside.refuse
+        self._go_on, self._invoke = self._inside.go_on, self._inside.invoke
+        for kind, resource in catalogue.get("resources", {}).items():
+            self._inside.resource_type(kind, " ".join(resource["methods"]), resource.get("iterate", ""))
+        for name, methods in catalogue.get("bridges", {}).items():
+            self._inside.bridge(name, " ".join(methods))
+        for name, source in libraries:
+            self._inside.library(source, name)
+
+    def start(self, code: str, chunk: str) -> Step:
+        return self._running(self._start, code.encode("utf-8", "surrogateescape").decode("latin-1"), chunk)
+
+    def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
+        for answer in answers:
+            if answer.fault is None:
+                self._answer(answer.id, self._to_lua(bytes(answer.value)))
+            else:
+                fault = answer.fault
+                self._refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable)
+        for invocation in invocations:
+            self._invoke(invocation.id, invocation.callback, self._to_lua(bytes(invocation.args)))
+        return self._running(self._go_on)
+
+    def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
+        name = _bytes(text)
+        if kind == "members":
+            return str(self._inside.members(name)).encode("latin-1")
+        if kind == "is_complete":
+            status = str(self._inside.is_complete(name))
+            return json.dumps({"status": status, "indent": "  " if status == "incomplete" else ""}).encode()
+        if kind == "set":
+            self._inside.set(name, self._to_lua(value))
+            return b"null"
+        found = self._inside.get(name)
+        if isinstance(found, tuple):
+            raise ValueCrossingError(found[1].encode("latin-1").decode("utf-8", "replace"))
+        return str(found).encode("latin-1")
+
+    def close(self) -> None:
+        self._lua = self._inside = None
+
+    def _running(self, function: Any, *args: Any) -> Step:
+        self._lua.set_max_memory(self._memory_bytes)
+        try:
+            text = function(*args)
+        except (lua54.LuaError, MemoryError, RecursionError) as error:
+            self._lua.set_max_memory(0)
+            return self._broken(error)
+        self._lua.set_max_memory(0)
+        return _step_decoder.decode(text.encode("latin-1"))
+
+    def _broken(self, error: BaseException) -> Step:
+        """The prelude itself failed: out of memory at the border, or a fault of ours that must not pass for the script's."""
+        if isinstance(error, MemoryError) or "memory" in str(error):
+            return OUT_OF_MEMORY
+        raise ScriptError(f"the Lua prelude failed: {error}") from error
+
+    def _to_lua(self, written: bytes) -> Any:
+        value = json.loads(written.decode("latin-1"))
+        if not isinstance(value, (list, dict)):
+            return value
+        if b'"$"' in written or b"null" in written or b"[]" in written or b"{}" in written:
+            return self._build(value)
+        return self._lua.table_from(value, recursive=True)
+
+    def _build(self, value: Any) -> Any:
+        """A table from data that needs more than JSON's words: tags, nulls inside lists, empty lists and objects."""
+        if isinstance(value, list):
+            if not value:
+                return self._inside.empty_array()
+            return self._lua.table_from([self._inside.null if item is None else self._build(item) for item in value])
+        if isinstance(value, dict):
+            if not value:
+                return self._inside.empty_object()
+            if "$" in value:
+                return self._tagged(value["$"])
+            return self._lua.table_from({key: self._build(item) for key, item in value.items() if item is not None})
+        return value
+
+    def _tagged(self, tag: list[Any]) -> Any:
+        match tag:
+            case ["b", text]:
+                return b64decode(text).decode("latin-1")
+            case ["i", text]:
+                return int(text)
+            case ["n", text]:
+                return float(text)
+            case ["r", number, kind]:
+                return self._inside.resource(number, kind)
+            case ["o", inner]:
+                return self._lua.table_from({key: self._build(item) for key, item in inner.items() if item is not None})
+            case _:
+                raise ValueCrossingError(f"a value tagged {tag[0]!r} has no Lua form")
+
+
+def _bytes(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")

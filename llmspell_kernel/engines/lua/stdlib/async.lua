@@ -1,0 +1,54 @@
+-- async.all, async.map, async.sleep and sleep over async.spawn; JSON text spellings.  No privilege: what is here a script could write itself.
+local spawn, select, type, error = async.spawn, select, type, error
+
+local function functions_of(first, ...)
+  if type(first) == "table" and getmetatable(first) == nil then return first end
+  return { first, ... }
+end
+
+local function start(item)
+  if type(item) == "function" then return spawn(item) end
+  return item
+end
+
+-- The first results of several functions or tasks, in order.  One failure cancels the others and is raised.
+function async.all(...)
+  local items = functions_of(...)
+  local tasks, results = {}, array({})
+  for i = 1, #items do tasks[i] = start(items[i]) end
+  for i = 1, #tasks do
+    local ok, value = pcall(tasks[i].await, tasks[i])
+    if not ok then
+      for j = i + 1, #tasks do tasks[j]:cancel() end
+      error(value, 0)
+    end
+    results[i] = value == nil and null or value
+  end
+  return results
+end
+
+-- fn(item, index) for every item of a list, at most `concurrency` at a time (default 8); results in the list's order.
+function async.map(list, fn, options)
+  if type(list) ~= "table" then error("async.map takes a list, not a " .. type(list), 2) end
+  if type(fn) ~= "function" then error("async.map takes a function as its second argument, not a " .. type(fn), 2) end
+  local concurrency = options and options.concurrency or 8
+  if type(concurrency) ~= "number" or concurrency < 1 then error("async.map: concurrency must be a number of at least 1", 2) end
+  local results, at = array({}), 0
+  local function work()
+    while at < #list do
+      at = at + 1
+      local index = at
+      local value = fn(list[index], index)
+      results[index] = value == nil and null or value
+    end
+  end
+  local workers = {}
+  for i = 1, concurrency < #list and concurrency or #list do workers[i] = work end
+  async.all(workers)
+  return results
+end
+
+if timer then
+  function sleep(seconds) return timer.sleep(seconds) end
+  async.sleep = sleep
+end

@@ -1,0 +1,112 @@
+-- json.decode, and the parse/stringify spellings.  Written as a script: text in, tables out.
+local find, sub, byte, char, error, tonumber = string.find, string.sub, string.byte, string.char, error, tonumber
+local utf8_char = utf8.char
+local UNESCAPED = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+local function fail(text, at, what)
+  local _, line = string.gsub(sub(text, 1, at), "\n", "")
+  error("json.decode: " .. what .. " at line " .. (line + 1) .. ", byte " .. at, 0)
+end
+
+local function unescape(text, at, s)
+  local function unicode(high, low)
+    local first, second = tonumber(high, 16), low and tonumber(low, 16)
+    if second then return utf8_char(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)) end
+    if first >= 0xD800 and first <= 0xDFFF then fail(text, at, "a lone surrogate") end
+    return utf8_char(first)
+  end
+  s = string.gsub(s, "\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", unicode)
+  s = string.gsub(s, "\\u(%x%x%x%x)", unicode)
+  return (string.gsub(s, "\\(.)", function(c) return UNESCAPED[c] or fail(text, at, "an unknown escape \\" .. c) end))
+end
+
+local function read_string(text, at)
+  local from = at + 1
+  local stop = from
+  while true do
+    stop = find(text, '["\\]', stop)
+    if not stop then fail(text, at, "an unfinished string") end
+    if byte(text, stop) == 34 then break end
+    stop = stop + 2
+  end
+  local s = sub(text, from, stop - 1)
+  if find(s, "%c") then fail(text, at, "a control character inside a string") end
+  if find(s, "\\", 1, true) then
+    -- an escaped backslash must not join with what follows it
+    s = string.gsub(s, "\\\\", "\\u005c")
+    s = unescape(text, at, s)
+  end
+  return s, stop + 1
+end
+
+local read_value
+
+local function skip(text, at) return find(text, "[^ \t\r\n]", at) or #text + 1 end
+
+local function read_array(text, at, depth)
+  local out, count = array({}), 0
+  at = skip(text, at + 1)
+  if byte(text, at) == 93 then return out, at + 1 end
+  while true do
+    local value
+    value, at = read_value(text, at, depth + 1)
+    count = count + 1
+    out[count] = value == nil and null or value
+    at = skip(text, at)
+    local c = byte(text, at)
+    if c == 93 then return out, at + 1 end
+    if c ~= 44 then fail(text, at, "expected ',' or ']'") end
+    at = skip(text, at + 1)
+  end
+end
+
+local function read_object(text, at, depth)
+  local out = object({})
+  at = skip(text, at + 1)
+  if byte(text, at) == 125 then return out, at + 1 end
+  while true do
+    if byte(text, at) ~= 34 then fail(text, at, "expected a key in double quotes") end
+    local key, value
+    key, at = read_string(text, at)
+    at = skip(text, at)
+    if byte(text, at) ~= 58 then fail(text, at, "expected ':'") end
+    value, at = read_value(text, skip(text, at + 1), depth + 1)
+    out[key] = value
+    at = skip(text, at)
+    local c = byte(text, at)
+    if c == 125 then return out, at + 1 end
+    if c ~= 44 then fail(text, at, "expected ',' or '}'") end
+    at = skip(text, at + 1)
+  end
+end
+
+local WORDS = { ["true"] = true, ["false"] = false }
+
+function read_value(text, at, depth)
+  if depth > 64 then fail(text, at, "nested deeper than 64 levels") end
+  local c = byte(text, at)
+  if c == 34 then return read_string(text, at) end
+  if c == 123 then return read_object(text, at, depth) end
+  if c == 91 then return read_array(text, at, depth) end
+  local _, stop = find(text, "^%a+", at)
+  if stop then
+    local word = sub(text, at, stop)
+    if word == "null" then return nil, stop + 1 end
+    if WORDS[word] ~= nil then return WORDS[word], stop + 1 end
+    fail(text, at, "unexpected '" .. word .. "'")
+  end
+  _, stop = find(text, "^-?%d+%.?%d*[eE]?[+-]?%d*", at)
+  local number = stop and tonumber(sub(text, at, stop))
+  if not number then fail(text, at, c and "unexpected '" .. char(c) .. "'" or "the text ends too early") end
+  return number, stop + 1
+end
+
+function json.decode(text)
+  if type(text) ~= "string" then error("json.decode takes a string, not a " .. type(text), 2) end
+  local value, at = read_value(text, skip(text, 1), 0)
+  at = skip(text, at)
+  if at <= #text then fail(text, at, "unexpected text after the value") end
+  return value
+end
+
+json.parse, json.stringify = json.decode, json.encode

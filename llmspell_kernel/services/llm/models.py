@@ -1,0 +1,109 @@
+"""The interface between the service and any model: what is asked, what comes back, and who owes what to whom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Protocol
+
+import msgspec
+
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to answer.  What is left out is left to the model; an option a model does not know is an error, not ignored.
+
+    `tools` are `{name, description, parameters}` tables, `parameters` being a JSON schema.  `response_format` is "json" or a table of the
+    provider's own form, such as `{type = "json_schema", json_schema = {...}}`.  `timeout_s` limits the seconds spent waiting for the model
+    within the call, altogether; reading a stream slowly does not count.
+    """
+
+    model: str | None = None
+    system: str | None = None
+    temperature: Temperature | None = None
+    max_tokens: Count | None = None
+    top_p: Share | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    timeout_s: Seconds = 120.0
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: str | dict[str, Any] | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A model asks for a tool.  `arguments` is the parsed object, or the model's own text where that is not a JSON object."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | str
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """`cost_usd` None = the price is not known.  `cached_tokens` are part of `input_tokens`."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One question to a model.  `messages` are checked, in the OpenAI form, the system text first; `model` is the full name."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    options: ChatOptions
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of an answer.  Tool calls come whole; `finish_reason` ("stop", "length", "tool_calls", ...) and `usage` come once, late."""
+
+    text: str = ""
+    tool_calls: list[ToolCall] = []
+    finish_reason: str = ""
+    usage: Usage | None = None
+
+
+class Model(Protocol):
+    """Anything that answers.  Both methods raise errors of our own tree only (BridgeError, ConfigError)."""
+
+    async def prepare(self) -> None:
+        """Called before each answer: loads what the first one needs (a library, weights).  Its time does not count for `timeout_s`."""
+
+    def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The answer, piece by piece.  The service closes the generator in every case; closing ends the work and its connection."""
+
+
+def last_user_text(messages: list[dict[str, Any]]) -> str:
+    """The text of the last user message, "" without one; parts other than text are left out."""
+    for message in reversed(messages):
+        if message["role"] == "user":
+            return text_of(message)
+    return ""
+
+
+def text_of(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content)
+
+
+def words_of(text: str) -> list[str]:
+    """The text in word-wise chunks that join to the same text: every chunk but the last ends with the white space after its word."""
+    chunks: list[str] = []
+    start = 0
+    for index in range(1, len(text)):
+        if text[index - 1].isspace() and not text[index].isspace():
+            chunks.append(text[start:index])
+            start = index
+    return [*chunks, text[start:]] if text else []
+
+
+def count_words(messages: list[dict[str, Any]]) -> int:
+    """The token count of models without a tokenizer: words."""
+    return sum(len(text_of(message).split()) for message in messages)

@@ -1,0 +1,62 @@
+"""What an environment says about models: the default model, keys that lie there, keys that are missing.  Pure functions over a mapping.
+
+A key found in the environment is never used unasked: it makes a hint, not a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+ECHO, SCRIPTED, LOCAL = "spell/echo", "spell/scripted", "spell/local"
+SPELL_MODELS = (ECHO, SCRIPTED, LOCAL)
+
+
+class Provider(NamedTuple):
+    """`keys`: any one of these variables suffices.  `address` is the variable that moves the provider elsewhere, "" where there is none."""
+
+    name: str
+    keys: tuple[str, ...]
+    example: str
+    address: str = ""
+
+
+# In the order in which a hint prefers them.  Variables as litellm 1.101 reads them.
+PROVIDERS = (
+    Provider("openai", ("OPENAI_API_KEY",), "openai/gpt-4o-mini", "OPENAI_API_BASE"),
+    Provider("anthropic", ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "anthropic/claude-haiku-4-5", "ANTHROPIC_API_BASE"),
+    Provider("gemini", ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "gemini/gemini-2.5-flash", "GEMINI_API_BASE"),
+    Provider("mistral", ("MISTRAL_API_KEY",), "mistral/mistral-small-latest", "MISTRAL_API_BASE"),
+    Provider("groq", ("GROQ_API_KEY",), "groq/llama-3.1-8b-instant", "GROQ_API_BASE"),
+    Provider("deepseek", ("DEEPSEEK_API_KEY",), "deepseek/deepseek-chat", "DEEPSEEK_API_BASE"),
+    Provider("xai", ("XAI_API_KEY",), "xai/grok-3-mini", "XAI_API_BASE"),
+    Provider("openrouter", ("OPENROUTER_API_KEY", "OR_API_KEY"), "openrouter/openai/gpt-4o-mini", "OPENROUTER_API_BASE"),
+    Provider("ollama_chat", (), "ollama_chat/llama3.2", "OLLAMA_API_BASE"),
+    Provider("ollama", (), "ollama/llama3.2", "OLLAMA_API_BASE"),
+)
+
+
+def provider_named(name: str) -> Provider | None:
+    return next((provider for provider in PROVIDERS if provider.name == name), None)
+
+
+def default_model(environ: Mapping[str, str], local_installed: bool) -> str:
+    """LLMSPELL_MODEL, else the local model where it is installed, else the echo."""
+    return environ.get("LLMSPELL_MODEL", "").strip() or (LOCAL if local_installed else ECHO)
+
+
+def key_hint(environ: Mapping[str, str]) -> str | None:
+    """One sentence naming a key that lies in the environment and the line that would use it; None without a key."""
+    for provider in PROVIDERS:
+        for variable in provider.keys:
+            if environ.get(variable):
+                return f'{variable} is set but not used unless you ask: llm.set_model("{provider.example}")'
+    return None
+
+
+def missing_keys(provider: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables of which one must be set for this provider and none is; () when nothing is known to be missing."""
+    known = provider_named(provider)
+    if known is None or any(environ.get(variable) for variable in known.keys):
+        return ()
+    return known.keys

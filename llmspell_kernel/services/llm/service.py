@@ -1,0 +1,99 @@
+"""The language models of one session: which are there, which is the default, and the start of every answer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any
+
+from .catalogue import Catalogue, installed_catalogue, unknown_model
+from .echo import Echo
+from .generation import Generation
+from .litellm_library import LitellmLibrary
+from .litellm_models import LitellmModel
+from .local import Local, local_weights
+from .messages import messages_of
+from .models import ChatOptions, Model, Request
+from .providers import SPELL_MODELS, default_model, key_hint
+from .scripted import Scripted
+
+
+class LlmService:
+    """LLMSPELL_MODEL, LLMSPELL_SCRIPT and LLMSPELL_PRELOAD are read once, here; keys and addresses at each call."""
+
+    def __init__(
+        self,
+        environ: MutableMapping[str, str] = os.environ,
+        *,
+        local_installed: bool | None = None,
+        catalogue: Callable[[], Catalogue] = installed_catalogue,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        installed = local_weights() is not None if local_installed is None else local_installed
+        self._environ = environ
+        self._clock = clock
+        self._load_catalogue = catalogue
+        self._loaded: Catalogue | None = None
+        self._library = LitellmLibrary(environ)
+        self._preload_wanted = environ.get("LLMSPELL_PRELOAD", "1") != "0"
+        self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
+        self._open: dict[str, Model] = {}
+        self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
+        self.model = default_model(environ, installed)
+        """The name used where a call names none."""
+
+    def set_model(self, name: str) -> str:
+        """Makes `name` the default from now on.  Raises BridgeError `unknown_model`."""
+        self.check(name)
+        self.model = name
+        self._hint = None
+        self.preload()
+        return name
+
+    def check(self, name: str) -> None:
+        """Raises BridgeError `unknown_model` with the nearest names unless some model answers to `name`.  Imports and asks nothing."""
+        if name in SPELL_MODELS:
+            return
+        if name.startswith("spell/"):
+            raise unknown_model(name, Catalogue({}, frozenset()))
+        self._catalogue().provider_of(name)
+
+    def preload(self) -> None:
+        """Begins litellm's import in a thread if the default model needs it and LLMSPELL_PRELOAD is not 0."""
+        if self._preload_wanted and self.model not in SPELL_MODELS:
+            self._library.start()
+
+    def take_hint(self) -> str | None:
+        """Once a session, and only while nobody chose a model: that a key lies in the environment, and the line that would use it."""
+        hint, self._hint = self._hint, None
+        return hint
+
+    def generation(self, prompt: str | Sequence[Any], options: ChatOptions | None = None) -> Generation:
+        """An answer ready to be read.  Raises ArgumentError and BridgeError `unknown_model` before anything is sent."""
+        options = options or ChatOptions()
+        name = options.model or self.model
+        self.check(name)
+        request = Request(name, messages_of(prompt, options.system), options)
+        return Generation(self._model_named(name), request, self._clock)
+
+    def _model_named(self, name: str) -> Model:
+        if name not in self._open:
+            self._open[name] = self._open_model(name)
+        return self._open[name]
+
+    def _open_model(self, name: str) -> Model:
+        match name:
+            case "spell/echo":
+                return Echo()
+            case "spell/scripted":
+                return self.scripted
+            case "spell/local":
+                return Local()
+            case _:
+                return LitellmModel(name, self._library, self._catalogue, self._environ)
+
+    def _catalogue(self) -> Catalogue:
+        if self._loaded is None:
+            self._loaded = self._load_catalogue()
+        return self._loaded

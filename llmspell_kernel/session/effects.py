@@ -1,0 +1,188 @@
+"""One effect, from request to answer: policy, arguments, bridge, journal.  The only place that records calls.
+
+A denied or wrongly called effect never reaches its bridge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..bridges._bridge import Resource
+from ..bridges._declaration import MethodDeclaration
+from ..errors import DeniedError, InternalError, ScriptError, SpellError, ValueCrossingError, nearest
+from ..journal.events import (
+    AnyEvent,
+    CallChunk,
+    CallDenied,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CallUsage,
+    Logged,
+)
+from ..policy.decide import Deny, decide
+from ..protocol.steps import Answer, Effect
+from ..values import Callback, Value, dumps, loads
+from .faults import fault_of
+
+if TYPE_CHECKING:
+    from .cell_run import CellRun
+
+
+class EffectContext:
+    """What a bridge method may ask of the session: bridges._bridge.Context for one call."""
+
+    def __init__(self, run: CellRun, call_id: int) -> None:
+        self._run = run
+        self.call_id = call_id
+        self.state = run.state_name
+        self.cell = run.chunk
+
+    def chunk(self, text: str) -> None:
+        if text:
+            self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
+
+    def usage(
+        self,
+        *,
+        model: str = "",
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cost_usd: float | None = None,
+        attempts: int = 1,
+        finish_reason: str = "",
+    ) -> None:
+        self._record(
+            CallUsage(
+                self._run.cell,
+                time.time(),
+                self.call_id,
+                model,
+                input_tokens,
+                output_tokens,
+                cached_tokens,
+                cost_usd,
+                attempts,
+                finish_reason,
+            )
+        )
+
+    def display(self, value: Value, *, title: str = "") -> None:
+        self._run.sink.display(value, title)
+
+    def clear(self) -> None:
+        self._run.sink.clear()
+
+    def write(self, stream: str, text: str) -> None:
+        self._run.write(stream, text)
+
+    def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
+        self._record(Logged(self._run.cell, time.time(), level, message, fields))
+
+    async def invoke(self, callback: Callback, *args: Value) -> Value:
+        return await self._run.invoke(callback, args)
+
+    def _record(self, event: AnyEvent) -> None:
+        self._run.recorder.record(event)
+
+
+async def answer(run: CellRun, effect: Effect) -> Answer:
+    """Never raises, except CancelledError: whatever happens is an answer for the script."""
+    context = EffectContext(run, run.next_call())
+    what = f"{effect.bridge}.{effect.method}"
+    try:
+        arguments = loads(effect.args, empty_as_object=False)
+        if not isinstance(arguments, list):
+            raise ValueCrossingError("the arguments are not a list")
+    except SpellError as error:
+        return _refused(run, context, effect, [], error)
+    try:
+        call = _allowed_call(run, context, effect, arguments)
+    except SpellError as error:
+        return _refused(run, context, effect, arguments, error)
+    started = time.time()
+    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments))
+    try:
+        value = await call()
+        if isinstance(value, Resource):
+            value = run.resources.keep(run.state_number, value, context)
+        written = dumps(value)
+    except asyncio.CancelledError:
+        _failed(run, context, started, "cancelled", "nobody waits for it any more", cancelled=True)
+        raise
+    except Exception as error:
+        fault = fault_of(error, what)
+        _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
+        return Answer(effect.id, fault=fault)
+    now = time.time()
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
+    return Answer(effect.id, msgspec.Raw(written))
+
+
+def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
+    """The call, bound and permitted.  Raises the SpellError that refuses it."""
+    run.effects += 1
+    verdict = decide(f"{effect.bridge}.{effect.method}", run.grants, run.effects - 1, run.limits.effects)
+    if isinstance(verdict, Deny):
+        raise DeniedError(verdict.reason, capability=verdict.capability)
+    if effect.target is not None:
+        return _resource_call(run, context, effect, arguments)
+    declaration = run.declarations.get(effect.bridge)
+    if declaration is None:
+        raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
+    method = _known(declaration.methods, effect)
+    bound = method.bind(arguments)
+
+    async def call() -> Any:
+        bridge = await run.bridge(effect.bridge)
+        return await getattr(bridge, effect.method)(context, *bound)
+
+    return call
+
+
+def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
+    assert effect.target is not None
+    number = effect.target
+    resource = run.resources.get(run.state_number, number, effect.bridge)
+    for declaration in run.declarations.values():
+        if effect.bridge in declaration.resources:
+            kind = declaration.resources[effect.bridge]
+            break
+    else:
+        raise InternalError(f"the resource type {effect.bridge} is not declared")
+    bound = _known(kind.methods, effect).bind(arguments)
+
+    async def call() -> Any:
+        value = await getattr(resource, effect.method)(context, *bound)
+        if effect.method == "close" or (effect.method == kind.iterate and value is None):
+            await run.resources.release(number)
+        return value
+
+    return call
+
+
+def _known(methods: Any, effect: Effect) -> MethodDeclaration:
+    method = methods.get(effect.method)
+    if method is None:
+        raise ScriptError(f"{effect.bridge} has no method '{effect.method}'{nearest(effect.method, sorted(methods))}", code="unknown")
+    return method  # type: ignore[no-any-return]
+
+
+def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> Answer:
+    run.recorder.record(
+        CallDenied(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message)
+    )
+    return Answer(effect.id, fault=fault_of(error, ""))
+
+
+def _failed(
+    run: CellRun, context: EffectContext, started: float, code: str, message: str, *, retryable: bool = False, cancelled: bool = False
+) -> None:
+    now = time.time()
+    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))

@@ -1,0 +1,43 @@
+"""Errors and faults: the same thing on the two sides of the border."""
+
+from __future__ import annotations
+
+from ..errors import (
+    ArgumentError,
+    BridgeError,
+    DeniedError,
+    Frame,
+    InternalError,
+    Interrupted,
+    LimitError,
+    ScriptError,
+    SpellError,
+)
+from ..protocol.steps import Fault
+
+NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
+
+
+def fault_of(error: BaseException, what: str) -> Fault:
+    """What a script may catch.  An error nobody foresaw tells its type and text, never a path or a frame of ours."""
+    if isinstance(error, SpellError):
+        return Fault(error.code, error.message, type(error).__name__, retryable=error.retryable)
+    return Fault("bridge", f"{what} failed: {type(error).__name__}: {error}", "BridgeError")
+
+
+def error_of(fault: Fault, engine: str) -> SpellError:
+    """The error that a script's fault is for the host: what was an effect's fault keeps its kind."""
+    frames = tuple(Frame(place.chunk, place.line, place.column, place.function) for place in fault.frames)
+    match fault.code:
+        case "denied":
+            return DeniedError(fault.message, frames=frames, engine=engine)
+        case "limit":
+            return LimitError(fault.message, frames=frames, engine=engine)
+        case "interrupted":
+            return Interrupted(fault.message, frames=frames, engine=engine)
+        case "internal":
+            return InternalError(f"{fault.message}; this is a fault of llmspell, please report it", frames=frames, engine=engine)
+        case _ if fault.name == "BridgeError" or fault.code == "bridge":
+            return BridgeError(fault.message, retryable=fault.retryable, code=fault.code, frames=frames, engine=engine)
+        case _:
+            return ScriptError(fault.message, name=fault.name, frames=frames, engine=engine, code=fault.code)

@@ -1,0 +1,142 @@
+"""One script state: its worker process, and stepping it under limits.
+
+The ladder for a script that must stop: the soft flag, a grace of 100 ms, SIGKILL.  Script time counts only while the engine runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from ..errors import Interrupted, LimitError, SpellError, WorkerLost
+from ..policy.limits import Limits
+from ..protocol.output import Output
+from ..protocol.steps import Answer, Invocation, QueryKind, Step
+from ..protocol.transitions import Phase
+from ..workers.pool import WorkerPool
+from ..workers.worker import Worker
+
+INTERRUPT = "interrupt"
+SCRIPT_TIME = "script time"
+TOTAL_TIME = "total time"
+
+
+class ScriptState:
+    """`number` is the state's id in the protocol; it changes with the worker, so an old worker's messages can never be taken for a new one's."""
+
+    def __init__(self, name: str, engine: str, pool: WorkerPool, limits: Limits, catalogue: dict[str, Any], seed: int) -> None:
+        self.name = name
+        self.engine = engine
+        self.number = 0
+        self._pool = pool
+        self._limits = limits
+        self._catalogue = msgspec.json.encode(catalogue)
+        self._seed = seed
+        self._worker: Worker | None = None
+        self._stopping = ""
+        self._timers: list[asyncio.TimerHandle] = []
+        self._running = False
+        self.lost_before = False
+        """The state's last worker was lost, so what earlier cells made is gone."""
+
+    @property
+    def worker(self) -> Worker | None:
+        return self._worker if self._worker is not None and self._worker.alive else None
+
+    def phase(self) -> Phase:
+        return self._worker.phase(self.number) if self._worker is not None else Phase.ABSENT
+
+    async def ready(self, number: int) -> None:
+        """Makes sure that there is a live worker holding this state; `number` is used if a new one is needed."""
+        if self.worker is not None:
+            return
+        self.lost_before = self._worker is not None
+        worker = await self._pool.take()
+        options = {
+            "state": number,
+            "memory_bytes": self._limits.memory_bytes,
+            "max_value_bytes": self._limits.value_bytes,
+            "seed": self._seed,
+            "time_s": time.time(),
+        }
+        await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        self._worker, self.number = worker, number
+
+    def listen(self, listener: Callable[[Output], None] | None) -> None:
+        if self._worker is None:
+            return
+        if listener is None:
+            self._worker.on_output.pop(self.number, None)
+        else:
+            self._worker.on_output[self.number] = listener
+
+    async def begin(self, code: str, chunk: str, budget_s: float) -> Step:
+        assert self._worker is not None
+        self._stopping = ""
+        return await self._step(self._worker.begin(self.number, code, chunk), budget_s)
+
+    async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
+        assert self._worker is not None
+        return await self._step(self._worker.resume(self.number, answers, invocations), budget_s)
+
+    async def query(self, kind: QueryKind, text: str, value: bytes = b"null") -> bytes:
+        assert self._worker is not None
+        return await self._worker.query(self.number, kind, text, value)
+
+    def stop(self, why: str) -> None:
+        """Asks the running script to stop, and kills it where it does not within the grace time."""
+        self._stopping = self._stopping or why
+        if self._worker is None or not self._worker.alive:
+            return
+        self._worker.stop()
+        if self._running:
+            worker = self._worker
+            self._timers.append(asyncio.get_running_loop().call_later(self._limits.stop_grace_s, worker.lose, "it did not stop when asked"))
+
+    @property
+    def stopping(self) -> str:
+        return self._stopping
+
+    def explain(self, error: SpellError) -> SpellError:
+        """A stopped script's end, told by what stopped it."""
+        lost = isinstance(error, WorkerLost)
+        tail = f"; the {self.engine} state '{self.name}' was lost with its variables, the next cell gets a new one" if lost else ""
+        match self._stopping:
+            case "interrupt":
+                return Interrupted(f"stopped{tail}", engine=self.engine)
+            case "script time":
+                cap = self._limits.script_time_s
+                message = f"the script ran for more than its {cap:g} s{tail}"
+                return LimitError(message, limit="script_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
+            case "total time":
+                cap = self._limits.total_time_s
+                message = f"the cell took more than its {cap:g} s in all{tail}"
+                return LimitError(message, limit="total_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
+        if isinstance(error, WorkerLost):
+            return WorkerLost(f"the worker of the {self.engine} state was lost: {error.message}{tail}", reason=error.reason, engine=self.engine)
+        return error
+
+    def close(self) -> None:
+        self._cancel_timers()
+        if self._worker is not None:
+            self._worker.close()
+
+    async def _step(self, asking: Awaitable[Step], budget_s: float) -> Step:
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(max(budget_s, 0), self.stop, SCRIPT_TIME))
+        self._running = True
+        try:
+            return await asking
+        finally:
+            self._running = False
+            self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()

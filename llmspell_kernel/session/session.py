@@ -1,0 +1,242 @@
+"""One notebook's scripts: states by name, bridges, resources, the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..bridges._bridge import Bridge
+from ..bridges._catalogue import worker_catalogue
+from ..bridges._declaration import BridgeDeclaration, declare
+from ..bridges._registry import discover as discover_bridges
+from ..engines._registry import EngineRegistry
+from ..engines._registry import discover as discover_engines
+from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
+from ..journal.events import CellFinished, CellStarted, WorkerWasLost
+from ..journal.recorder import Recorder
+from ..policy.decide import Grants
+from ..policy.limits import PRESETS, Limits
+from ..protocol.steps import QueryKind
+from ..protocol.transitions import Phase
+from ..settings import Settings
+from ..values import Value, dumps, loads
+from ..workers.pool import WorkerPool
+from .cell_run import CellRun
+from .effects import EffectContext
+from .outcome import Outcome
+from .resources import ResourceTable
+from .script_state import ScriptState
+from .sink import NullSink, Sink
+
+
+class Session:
+    """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
+
+    `bridges` adds instances to those found by entry points, or replaces those of the same name.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink: Sink | None = None,
+        settings: Settings | None = None,
+        bridges: Sequence[Bridge] = (),
+        limits: Limits | None = None,
+        grants: Grants | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.sink: Sink = sink or NullSink()
+        self.recorder = Recorder()
+        self.resources = ResourceTable()
+        self.engines: EngineRegistry = discover_engines()
+        self.limits = limits or PRESETS[self.settings.preset]
+        self.grants = grants or Grants()
+        found = discover_bridges()
+        self.failed_bridges: Mapping[str, str] = found.failed
+        self._classes: dict[str, type[Bridge]] = {**found.bridges, **{bridge.name: type(bridge) for bridge in bridges}}
+        self._given = {bridge.name: bridge for bridge in bridges}
+        self._open_bridges: dict[str, asyncio.Task[Bridge]] = {}
+        self.declarations: dict[str, BridgeDeclaration] = {name: declare(kind) for name, kind in sorted(self._classes.items())}
+        self._pool = WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
+        self._states: dict[tuple[str, str], ScriptState] = {}
+        self._runs: dict[tuple[str, str], CellRun] = {}
+        self._opening = asyncio.Lock()
+        self._last_cell = self._last_call = self._last_state = self._last_invocation = 0
+        self.sources: dict[str, str] = {}
+        """Chunk name -> source text, for the code frames of errors."""
+
+    def warm(self) -> None:
+        """Starts a spare worker, so that the first cell need not wait for one."""
+        self._pool.warm()
+
+    @property
+    def states(self) -> Mapping[tuple[str, str], ScriptState]:
+        return self._states
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return self._pool.pids
+
+    async def run(
+        self,
+        code: str,
+        *,
+        engine: str = "lua",
+        state: str = "main",
+        chunk: str = "cell",
+        line_offset: int = 0,
+        inputs: Mapping[str, Value] | None = None,
+        outputs: Sequence[str] = (),
+        sink: Sink | None = None,
+        cell: int | None = None,
+    ) -> Outcome:
+        """Runs one cell.  `inputs` are set as globals before, `outputs` read after; `line_offset` counts lines above the code.
+
+        A fault of the script is the outcome's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`.
+        """
+        declaration = self.engines.get(engine)
+        number = cell if cell is not None else self.next_cell()
+        started = time.time()
+        self.sources[chunk] = "\n" * line_offset + code
+        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, code))
+        values: list[Value] = []
+        found: dict[str, Any] = {}
+        error: SpellError | None = None
+        try:
+            script = await self._state(state, declaration.name)
+            values = await self._execute(script, number, "\n" * line_offset + code, chunk, inputs or {}, sink or self.sink)
+            for name in outputs:
+                found[name] = loads(await script.query("get", name))
+        except SpellError as caught:
+            error = caught
+            if isinstance(caught, WorkerLost):
+                self.recorder.record(WorkerWasLost(number, time.time(), state, caught.reason))
+        finally:
+            duration = time.time() - started
+            status = "ok" if error is None else _status(error)
+            self.recorder.record(CellFinished(number, time.time(), status, duration, "" if error is None else error.message))
+        return Outcome(number, values, error, found, duration)
+
+    def interrupt(self) -> None:
+        """Stops every running cell of the session."""
+        for run in tuple(self._runs.values()):
+            run.interrupt()
+
+    async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main") -> Any:
+        """A question about a state that runs no script code; None where the state is not there or is busy running."""
+        script = self._states.get((state, self.engines.get(engine).name))
+        if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING):
+            return None
+        return loads(await script.query(kind, text))
+
+    async def get(self, name: str, *, engine: str, state: str = "main") -> Value:
+        """The value of a script's global."""
+        script = await self._state(state, self.engines.get(engine).name)
+        return loads(await script.query("get", name))
+
+    async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
+        """Sets a script's global."""
+        script = await self._state(state, self.engines.get(engine).name)
+        await script.query("set", name, dumps(value))
+
+    async def call(self, bridge: str, method: str, *args: Value) -> Value:
+        """Calls a bridge from Python, arguments checked as a script's are.  Nothing is journaled: it is the author's own call."""
+        declaration = self.declarations.get(bridge)
+        if declaration is None or method not in declaration.methods:
+            known = sorted(declaration.methods) if declaration else sorted(self.declarations)
+            raise ScriptError(f"there is no {bridge}.{method}{nearest(method if declaration else bridge, known)}", code="unknown")
+        bound = declaration.methods[method].bind(list(args))
+        idle = ScriptState("python", "python", self._pool, self.limits, {}, 0)
+        run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
+        return await getattr(await self.bridge(bridge), method)(EffectContext(run, self.next_call()), *bound)
+
+    async def bridge(self, name: str) -> Bridge:
+        """The session's instance of a bridge, opened once, at its first call."""
+        if name not in self._open_bridges:
+            self._open_bridges[name] = asyncio.create_task(self._open_bridge(name))
+        return await asyncio.shield(self._open_bridges[name])
+
+    async def forget(self, name: str, engine: str) -> None:
+        """Ends a state: its variables, resources and worker."""
+        script = self._states.pop((name, self.engines.get(engine).name), None)
+        if script is not None:
+            await self.resources.release_state(script.number)
+            script.close()
+
+    async def close(self) -> None:
+        """Ends every state, bridge and worker.  Safe to call again."""
+        self.interrupt()
+        for name, engine in list(self._states):
+            await self.forget(name, engine)
+        for task in self._open_bridges.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await task.result().close()
+            else:
+                task.cancel()
+        self._open_bridges.clear()
+        self._pool.close()
+
+    def kill(self) -> None:
+        """Ends every worker at once, without asking anyone: for the end of the process."""
+        self._pool.close()
+
+    def next_cell(self) -> int:
+        self._last_cell += 1
+        return self._last_cell
+
+    def next_call(self) -> int:
+        self._last_call += 1
+        return self._last_call
+
+    def next_invocation(self) -> int:
+        self._last_invocation += 1
+        return self._last_invocation
+
+    async def _execute(
+        self, script: ScriptState, cell: int, code: str, chunk: str, inputs: Mapping[str, Value], sink: Sink
+    ) -> list[Value]:
+        key = (script.name, script.engine)
+        if key in self._runs:
+            raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
+        run = CellRun(self, script, cell, chunk, sink, self.limits, self.grants)
+        self._runs[key] = run
+        try:
+            for name, value in inputs.items():
+                await script.query("set", name, dumps(value))
+            return await run.execute(code)
+        finally:
+            del self._runs[key]
+
+    async def _state(self, name: str, engine: str) -> ScriptState:
+        key = (name, engine)
+        if key not in self._states:
+            self._states[key] = ScriptState(name, engine, self._pool, self.limits, worker_catalogue(tuple(self.declarations.values())), self.settings.seed)
+        script = self._states[key]
+        async with self._opening:
+            if script.worker is None:
+                await self.resources.release_state(script.number)
+                self._last_state += 1
+                await script.ready(self._last_state)
+        return script
+
+    async def _open_bridge(self, name: str) -> Bridge:
+        bridge = self._given.get(name) or self._make(self._classes[name])
+        await bridge.open()
+        return bridge
+
+    @staticmethod
+    def _make(kind: type[Bridge]) -> Bridge:
+        try:
+            return kind()
+        except SpellError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"the bridge '{kind.name}' cannot start: {type(error).__name__}: {error}") from error
+
+
+def _status(error: SpellError) -> Any:
+    if isinstance(error, Interrupted):
+        return "interrupted"
+    return "lost" if isinstance(error, WorkerLost) else "error"

@@ -1,0 +1,59 @@
+"""A Context that records what a bridge asks of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from llmspell_kernel.values import Callback, Value
+
+
+class FakeContext:
+    """Records each call as `(name, details)` in `calls`, in order; `functions` plays the script's functions by callback id."""
+
+    def __init__(
+        self, *, call_id: int = 1, state: str = "main", cell: str = "cell[1]", functions: Mapping[int, Callable[..., Value]] | None = None
+    ) -> None:
+        self.call_id = call_id
+        self.state = state
+        self.cell = cell
+        self.functions = dict(functions or {})
+        self.calls: list[tuple[str, Any]] = []
+
+    def of(self, name: str) -> list[Any]:
+        """The details of every call of one kind: `context.of("chunk")`."""
+        return [details for called, details in self.calls if called == name]
+
+    def chunk(self, text: str) -> None:
+        self.calls.append(("chunk", text))
+
+    def usage(
+        self,
+        *,
+        model: str = "",
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cost_usd: float | None = None,
+        attempts: int = 1,
+        finish_reason: str = "",
+    ) -> None:
+        used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
+        self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
+
+    def display(self, value: Value, *, title: str = "") -> None:
+        self.calls.append(("display", (value, title)))
+
+    def clear(self) -> None:
+        self.calls.append(("clear", None))
+
+    def write(self, stream: str, text: str) -> None:
+        self.calls.append(("write", (stream, text)))
+
+    def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
+        self.calls.append(("log", (level, message, fields)))
+
+    async def invoke(self, callback: Callback, *args: Value) -> Value:
+        """Calls the function of that id; a KeyError is a test that forgot to give it."""
+        self.calls.append(("invoke", (callback, args)))
+        return self.functions[callback.id](*args)

@@ -1,0 +1,165 @@
+"""The worker process: reads a message, runs a step, writes what came of it.  Started by spawn.py under `python -I -S`.
+
+Rules
+- Descriptors: 0 is empty, 1 the output pipe, 2 an own pipe for crash texts, one control socket, one page shared with the host.  Nothing else.
+- The host is trusted here; the script is not, and sees neither descriptors nor Python objects.
+- The process ends when the host does (PR_SET_PDEATHSIG) and when the control socket closes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from ..errors import SpellError
+from ..protocol.framing import FrameReader, frame
+from ..protocol.messages import (
+    Begin,
+    CloseState,
+    HostMessage,
+    Opened,
+    OpenState,
+    Query,
+    Ready,
+    Reply,
+    Resume,
+    Stepped,
+    WorkerMessage,
+    decode_from_host,
+    encode,
+)
+from ..protocol.output import record
+from ..protocol.steps import Failed, Fault, Step
+
+STOP_VARIABLE = "LLMSPELL_STOP"
+PAGE_BYTES = 4096
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+
+class SharedStop:
+    """The page's text is `LLMSPELL_STOP=0`: a byte for JavaScript's handler, an environment variable for Lua's captured os.getenv."""
+
+    variable = STOP_VARIABLE
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+        self._at = len(STOP_VARIABLE) + 1
+        start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        self.address = start + self._at
+        # putenv keeps the pointer itself, so the host's write to the page is at once what getenv returns
+        if ctypes.CDLL(None).putenv(ctypes.c_void_p(start)) != 0:
+            raise OSError("putenv failed")
+
+    def raised(self) -> bool:
+        return self._page[self._at] != 0x30
+
+
+def confine() -> None:
+    """What needs no privilege and no kernel feature: no core files, no file writing, few descriptors, death with the host."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux":
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # the terminal's Ctrl-C is for the host, which then stops us by the page or by a kill
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Child:
+    """One worker: engines, and the states made from them."""
+
+    def __init__(self, engines: dict[str, Any], emitter: Emitter) -> None:
+        self._engines = engines
+        self._emitter = emitter
+        self._states: dict[int, Any] = {}
+
+    def handle(self, message: HostMessage) -> WorkerMessage | None:
+        match message:
+            case OpenState():
+                return self._open(message)
+            case Begin(state=state, code=code, chunk=chunk):
+                return self._step(state, lambda engine: engine.start(code, chunk))
+            case Resume(state=state, answers=answers, invocations=invocations):
+                return self._step(state, lambda engine: engine.resume(answers, invocations))
+            case Query():
+                return self._query(message)
+            case CloseState(state=state):
+                self._states.pop(state).close()
+                return None
+
+    def _open(self, message: OpenState) -> WorkerMessage:
+        try:
+            from ..engines._engine import Options
+
+            options = msgspec.json.decode(message.options, type=Options)
+            self._states[message.state] = self._engines[message.engine].open(options, json.loads(bytes(message.catalogue)))
+        except Exception as error:
+            return Opened(message.state, Fault("internal", f"cannot open a {message.engine} state: {type(error).__name__}: {error}"))
+        return Opened(message.state)
+
+    def _step(self, state: int, run: Any) -> WorkerMessage:
+        self._emitter.state = state
+        try:
+            step: Step = run(self._states[state])
+        except Exception as error:
+            step = Failed(Fault("internal", f"the engine failed: {type(error).__name__}: {error}"))
+        return Stepped(state, step)
+
+    def _query(self, message: Query) -> WorkerMessage:
+        try:
+            answer = self._states[message.state].query(message.kind, message.text, bytes(message.value))
+        except SpellError as error:
+            return Reply(message.state, fault=Fault(error.code, error.message))
+        except Exception as error:
+            return Reply(message.state, fault=Fault("internal", f"the query failed: {type(error).__name__}: {error}"))
+        return Reply(message.state, msgspec.Raw(answer))
+
+
+class Emitter:
+    """Writes printed text as records of the state that runs."""
+
+    def __init__(self) -> None:
+        self.state = 0
+
+    def __call__(self, stream: int, text: bytes) -> None:
+        piece = 1 << 20
+        for at in range(0, len(text), piece):
+            write_all(1, record(self.state, stream, text[at : at + piece]))
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def main(control: int, page_descriptor: int, interpreters: str) -> None:
+    confine()
+    page = mmap.mmap(page_descriptor, PAGE_BYTES)
+    os.close(page_descriptor)
+    stop, emitter = SharedStop(page), Emitter()
+    engines = {name: import_module(module).create_engine(stop, emitter) for name, module in json.loads(interpreters).items()}
+    child = Child(engines, emitter)
+    write_all(control, frame(encode(Ready(os.getpid(), {name: dict(engine.facts) for name, engine in engines.items()}))))
+    frames = FrameReader()
+    while True:
+        data = os.read(control, 1 << 20)
+        if not data:
+            os._exit(0)
+        frames.feed(data)
+        while (payload := frames.next_frame()) is not None:
+            answer = child.handle(decode_from_host(payload))
+            if answer is not None:
+                write_all(control, frame(encode(answer)))

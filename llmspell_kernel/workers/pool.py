@@ -1,0 +1,62 @@
+"""Workers for a session: one a state, and one warm spare so that a new or killed state has its process at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..engines._registry import discover
+from ..errors import ConfigError, SpellError
+from ..installation import check_quickjs
+from .spawn import WorkerProcess
+from .worker import Worker
+
+
+class WorkerPool:
+    """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare."""
+
+    def __init__(self, interpreters: Mapping[str, str] | None = None, *, startup_s: float) -> None:
+        self._interpreters = dict(interpreters) if interpreters is not None else None
+        self._startup_s = startup_s
+        self._spare: Worker | None = None
+        self._given: list[Worker] = []
+        self._closed = False
+
+    @property
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in (*self._given, *([self._spare] if self._spare else [])) if worker.alive]
+
+    def warm(self) -> None:
+        """Starts the spare, unless there is one."""
+        if not self._closed and (self._spare is None or not self._spare.alive):
+            self._spare = self._start()
+
+    async def take(self, *, keep_spare: bool = True) -> Worker:
+        """A started worker.  A spare that died in the meantime is replaced once; a second failure is raised."""
+        spare, self._spare = self._spare, None
+        for worker in (spare, None):
+            chosen = worker or self._start()
+            try:
+                await chosen.started(self._startup_s)
+            except SpellError:
+                if worker is None:
+                    raise
+                continue
+            self._given = [given for given in self._given if given.alive] + [chosen]
+            if keep_spare:
+                self.warm()
+            return chosen
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self._closed = True
+        for worker in (*self._given, *([self._spare] if self._spare else [])):
+            worker.close()
+        self._given, self._spare = [], None
+
+    def _start(self) -> Worker:
+        problem = check_quickjs()
+        if problem:
+            raise ConfigError(problem)
+        if self._interpreters is None:
+            self._interpreters = dict(discover().interpreters())
+        return Worker(WorkerProcess(self._interpreters))

@@ -1,0 +1,115 @@
+"""Starting and ending a worker process.  No event loop here: a spare can be started before one runs.
+
+The child gets a fresh environment in exec (removing a variable later would leave it in /proc/self/environ), one control socket, one shared
+page, an output pipe and an own stderr pipe (with RLIMIT_FSIZE=0 a regular file there would kill it at its first warning).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import ConfigError
+from .child import PAGE_BYTES, STOP_VARIABLE
+
+NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
+BOOT = "import sys; sys.path[:0] = sys.argv[4:]; from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+
+
+def package_folders(interpreters: Mapping[str, str]) -> list[str]:
+    """Where the child finds its packages: `-S` skips .pth files, so user sites, splits and editable installs are looked up here.
+
+    find_spec of a top-level name imports nothing.
+    """
+    folders: list[str] = []
+    for name in (*NEEDED, *sorted({module.partition(".")[0] for module in interpreters.values()} - set(NEEDED))):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"the package '{name}' is not installed, and scripts cannot run without it; run: pip install llmspell-kernel")
+        origin = Path(spec.origin)
+        folder = str(origin.parent.parent if spec.submodule_search_locations else origin.parent)
+        if folder not in folders:
+            folders.append(folder)
+    return folders
+
+
+class WorkerProcess:
+    """A started child and the host's ends of its channels.  `close` is safe to call at any time, and again."""
+
+    def __init__(self, interpreters: Mapping[str, str]) -> None:
+        folders = package_folders(interpreters)
+        self.control, theirs = socket.socketpair()
+        self.output, output_in = os.pipe()
+        self.errors, errors_in = os.pipe()
+        page_descriptor = os.memfd_create("llmspell-stop")
+        os.truncate(page_descriptor, PAGE_BYTES)
+        self._page = mmap.mmap(page_descriptor, PAGE_BYTES)
+        text = f"{STOP_VARIABLE}=0\0".encode()
+        self._page[: len(text)] = text
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", BOOT, str(theirs.fileno()), str(page_descriptor), json.dumps(dict(interpreters)), *folders],
+                stdin=subprocess.DEVNULL,
+                stdout=output_in,
+                stderr=errors_in,
+                env={"LC_ALL": "C.UTF-8"},
+                cwd="/",
+                pass_fds=(theirs.fileno(), page_descriptor),
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            for descriptor in (output_in, errors_in, page_descriptor):
+                os.close(descriptor)
+        self.control.setblocking(False)
+        os.set_blocking(self.output, False)
+        os.set_blocking(self.errors, False)
+        self._closed = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def raise_stop(self) -> None:
+        self._page[len(STOP_VARIABLE) + 1] = 0x31
+
+    def clear_stop(self) -> None:
+        self._page[len(STOP_VARIABLE) + 1] = 0x30
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def exit_reason(self) -> str:
+        """Waits for the (killed or dying) process, and names its end: `signal SIGKILL`, `exit status 1`."""
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def crash_text(self) -> str:
+        """The last of what the process wrote to its stderr."""
+        try:
+            return os.read(self.errors, 65536).decode("utf-8", "replace")[-4000:]
+        except (BlockingIOError, OSError):
+            return ""
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._process.kill()
+        self._process.wait()
+        self.control.close()
+        os.close(self.output)
+        os.close(self.errors)
+        self._page.close()

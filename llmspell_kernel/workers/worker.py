@@ -1,0 +1,223 @@
+"""The asyncio driver of one worker process: bytes in and out, nothing decided.
+
+A lost worker is told to everyone who waits, and ever again to everyone who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ..errors import ProtocolError, RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
+from ..protocol.conversation import Conversation, End
+from ..protocol.messages import (
+    Begin,
+    CloseState,
+    HostMessage,
+    Opened,
+    OpenState,
+    Query,
+    Ready,
+    Reply,
+    Resume,
+    Stepped,
+    WorkerMessage,
+)
+from ..protocol.output import Output, OutputReader
+from ..protocol.steps import NULL, Answer, Invocation, QueryKind, Step
+from ..protocol.transitions import Phase
+from .spawn import WorkerProcess
+
+READ_BYTES = 1 << 20
+
+
+class Worker:
+    """One process, any number of states.  `on_output` gets what scripts print, always before the step that follows it."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+        self._talk = Conversation()
+        self._records = OutputReader()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready: asyncio.Future[Ready] | None = None
+        self._waiting: dict[int, asyncio.Future[WorkerMessage]] = {}
+        self._unsent = bytearray()
+        self._lost: WorkerLost | None = None
+        self.engines: Mapping[str, Mapping[str, str | bool]] = {}
+        self.on_output: dict[int, Callable[[Output], None]] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._lost is None
+
+    def phase(self, state: int) -> Phase:
+        return self._talk.phase(state)
+
+    async def started(self, timeout_s: float) -> None:
+        """Waits for the worker's `ready`.  Raises WorkerLost where it dies first or takes too long."""
+        if self._loop is None:
+            self._attach(asyncio.get_running_loop())
+        assert self._ready is not None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            self.lose(f"it did not start within {timeout_s:g} s")
+        if self._lost:
+            raise self._lost
+
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
+        answer = await self._ask(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
+        if isinstance(answer, Opened) and answer.fault is not None:
+            raise ScriptError(answer.fault.message, code=answer.fault.code)
+
+    async def begin(self, state: int, code: str, chunk: str) -> Step:
+        self._process.clear_stop()
+        return self._stepped(await self._ask(Begin(state, code, chunk)))
+
+    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
+        return self._stepped(await self._ask(Resume(state, answers, invocations)))
+
+    async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
+        answer = await self._ask(Query(state, kind, text, msgspec.Raw(bytes(value))))
+        assert isinstance(answer, Reply)
+        if answer.fault is not None:
+            raise (ValueCrossingError if answer.fault.code == "value" else ScriptError)(answer.fault.message)
+        return bytes(answer.value)
+
+    def close_state(self, state: int) -> None:
+        if self.alive:
+            self._send(CloseState(state))
+
+    def stop(self) -> None:
+        """Soft: raises the flag that a running script polls."""
+        if self.alive:
+            self._process.raise_stop()
+
+    def lose(self, why: str = "") -> None:
+        """Hard: kills the process and tells everyone who waits."""
+        if self._lost:
+            return
+        if why:
+            self._process.kill()
+        reason = self._process.exit_reason()
+        crash = self._process.crash_text().strip().splitlines()
+        parts = [why or "it ended", f"({reason})", *([f"its last words: {crash[-1]}"] if crash and not why else [])]
+        self._lost = WorkerLost(" ".join(parts), reason=reason)
+        self._detach()
+        self._process.close()
+        for future in (*self._waiting.values(), *([self._ready] if self._ready else [])):
+            if not future.done():
+                future.set_exception(self._lost)
+                future.exception()  # a waiter that went away must not leave a warning behind
+        self._waiting.clear()
+
+    def close(self) -> None:
+        self.lose("it was closed")
+
+    async def _ask(self, message: HostMessage) -> WorkerMessage:
+        if self._lost:
+            raise self._lost
+        assert self._loop is not None
+        future: asyncio.Future[WorkerMessage] = self._loop.create_future()
+        self._send(message)
+        self._waiting[message.state] = future
+        if self._lost:
+            raise self._lost
+        return await future
+
+    def _send(self, message: HostMessage) -> None:
+        self._unsent += self._talk.send(message)
+        self._write()
+
+    def _write(self) -> None:
+        assert self._loop is not None
+        while self._unsent:
+            try:
+                sent = self._process.control.send(self._unsent)
+            except BlockingIOError:
+                self._loop.add_writer(self._process.control, self._write)
+                return
+            except OSError:
+                return self.lose()
+            del self._unsent[:sent]
+        self._loop.remove_writer(self._process.control)
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready = loop.create_future()
+        loop.add_reader(self._process.control, self._read_control)
+        loop.add_reader(self._process.output, self._read_output)
+
+    def _detach(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._process.control)
+            self._loop.remove_writer(self._process.control)
+            self._loop.remove_reader(self._process.output)
+
+    def _read_control(self) -> None:
+        try:
+            data = self._process.control.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._talk.receive(data)
+        try:
+            while (message := self._talk.next_message()) is not None:
+                if isinstance(message, End):
+                    self._read_output(drain=True)
+                    return self.lose()
+                self._dispatch(message)
+        except RemoteProtocolError as error:
+            self.lose(f"it broke the protocol: {error}")
+
+    def _dispatch(self, message: WorkerMessage) -> None:
+        if isinstance(message, Ready):
+            self.engines = message.engines
+            assert self._ready is not None
+            if not self._ready.done():
+                self._ready.set_result(message)
+            return
+        if isinstance(message, Stepped):
+            self._read_output(drain=True)
+        future = self._waiting.pop(message.state, None)
+        if future is None:
+            raise RemoteProtocolError("an answer that nobody asked for")
+        if not future.done():
+            future.set_result(message)
+
+    def _read_output(self, drain: bool = False) -> None:
+        """Everything printed before a step is in the pipe when the step arrives, so draining it keeps the order."""
+        while True:
+            try:
+                data = os.read(self._process.output, READ_BYTES)
+            except (BlockingIOError, OSError):
+                return
+            if not data:
+                if self._loop is not None:
+                    self._loop.remove_reader(self._process.output)
+                return
+            try:
+                records = self._records.feed(data)
+            except RemoteProtocolError as error:
+                return self.lose(f"it broke the protocol: {error}")
+            for record in records:
+                listener = self.on_output.get(record.state)
+                if listener is not None:
+                    listener(record)
+            if not drain:
+                return
+
+    @staticmethod
+    def _stepped(answer: WorkerMessage) -> Step:
+        if not isinstance(answer, Stepped):
+            raise ProtocolError("a step was expected")
+        return answer.step
