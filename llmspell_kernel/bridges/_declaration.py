@@ -234,7 +234,8 @@ def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
         if special.__name__ in definitions:  # their ids are no part of the interface
             definitions[special.__name__] = {"title": special.__name__, "description": text}
     for definition in definitions.values():
-        definition["description"] = inspect.cleandoc(definition.get("description", ""))
+        if "description" in definition:
+            definition["description"] = inspect.cleandoc(definition["description"])
         if "properties" in definition:
             definition["additionalProperties"] = False
     properties = {}

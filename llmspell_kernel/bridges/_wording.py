@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import inspect as kinds
 
-from llmspell_kernel.values import Callback, EmptyTable, ResourceRef, Value
+from llmspell_kernel.values import SAFE_INT, Callback, EmptyTable, ResourceRef, Value
 
 from ._bridge import Resource
 
@@ -95,7 +95,7 @@ def _plural(kind: kinds.Type) -> str:
         case kinds.FloatType():
             return "numbers" + _range(kind)
         case kinds.StrType(pattern=pattern):
-            return "strings" + _length(kind, "character") + (f" that match {pattern}" if pattern else "")
+            return "strings" + _length(kind, "character") + (f" matching {pattern}" if pattern else "")
         case kinds.ListType(item_type=item):
             of = "" if isinstance(item, kinds.AnyType) else f" of {_plural(item)}"
             return "lists" + of + _length(kind, "item")
@@ -148,7 +148,7 @@ def shown(value: Value) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= SAFE_INT:
         value = int(value)
     if isinstance(value, msgspec.Struct):
         value = msgspec.to_builtins(value)

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ..services.llm.generation import INCOMPLETE, Generation
+from ..errors import ArgumentError
+from ..services.llm.generation import Generation
 from ..services.llm.models import ChatOptions
 from ..services.llm.service import LlmService
 from ._bridge import Bridge, Context, Resource, method
@@ -26,7 +27,6 @@ class LlmStream(Resource):
     def __init__(self, ctx: Context, generation: Generation) -> None:
         self._generation = generation
         self._queue: asyncio.Queue[str | None] = asyncio.Queue(READ_AHEAD)
-        self._read: list[str] = []
         self._ended = False
         self._error: BaseException | None = None
         self._task = asyncio.create_task(self._fill(ctx))
@@ -35,15 +35,16 @@ class LlmStream(Resource):
     async def next(self, ctx: Context) -> str | None:
         """The next piece of text, or nothing at the end.
 
-        Raises what the provider's failure was, once; the pieces read before it are kept (see `text`).
+        Raises the provider's failure, once; the pieces read before it are kept (see `text`).
         """
         if self._ended:
             return None
         piece = await self._queue.get()
         if piece is not None:
-            self._read.append(piece)
             return piece
         self._ended = True
+        # Others may wait here at the same time: each passes the end on.
+        self._queue.put_nowait(None)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -53,11 +54,11 @@ class LlmStream(Resource):
     async def text(self, ctx: Context) -> str:
         """The whole text, with what was already read; waits for the rest.
 
-        Raises what the provider's failure was, once; called again, or after `close`, it gives the text that came until then.
+        Raises the provider's failure, once; called again, or after `close`, it gives the text that came until then.
         """
         while await self.next(ctx) is not None:
             pass
-        return "".join(self._read)
+        return self._generation.text
 
     @method
     async def usage(self, ctx: Context) -> dict[str, Any]:
@@ -83,6 +84,8 @@ class LlmStream(Resource):
         self._ended = True
         self._task.cancel()
         await asyncio.wait({self._task})
+        if self._queue.empty():
+            self._queue.put_nowait(None)  # wakes who waits for the next piece; nobody waits at a queue that holds some
 
     async def _fill(self, ctx: Context) -> None:
         try:
@@ -118,14 +121,16 @@ class Llm(Bridge):
     @method
     async def complete(self, ctx: Context, prompt: str, max_tokens: int | None = None) -> str:
         """Ask a model for a short text: `chat` with at most `max_tokens` tokens of answer and nothing else to set."""
-        options = ChatOptions() if max_tokens is None else msgspec.convert({"max_tokens": max_tokens}, ChatOptions)
-        return (await self._answer(ctx, prompt, options)).text
+        if max_tokens is not None and max_tokens < 1:
+            raise ArgumentError(f"max_tokens must be at least 1, not {max_tokens}")
+        return (await self._answer(ctx, prompt, ChatOptions(max_tokens=max_tokens))).text
 
     @method
     async def generate(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> dict[str, Any]:
         """Ask a model, with everything known about the answer.
 
-        `{text, model, finish_reason, usage = {input_tokens, output_tokens, total_tokens, cached_tokens}, cost_usd, latency_ms, tool_calls}`.
+        `{text, model, finish_reason, usage, cost_usd, latency_ms, tool_calls}` with `usage = {input_tokens, output_tokens, total_tokens,
+        cached_tokens}`.
         `finish_reason` is "stop", "length", "tool_calls", "content_filter" or the provider's own word; `cost_usd` is in US dollars, nothing
         where the price is not known; `tool_calls` is a list of `{id, name, arguments}`, `arguments` being a table, or the model's own text
         where that is not valid JSON.  Errors as for `chat`.

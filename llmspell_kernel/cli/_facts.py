@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import __version__
 from ..errors import SpellError
-from ..installation import LOCAL_MODEL_PINS, check_quickjs, local_model_installed, version_of
+from ..installation import LOCAL_MODEL_PINS, check_quickjs, version_of
+from ..services.llm.local import INSTALL_COMMAND, local_weights
 from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
 
@@ -56,14 +57,16 @@ def _problems(packages: Mapping[str, str | None], specs: list[Facts], worker: Fa
     problems += [f"kernel '{spec['name']}': {spec['problem']}" for spec in specs if spec["problem"]]
     if "error" in worker:
         problems.append(f"no worker starts: {worker['error']}")
+    else:
+        problems += [f"the worker cannot load the engine '{name}'" for name in engine_names() if name not in worker["engines"]]
     return problems
 
 
 def models(environ: Mapping[str, str]) -> list[Facts]:
     """The models of this package, then one line for each provider; `usable` says whether a call can be tried, `note` what is missing."""
-    local = local_model_installed()
+    local = local_weights() is not None
     own = [
-        {"name": LOCAL, "usable": local, "note": "runs on this machine" if local else "install it: llmspell models install local"},
+        {"name": LOCAL, "usable": local, "note": "runs on this machine" if local else f"install it: {INSTALL_COMMAND}"},
         {"name": ECHO, "usable": True, "note": "repeats what it is told"},
         {"name": SCRIPTED, "usable": True, "note": "answers from a script, for tests"},
     ]
@@ -78,7 +81,7 @@ def _provider(example: str, wanted: tuple[str, ...], environ: Mapping[str, str])
 
 
 def default_model(environ: Mapping[str, str]) -> Facts:
-    local = local_model_installed()
+    local = local_weights() is not None
     name = choose_default(environ, local)
     if environ.get("LLMSPELL_MODEL", "").strip():
         why = "LLMSPELL_MODEL says so"
@@ -128,6 +131,12 @@ def _problem_of(python: str) -> str:
     if Path(python).is_absolute() and not Path(python).exists():
         return f"its Python {python} is gone; install it again (llmspell kernel install) or remove it (llmspell kernel remove)"
     return ""
+
+
+def engine_names() -> list[str]:
+    from ..engines._registry import discover
+
+    return list(discover().interpreters())
 
 
 def probe_worker() -> Facts:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from ..journal.events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage
 from ._terminal import Terminal
 
-STREAMED = "llm"
-"""The bridge whose chunks are text for the reader.  A stream's text is the script's to print: it comes from the resource `llm.stream`."""
+LLM = "llm"
+STREAM = "stream"
+"""`llm.stream` is over when the script has its stream: the text that comes later is the script's to print, and its usage comes last."""
 
 
 @dataclass(slots=True)
 class _Call:
     name: str
-    streamed: bool
     text: list[str] = field(default_factory=list)
     usage: CallUsage | None = None
     duration_s: float | None = None
@@ -27,13 +27,17 @@ class ModelText:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._calls: dict[int, _Call] = {}
+        self._streams: dict[int, float] = {}
         self._live: int | None = None
 
     def __call__(self, event: AnyEvent) -> None:
         match event:
-            case CallStarted(call=number, bridge=bridge, method=method):
-                streamed = bridge == STREAMED
-                self._calls[number] = _Call(f"{bridge}.{method}" if streamed else bridge, streamed)
+            case CallStarted(call=number, bridge=bridge, method=method, time=time) if bridge == LLM and method == STREAM:
+                self._streams[number] = time
+            case CallUsage(call=number, time=time) if number in self._streams:
+                self._terminal.note(summary(f"{LLM}.{STREAM}", event, time - self._streams.pop(number)))
+            case CallStarted(call=number, bridge=bridge, method=method) if bridge == LLM:
+                self._calls[number] = _Call(f"{bridge}.{method}")
             case CallChunk(call=number, text=text) if number in self._calls:
                 self._add(number, text)
             case CallUsage(call=number) if number in self._calls:
@@ -44,8 +48,6 @@ class ModelText:
 
     def _add(self, number: int, text: str) -> None:
         call = self._calls[number]
-        if not call.streamed or not text:
-            return
         call.text.append(text)
         if self._live == number:
             self._terminal.model_text(text)
@@ -68,7 +70,7 @@ class ModelText:
         if call.text:
             self._terminal.end_model_text("".join(call.text))
         if call.usage is not None:
-            self._terminal.note(summary(call.name, call.usage, call.duration_s if call.streamed else None))
+            self._terminal.note(summary(call.name, call.usage, call.duration_s))
 
 
 def summary(name: str, usage: CallUsage, duration_s: float | None) -> str:

@@ -1,7 +1,7 @@
 """Where a script's output goes outside Jupyter: the session's sink on a pair of text streams.
 
-Rule: what a script or a model wrote reaches a terminal without control sequences other than colours: they could move the cursor over earlier
-lines, set the window's title or type into the shell.  A pipe or a file gets the text as it is.
+Rule: what a script or a model wrote reaches a terminal without control sequences other than colours: they could move the cursor over
+earlier lines, set the window's title or type into the shell.  A pipe or a file gets the text as it is.
 """
 
 from __future__ import annotations

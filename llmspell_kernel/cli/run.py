@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfigError, Interrupted, SpellError
+from ..errors import BridgeError, ConfigError, Interrupted, SpellError
 
 if TYPE_CHECKING:
     from ..session import Outcome, Session
@@ -56,15 +56,25 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
 
 async def _run(script: Script, params: dict[str, Any], model: str | None, terminal: Terminal) -> Outcome:
     from ..session import Session
+    from ..settings import from_environment
     from ._model_text import ModelText
 
-    session = Session(sink=terminal, model=model)
+    session = Session(sink=terminal, settings=from_environment(os.environ))
     try:
+        if model is not None:
+            await _choose_model(session, model)
         session.recorder.listen(ModelText(terminal))
         with _stop_on_ctrl_c(session):
             return await session.run(script.code, engine=script.engine, state="main", chunk=script.chunk, inputs={"params": params})
     finally:
         await session.close()
+
+
+async def _choose_model(session: Session, name: str) -> None:
+    try:
+        await session.call("llm", "set_model", name)
+    except BridgeError as error:
+        raise click.BadParameter(error.message, param_hint="--model") from error
 
 
 @contextmanager

@@ -15,9 +15,19 @@ from ..journal.events import (
     CallUsage,
     CellFinished,
 )
+from ..values import ResourceRef
 
-Status = Literal["running", "done", "failed", "denied", "interrupted", "incomplete"]
-ICONS: dict[Status, str] = {"running": "◌", "done": "✓", "failed": "✗", "denied": "⊘", "interrupted": "⊘", "incomplete": "✗"}
+Status = Literal["running", "done", "stopped", "failed", "denied", "interrupted", "incomplete"]
+"""`stopped`: the script left a stream before its end.  `incomplete`: text came, and then a failure."""
+ICONS: dict[Status, str] = {
+    "running": "◌",
+    "done": "✓",
+    "stopped": "⊘",
+    "failed": "✗",
+    "denied": "⊘",
+    "interrupted": "⊘",
+    "incomplete": "✗",
+}
 
 
 class Call:
@@ -26,7 +36,8 @@ class Call:
     def __init__(self, call: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> None:
         self.call = call
         self.name = f"{bridge}.{method}"
-        self.on_resource = "." in bridge  # a resource's type is `bridge.thing`
+        self.stream: Call | None = None
+        """For a method of a stream (`llm.stream.next`): the call that opened it, to which its text and its end belong."""
         self.arguments = arguments
         self.parent = parent
         self.children: list[Call] = []
@@ -46,6 +57,10 @@ class Call:
     @property
     def has_problem(self) -> bool:
         return self.status in ("failed", "denied", "interrupted", "incomplete")
+
+    @property
+    def is_stream(self) -> bool:
+        return isinstance(self.value, ResourceRef) and self.value.type == self.name
 
     @property
     def model(self) -> str:
@@ -72,6 +87,7 @@ class Gathered:
 
     def __init__(self) -> None:
         self.calls: dict[int, Call] = {}
+        self._openers: dict[str, Call] = {}
         self.cell_status = ""
         self.cell_duration_s: float | None = None
 
@@ -88,11 +104,8 @@ class Gathered:
                 call = self.calls.get(event.call) or self._open(event.call, event.bridge, event.method, event.arguments, None)
                 call.status, call.code, call.message = "denied", event.code, event.message
                 return call
-            case CallChunk() | CallUsage() | CallFinished() | CallFailed():
-                call_or_none = self.calls.get(event.call)
-                if call_or_none is not None:
-                    _advance(call_or_none, event)
-                return call_or_none
+            case CallChunk() | CallUsage() | CallFinished() | CallFailed() if event.call in self.calls:
+                return _advance(self.calls[event.call], event)
             case CellFinished():
                 self.cell_status, self.cell_duration_s = event.status, event.duration_s
                 self._settle()
@@ -100,6 +113,9 @@ class Gathered:
 
     def _open(self, number: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> Call:
         call = self.calls[number] = Call(number, bridge, method, arguments, parent)
+        # events do not say which stream a method belongs to, so it is taken to be the last one opened of that type
+        call.stream = self._openers.get(bridge)
+        self._openers[call.name] = call
         if parent is not None and parent in self.calls and parent != number:
             self.calls[parent].children.append(call)
         return call
@@ -107,8 +123,10 @@ class Gathered:
     def _settle(self) -> None:
         """What still ran when the cell ended did not end by itself."""
         for call in self.calls.values():
-            if call.status == "running":
-                call.status = "interrupted" if self.cell_status == "interrupted" else "incomplete"
+            if call.status in ("running", "stopped") and self.cell_status == "interrupted":
+                _end_badly(call, "interrupted")
+            elif call.status == "running":
+                _end_badly(call, "stopped" if call.is_stream else "incomplete")
 
 
 def gather(events: Iterable[AnyEvent]) -> Gathered:
@@ -118,15 +136,30 @@ def gather(events: Iterable[AnyEvent]) -> Gathered:
     return gathered
 
 
-def _advance(call: Call, event: CallChunk | CallUsage | CallFinished | CallFailed) -> None:
+def _advance(call: Call, event: CallChunk | CallUsage | CallFinished | CallFailed) -> Call:
+    """The call that the event is shown with."""
+    shown = call.stream or call
     match event:
         case CallChunk():
-            call.chunks.append(event.text)
+            shown.chunks.append(event.text)
         case CallUsage():
-            call.usage.append(event)
+            shown.usage.append(event)
+            if shown.is_stream and shown.status == "running":
+                shown.status = "stopped" if event.finish_reason == "incomplete" else "done"
         case CallFinished():
-            call.status, call.value, call.duration_s = "done", event.value, event.duration_s
+            call.value, call.duration_s = event.value, event.duration_s
+            # the call that opens a stream returns at once; the stream itself goes on until its usage is known
+            call.status = "running" if call.is_stream and not call.usage else "done"
         case CallFailed():
-            interrupted = event.cancelled or event.code == "interrupted"
-            call.status = "interrupted" if interrupted else "incomplete" if call.chunks else "failed"
             call.code, call.message, call.duration_s = event.code, event.message, event.duration_s
+            interrupted = event.cancelled or event.code == "interrupted"
+            _end_badly(call, "interrupted" if interrupted else "incomplete" if call.chunks else "failed")
+    return shown
+
+
+def _end_badly(call: Call, status: Status) -> None:
+    call.status = status
+    if call.stream is not None:
+        opener = call.stream
+        opener.status = "incomplete" if status == "failed" and opener.chunks else status
+        opener.code, opener.message = call.code, call.message

@@ -2,7 +2,8 @@
 
 Rules
 - Raw HTML stays text; no image is ever loaded: each becomes its description and its host.
-- A link needs http, https or mailto and a plain host; it shows that host unless its text already is the address, and opens without an opener.
+- A link needs http, https or mailto and a plain host; it shows that host unless its text already is the address, and the page it opens
+  gets no handle on ours.
 - Text that would make the parser slow (very long, or thousands of brackets) is shown as it is, unrendered.
 """
 

@@ -17,12 +17,12 @@ _COLOUR = re.compile(r"(?:0|1|3|4|2[234]|3[0-79]|4[0-79]|9[0-7]|10[0-7]|[34]8;5;
 _BIDI = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_PARTIAL_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x9c]*\x1b?)?\Z")
+_PARTIAL_ESCAPE = re.compile(r"\r\Z|\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x9c]*\x1b?)?\Z")
 RESET = "\x1b[0m"
 
 
 def clean(text: str, *, colour: bool = False) -> str:
-    """The text without ANSI sequences (with `colour`: only colours stay), bidi controls and lone surrogates; other controls become pictures."""
+    """The text without ANSI sequences, bidi controls and lone surrogates; other controls become pictures.  With `colour`, colours stay."""
     coloured = False
 
     def keep(match: re.Match[str]) -> str:
@@ -49,7 +49,7 @@ def escape(text: str) -> str:
 
 
 def split_partial_escape(text: str) -> tuple[str, str]:
-    """The text before an escape sequence that its end may have cut, and that beginning; for text that comes in pieces."""
+    """For text that comes in pieces: what can be shown now, and an escape sequence or line end that the piece may have cut in two."""
     match = _PARTIAL_ESCAPE.search(text, max(0, len(text) - 256))
     return (text[: match.start()], text[match.start() :]) if match else (text, "")
 

@@ -124,9 +124,10 @@ class Session:
         for run in tuple(self._runs.values()):
             run.interrupt()
 
-    async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main") -> Any:
+    async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main", open_state: bool = False) -> Any:
         """A question about a state that runs no script code; None where the state is not there or is busy running."""
-        script = self._states.get((state, self.engines.get(engine).name))
+        name = self.engines.get(engine).name
+        script = await self._state(state, name) if open_state else self._states.get((state, name))
         if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING):
             return None
         return loads(await script.query(kind, text))

@@ -33,7 +33,7 @@ class Reply(msgspec.Struct, frozen=True):
     delay_s: float = 0.0
     tool_calls: list[dict[str, Any]] = []
     finish_reason: str = "stop"
-    usage: dict[str, Any] | None = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    usage: dict[str, Any] | None = msgspec.field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
     end: str = "done"
     write_bytes: int = 0
 
@@ -50,7 +50,7 @@ class OpenAIServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> OpenAIServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/v1"
         return self
@@ -61,11 +61,12 @@ class OpenAIServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a server's callback always runs in a task
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             length = int(head.partition("content-length:")[2].partition("\r\n")[0])
@@ -83,17 +84,15 @@ class OpenAIServer:
         if reply.status != 200:
             error = {"error": {"message": reply.message, "type": "error", "code": reply.error_code or None}}
             body = json.dumps(error).encode()
-            writer.write(_head(reply, {"Content-Type": "application/json", "Content-Length": str(len(body))}) + body)
+            writer.write(_head(reply, {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}) + body)
             return await writer.drain()
-        framing = {"Connection": "close"} if reply.end == "quiet" else {"Transfer-Encoding": "chunked"}
+        framing = {"Connection": "close"} if reply.end == "quiet" else {"Connection": "close", "Transfer-Encoding": "chunked"}
         writer.write(_head(reply, {"Content-Type": "text/event-stream", **framing}))
         gone = asyncio.create_task(_gone(reader))
         sending = asyncio.create_task(_send(reply, writer, chunked="Transfer-Encoding" in framing))
         try:
             await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done() or (reply.end == "hang" and not await _still_here(gone)):
-                self.left.set()
-            elif sending.exception() is not None:
+            if not sending.done() or sending.exception() is not None:
                 self.left.set()
             elif reply.end == "cut":
                 writer.transport.abort()
@@ -110,15 +109,12 @@ async def _gone(reader: asyncio.StreamReader) -> None:
         await reader.read()
 
 
-async def _still_here(gone: asyncio.Task[None]) -> bool:
-    await gone
-    return False
-
-
 async def _send(reply: Reply, writer: asyncio.StreamWriter, *, chunked: bool) -> None:
     for event in _events(reply):
         await asyncio.sleep(reply.delay_s)
         await _write(event, writer, reply.write_bytes, chunked)
+    if reply.end == "hang":
+        await asyncio.Event().wait()
     if reply.end == "done" and chunked:
         writer.write(b"0\r\n\r\n")
         await writer.drain()

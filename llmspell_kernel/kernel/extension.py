@@ -1,0 +1,45 @@
+"""`%load_ext llmspell_kernel`: script cells in any IPython kernel or shell."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+from ..settings import Settings, from_environment
+from .cells import PYTHON
+from .magics import register_all
+from .notebook import Notebook
+from .transform import make_transformer
+
+MARK = "transform_script_cell"
+
+
+def load_ipython_extension(shell: Any, *, default: str = PYTHON, settings: Settings | None = None) -> Notebook:
+    """Adds `%%lua` and `%%js` cells, the magics and the name `llmspell` to a shell.  Loading it again changes nothing."""
+    loaded: Notebook | None = getattr(shell, "llmspell", None)
+    if loaded is not None:
+        return loaded
+    notebook = Notebook(shell, settings or from_environment(os.environ), default)
+    shell.llmspell = notebook
+    # position 0: before IPython's own cell_magic takes the cell
+    shell.input_transformers_cleanup.insert(0, make_transformer(frozenset(notebook.magics), lambda: notebook.default))
+    register_all(shell, notebook)
+    shell.user_ns["llmspell"] = notebook
+    shell.user_ns_hidden["llmspell"] = notebook
+    notebook.session.warm()
+    atexit.register(notebook.close)
+    return notebook
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Ends every state, and takes away what loading added."""
+    notebook: Notebook | None = getattr(shell, "llmspell", None)
+    if notebook is None:
+        return
+    notebook.close()
+    shell.input_transformers_cleanup[:] = [each for each in shell.input_transformers_cleanup if getattr(each, "__name__", "") != MARK]
+    for name in notebook.magics:
+        shell.magics_manager.magics["cell"].pop(name, None)
+    shell.user_ns.pop("llmspell", None)
+    del shell.llmspell

@@ -1,0 +1,121 @@
+"""The thin kernel: IPython's, with a default language, and answers about script code from the engine and the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+from ipykernel.ipkernel import IPythonKernel
+
+from .. import __version__
+from ..errors import SpellError
+from .cells import PYTHON, ScriptCell, script_cell
+from .extension import load_ipython_extension
+from .language import complete, describe, name_at, token_before
+
+LANGUAGE_INFO: dict[str, dict[str, Any]] = {
+    "lua": {"name": "lua", "version": "5.4", "mimetype": "text/x-lua", "file_extension": ".lua", "pygments_lexer": "lua", "codemirror_mode": "lua"},
+    "javascript": {
+        "name": "javascript",
+        "version": "ES2025",
+        "mimetype": "text/javascript",
+        "file_extension": ".js",
+        "pygments_lexer": "javascript",
+        "codemirror_mode": "javascript",
+    },
+}
+SPECS = {"llmspell": PYTHON, "llmspell-lua": "lua", "llmspell-js": "javascript"}
+
+
+class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
+    """`default_engine` is set by the class that `for_spec` makes, before the kernel starts."""
+
+    implementation = "llmspell"
+    implementation_version = __version__
+    default_engine = PYTHON
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notebook = load_ipython_extension(self.shell, default=self.default_engine)
+        if self.default_engine in LANGUAGE_INFO:
+            self.language_info = LANGUAGE_INFO[self.default_engine]
+
+    @property
+    def banner(self) -> str:
+        return f"LLMSpell {__version__}: %%lua and %%js cells in sandboxed states; plain cells are {self.default_engine}.\n"
+
+    def start(self) -> None:
+        """No high-water marks: with them, thousands of unpaced requests block the shell thread and the main thread against each other."""
+        self.shell_stream.socket.set(zmq.SNDHWM, 0)
+        if hasattr(self.iopub_socket, "io_thread"):
+            self.iopub_socket.io_thread.socket.set(zmq.SNDHWM, 0)
+        super().start()
+        manager = self.shell_channel_thread.manager
+        for pair in (manager._shell_channel_to_main, manager._main_to_shell_channel):
+            for socket in (pair.from_socket, pair.to_socket):
+                socket.set(zmq.SNDHWM, 0)
+                socket.set(zmq.RCVHWM, 0)
+
+    async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
+        cursor = len(code) if cursor_pos is None else cursor_pos
+        cell = self._script(code, cursor)
+        if cell is None:
+            return super().do_complete(code, cursor_pos)  # type: ignore[no-any-return]
+        engine = self._engine(cell)
+        token = token_before(code, cursor)
+        matches = complete(token, await self._members(engine, token.path), self.notebook.session.declarations, engine)
+        return {"status": "ok", "matches": matches, "cursor_start": token.start, "cursor_end": cursor, "metadata": {}}
+
+    async def do_inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()) -> dict[str, Any]:
+        cell = self._script(code, cursor_pos)
+        if cell is None:
+            return super().do_inspect(code, cursor_pos, detail_level, omit_sections)  # type: ignore[no-any-return]
+        engine = self._engine(cell)
+        name = name_at(code, cursor_pos)
+        members = await self._members(engine, name.rpartition(".")[0])
+        text = describe(name, members, self.notebook.session.declarations, engine) if name else None
+        return {"status": "ok", "found": text is not None, "data": {"text/plain": text} if text else {}, "metadata": {}}
+
+    async def do_is_complete(self, code: str) -> dict[str, Any]:
+        cell = script_cell(code, self.notebook.magics, self.notebook.default)
+        if cell is None or code.lstrip().startswith("%%"):
+            return super().do_is_complete(code)  # type: ignore[no-any-return]
+        try:
+            answer = await self.notebook.session.ask("is_complete", cell.code, engine=cell.engine, open_state=True)
+        except SpellError:
+            return {"status": "unknown"}
+        if not isinstance(answer, dict):
+            return {"status": "unknown"}
+        return {"status": answer["status"], **({"indent": answer["indent"]} if answer["status"] == "incomplete" else {})}
+
+    def do_history(self, hist_access_type: str, output: bool, raw: bool, session: int = 0, start: int = 0, stop: int | None = None, **rest: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: E501
+        """A range of session 0 is the current session's (IPython's own answer to that is empty)."""
+        if hist_access_type == "range" and session == 0:
+            lines = self.shell.history_manager.get_range(0, start or 1, stop, raw=raw, output=output)
+            return {"status": "ok", "history": [(self.shell.history_manager.session_number, *line[1:]) for line in lines]}
+        return super().do_history(hist_access_type, output, raw, session=session, start=start, stop=stop, **rest)  # type: ignore[no-any-return]
+
+    def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        self.notebook.close()
+        return super().do_shutdown(restart)  # type: ignore[no-any-return]
+
+    def _script(self, code: str, cursor: int) -> ScriptCell | None:
+        """The script cell that the cursor is in, None in Python code and in the lines of magics."""
+        cell = script_cell(code, self.notebook.magics, self.notebook.default)
+        if cell is None or code[:cursor].count("\n") < cell.offset:
+            return None
+        return cell
+
+    def _engine(self, cell: ScriptCell) -> str:
+        return self.notebook.session.engines.get(cell.engine).name
+
+    async def _members(self, engine: str, path: str) -> list[list[str]]:
+        try:
+            return await self.notebook.session.ask("members", path, engine=engine) or []
+        except SpellError:
+            return []
+
+
+def for_spec(name: str) -> type[LLMSpellKernel]:
+    """The kernel class of a kernelspec."""
+    return type("LLMSpellKernel", (LLMSpellKernel,), {"default_engine": SPECS[name]})

@@ -1,0 +1,44 @@
+"""`%llmspell`: what states there are, and ending one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Coroutine
+from typing import Any
+
+from ...errors import ConfigError, nearest
+
+COMMANDS = ("states", "engines", "reset")
+
+
+def register(shell: Any, notebook: Any) -> None:
+    def llmspell(line: str) -> Coroutine[Any, Any, None] | None:
+        """Look after the notebook's script states.
+
+        %llmspell states               what states there are
+        %llmspell engines              the languages, and the endings of their files
+        %llmspell reset ENGINE [NAME]  end a state: the next cell that names it gets a new one
+        """
+        words = shlex.split(line) or ["states"]
+        match words:
+            case ["states"]:
+                print(notebook)
+            case ["engines"]:
+                for engine in notebook.session.engines:
+                    print(f"{engine.name:<12} %%{', %%'.join((engine.name, *engine.aliases))}   files: {', '.join(engine.file_endings)}")
+            case ["reset", engine, *name] if len(name) <= 1:
+                _reset(notebook, engine, name[0] if name else "main")
+            case [command, *_]:
+                raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
+        return None
+
+    shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
+
+
+def _reset(notebook: Any, engine: str, name: str) -> None:
+    key = (name, notebook.session.engines.get(engine).name)
+    state = notebook.session.states.get(key)
+    if state is None:
+        raise ConfigError(f"there is no {key[1]} state '{name}'{nearest(name, [known for known, _ in notebook.session.states])}")
+    state.close()
+    print(f"The {key[1]} state '{name}' is gone; the next cell starts a new one.")

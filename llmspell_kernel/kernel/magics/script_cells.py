@@ -1,0 +1,29 @@
+"""`%%lua`, `%%js`, `%%javascript`: registered for %lsmagic, completion and help; the input transformer runs such cells before IPython sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import ConfigError
+
+
+def register(shell: Any, notebook: Any) -> None:
+    for engine in notebook.session.engines:
+        for name in (engine.name, *engine.aliases):
+            shell.register_magic_function(_explain(name, engine.name), magic_kind="cell", magic_name=name)
+
+
+def _explain(name: str, engine: str) -> Callable[[str, str], None]:
+    def script_cell(line: str, cell: str) -> None:
+        raise ConfigError(f"%%{name} must be the first line of a cell, with nothing but empty lines above it")
+
+    script_cell.__doc__ = f"""Run the cell as a {engine} script in a sandboxed state that lives as long as the notebook.
+
+    %%{name} [--state NAME] [--in A,B] [--out A,B]
+
+    --state NAME   another world of the same language (default: main)
+    --in A,B       give the Python variables A and B to the script, as globals
+    --out A,B      take the script's globals A and B as Python variables afterwards
+    """
+    return script_cell

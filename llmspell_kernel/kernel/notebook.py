@@ -1,0 +1,153 @@
+"""One notebook: a session behind IPython's cells, and the name `llmspell` in its Python namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import ConfigError, Interrupted, SpellError, ValueCrossingError, nearest
+from ..journal.events import AnyEvent, CallChunk, CallFinished
+from ..render.errors import traceback_lines
+from ..render.values import bundle
+from ..session import Outcome, Session
+from ..settings import Settings
+from ..values import Opaque, Value, dumps
+from .cells import PYTHON, CellOptions, parse_options
+from .display import LiveView
+from .interrupt import on_interrupt
+from .output import CellOutput, Publisher
+
+
+class Notebook:
+    """Made once a shell.  `default` is the language of cells without a magic."""
+
+    def __init__(self, shell: Any, settings: Settings, default: str = PYTHON) -> None:
+        self.shell = shell
+        self.settings = settings
+        self.default = default
+        self.session = Session(settings=settings)
+        self.values: list[Value] = []
+        """The results of the last script cell."""
+
+    @property
+    def magics(self) -> list[str]:
+        """Names that may follow `%%`: engines and their aliases."""
+        return [name for engine in self.session.engines for name in (engine.name, *engine.aliases)]
+
+    async def run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
+        """What a script cell becomes.  Raises the script's error, rendered without our frames."""
+        number = self.session.next_cell()
+        output = CellOutput(self.shell)
+        chunk = f"cell[{self.shell.execution_count}]"
+        try:
+            name = self.session.engines.get(engine).name
+            options = parse_options(line, engine)
+            inputs = self._inputs(options.inputs)
+        except SpellError as error:
+            raise self._shown(error) from None
+        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
+        try:
+            with on_interrupt(self.session.interrupt):
+                outcome = await self.session.run(
+                    code,
+                    engine=name,
+                    state=options.state,
+                    chunk=chunk,
+                    line_offset=offset,
+                    inputs=inputs,
+                    outputs=options.outputs,
+                    sink=output,
+                    cell=number,
+                )
+        finally:
+            view.finish()
+        self._take(outcome, options, output)
+
+    async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:
+        """Runs a script from Python; its value (a tuple of several Lua results).  Raises SpellError."""
+        outcome = await self.session.run(code, engine=engine, state=state, chunk="python", sink=CellOutput(self.shell))
+        if outcome.error is not None:
+            raise self._shown(outcome.error)
+        return _as_python(outcome.values)
+
+    async def get(self, name: str, *, engine: str = "lua", state: str = "main") -> Value:
+        """The value of a script's global."""
+        return await self.session.get(name, engine=engine, state=state)
+
+    async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
+        """Sets a script's global."""
+        await self.session.set(name, value, engine=engine, state=state)
+
+    @property
+    def states(self) -> list[tuple[str, str, str]]:
+        """(state, engine, phase) of every state there is."""
+        return [(name, engine, state.phase().value) for (name, engine), state in sorted(self.session.states.items())]
+
+    async def reset(self, state: str = "main", engine: str = "lua") -> None:
+        """Ends a state; the next cell that names it gets a new one."""
+        await self.session.forget(state, engine)
+
+    def close(self) -> None:
+        """Ends every worker; for the end of the process, when no event loop runs any more."""
+        self.session.kill()
+
+    def __repr__(self) -> str:
+        lines = [f"llmspell: {len(self.states)} states"]
+        return "\n".join(lines + [f"  {engine} '{name}': {phase}" for name, engine, phase in self.states])
+
+    def _inputs(self, names: Sequence[str]) -> dict[str, Value]:
+        found = {}
+        for name in names:
+            if name not in self.shell.user_ns:
+                known = [known for known in self.shell.user_ns if not known.startswith("_")]
+                raise ConfigError(f"--in {name}: there is no Python variable '{name}'{nearest(name, known)}")
+            try:
+                dumps(self.shell.user_ns[name])
+            except ValueCrossingError as error:
+                raise ConfigError(f"--in {name}: {error.message}") from None
+            found[name] = self.shell.user_ns[name]
+        return found
+
+    def _take(self, outcome: Outcome, options: CellOptions, output: CellOutput) -> None:
+        if outcome.error is not None:
+            raise self._shown(outcome.error)
+        self.values = outcome.values
+        self.shell.user_ns.update(outcome.outputs)
+        data = bundle(outcome.values)
+        if data is None or self._was_streamed(outcome):
+            if outcome.values:
+                self.shell.user_ns["_"] = _as_python(outcome.values)
+            return
+        output.result(_as_python(outcome.values), data)
+
+    def _was_streamed(self, outcome: Outcome) -> bool:
+        """The result is the very text that the cell's view has just shown: showing it twice helps nobody."""
+        if len(outcome.values) != 1 or not isinstance(outcome.values[0], str):
+            return False
+        return _last_answer(self.session.recorder.of_cell(outcome.cell)) == outcome.values[0]
+
+    def _shown(self, error: SpellError) -> BaseException:
+        lines = traceback_lines(error, self.session.sources, colour=True)
+        if isinstance(error, Interrupted):
+            return stopped(error.message, lines)
+        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's hook for an exception's own text
+        return error
+
+
+def stopped(message: str, lines: list[str]) -> KeyboardInterrupt:
+    """A KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
+    kind = type("KeyboardInterrupt", (KeyboardInterrupt,), {"_render_traceback_": lambda self: lines})
+    return kind(message)
+
+
+def _last_answer(events: Sequence[AnyEvent]) -> Any:
+    streamed = {event.call for event in events if isinstance(event, CallChunk)}
+    finished = [event for event in events if isinstance(event, CallFinished) and event.call in streamed]
+    return finished[-1].value if finished else None
+
+
+def _as_python(values: Sequence[Value]) -> Any:
+    plain = [value.text if isinstance(value, Opaque) else value for value in values]
+    if not plain:
+        return None
+    return plain[0] if len(plain) == 1 else tuple(plain)

@@ -1,0 +1,28 @@
+"""The input transformer: a script cell becomes an awaited call, because IPython does not await what a cell magic returns.
+
+It also runs for `is_complete`, so it is total and has no side effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from .cells import python_cell, script_cell
+
+CALL = "await get_ipython().llmspell.run_cell"
+
+
+def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Callable[[list[str]], list[str]]:
+    """A transformer for `input_transformers_cleanup`; `default` gives the language of plain cells at the time of the cell."""
+
+    def transform_script_cell(lines: list[str]) -> list[str]:
+        text = "".join(lines)
+        python = python_cell(text, default())
+        if python is not None:
+            return python.splitlines(keepends=True)
+        cell = script_cell(text, magics, default())
+        if cell is None:
+            return lines
+        return [*cell.before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+
+    return transform_script_cell

@@ -1,0 +1,133 @@
+"""A spell's error as the lines of a traceback: what happened, where in the script, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..errors import (
+    BridgeError,
+    DeniedError,
+    Frame,
+    InternalError,
+    LimitError,
+    ProtocolError,
+    ScriptError,
+    SpellError,
+    WorkerLost,
+)
+from .text import RESET, cap_text, clean, clip, width
+
+CONTEXT_LINES = 2
+LINE_CHARS = 160
+MESSAGE_CHARS = 4_000
+FIRST_FRAMES, LAST_FRAMES = 12, 4
+"""Of a deep recursion: where it broke and where it began."""
+ENGINE_NAMES = {"lua": "Lua", "javascript": "JavaScript", "tengo": "Tengo"}
+
+Paint = Callable[[str, str], str]
+_RED, _BLUE, _BOLD, _GREEN = "31;1", "34", "1", "32"
+
+
+def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bool) -> list[str]:
+    """Text lines without line ends.  `sources` maps a chunk's name (`cell[3]`) to its source text."""
+
+    def paint(code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}{RESET}" if colour else text
+
+    lines = _heading(error, paint)
+    coded = next((index for index, frame in enumerate(error.frames) if _source_line(frame, sources) is not None), None)
+    for index, frame in _some(error.frames):
+        if frame is None:
+            lines.append(f"  … {index:,} more")
+        elif index == coded:
+            lines.append(f"  {paint(_BLUE, _place(frame))}")
+            lines.extend(_code_frame(frame, sources[frame.chunk], paint))
+        else:
+            source = _source_line(frame, sources)
+            shown = "" if source is None else f": {clip(clean(source).strip(), LINE_CHARS)}"
+            lines.append(f"  {paint(_BLUE, _place(frame))}{shown}")
+    step = next_step(error)
+    return [*lines, paint(_GREEN, f"→ {step}")] if step else lines
+
+
+def error_name(error: SpellError) -> str:
+    """The language's own name for a script's error, else our class's."""
+    own = clean(error.name).strip() if isinstance(error, ScriptError) else ""
+    return clip(own, 100) or type(error).__name__
+
+
+def next_step(error: SpellError) -> str:
+    """What the reader can do, where the kind of error tells; one line."""
+    match error:
+        case DeniedError(capability=capability) if capability:
+            return f"The script needs the capability '{clean(capability)}'. To grant it: allow = {clean(capability)}"
+        case LimitError(limit=limit) if limit:
+            used = f", {_number(error.used)} asked for or used" if error.used else ""
+            return f"The limit {clean(limit)} is {_number(error.value)}{used}. Let the script do less, or raise the limit."
+        case BridgeError(retryable=True):
+            return "This may pass: the same call can work later."
+        case WorkerLost():
+            reason = f" ({clean(error.reason)})" if error.reason and error.reason not in error.message else ""
+            return f"The process that ran this state is gone{reason}. Run again the cells whose variables you need."
+        case ProtocolError() | InternalError():
+            return "This is not your script's fault. Please report it, with this text."
+    return ""
+
+
+def _heading(error: SpellError, paint: Paint) -> list[str]:
+    engine = ENGINE_NAMES.get(error.engine, clean(error.engine))
+    where = f" ({engine})" if engine else ""
+    first, *rest = cap_text(clean(error.message), MESSAGE_CHARS).split("\n")
+    return [f"{paint(_RED, error_name(error))}{where}: {first}", *rest]
+
+
+def _some(frames: Sequence[Frame]) -> list[tuple[int, Frame | None]]:
+    """Numbered frames; a long middle becomes one pair of how many were left out and None."""
+    numbered: list[tuple[int, Frame | None]] = list(enumerate(frames))
+    left_out = len(frames) - FIRST_FRAMES - LAST_FRAMES
+    return numbered if left_out <= 1 else [*numbered[:FIRST_FRAMES], (left_out, None), *numbered[-LAST_FRAMES:]]
+
+
+def _place(frame: Frame) -> str:
+    parts = [clean(frame.chunk)]
+    if frame.line:
+        parts[0] += f" line {frame.line}"
+    if frame.line and frame.column:
+        parts.append(f"column {frame.column}")
+    if frame.function:
+        parts.append(f"in {clip(clean(frame.function), 100)}")
+    return ", ".join(parts)
+
+
+def _source_line(frame: Frame, sources: Mapping[str, str]) -> str | None:
+    lines = _split(sources.get(frame.chunk, ""))
+    return lines[frame.line - 1] if 1 <= frame.line <= len(lines) else None
+
+
+def _split(source: str) -> list[str]:
+    """Only the line ends that engines count: str.splitlines also cuts at form feeds and more."""
+    return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _code_frame(frame: Frame, source: str, paint: Paint) -> list[str]:
+    lines = _split(source)
+    first = max(1, frame.line - CONTEXT_LINES)
+    last = min(len(lines), frame.line + CONTEXT_LINES)
+    size = len(str(last))
+    # a long line (minified code) is shown around its column
+    start = max(0, frame.column - LINE_CHARS // 2) if len(lines[frame.line - 1]) > LINE_CHARS else 0
+    out = []
+    for number in range(first, last + 1):
+        text = lines[number - 1]
+        is_place = number == frame.line
+        shown = clean(text[start : start + LINE_CHARS]) if is_place else clip(clean(text[: LINE_CHARS + 1]), LINE_CHARS)
+        gutter = f"  {'>' if is_place else ' '} {number:>{size}} |"
+        out.append((paint(_BOLD, f"{gutter} {shown}") if is_place else f"{gutter} {shown}").rstrip())
+        if is_place and frame.column and frame.column <= len(text) + 1:
+            before = "".join(char if char == "\t" else " " * width(char) for char in clean(text[start : frame.column - 1]))
+            out.append(f"    {' ' * size} | {before}{paint(_RED, '^')}")
+    return out
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"

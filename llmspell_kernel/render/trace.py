@@ -1,0 +1,222 @@
+"""One cell's calls as its final output: the answers, a collapsible trace, and usage in the metadata.
+
+The saved notebook keeps this.  Styles are inline and colours inherited or half transparent, so that it reads in light and dark themes and
+survives the sanitizer of an untrusted notebook.  The data holds nothing that differs between two runs with the same answers, such as times
+and ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..journal.events import AnyEvent
+from .budget import CUT_HTML, MAX_PLAIN_CHARS, Budget
+from .bundle import Bundle
+from .calls import ICONS, Call, Gathered, Status, gather
+from .markdown import markdown_html
+from .pretty import inline, pretty
+from .text import cap_text, clean, clip, escape, plural
+
+BOX = "border:1px solid rgba(127,127,127,.4);border-radius:4px;padding:6px 10px;margin:2px 0"
+_BADGE = "border:1px solid rgba(127,127,127,.4);border-radius:8px;padding:0 6px;font-size:85%;white-space:nowrap"
+_FAINT = "opacity:.75;font-size:85%"
+_BAD = "border-left:3px solid rgba(220,53,69,.85);padding-left:8px"
+_PRE = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 4px"
+PROMPT_CHARS = 60
+ARGUMENT_CHARS = 4_000
+MESSAGE_CHARS = 4_000
+CUT_ANSWER_CHARS = 20_000
+OPEN_ANSWERS = 6
+"""More answers than this are folded, each to one line."""
+MAX_DEPTH = 30
+MAX_TRACED = 500
+
+
+def final_bundle(events: Sequence[AnyEvent], *, always: bool = False) -> Bundle | None:
+    """The box of one cell, or None when no call streamed text or used a model.
+
+    `always` makes a box of whatever calls there are, for a cell that has already shown something live.
+    """
+    return gathered_bundle(gather(events), always=always)
+
+
+def gathered_bundle(gathered: Gathered, *, always: bool = False) -> Bundle | None:
+    calls = list(gathered.calls.values())
+    if not (any(call.is_answer for call in calls) or (always and calls)):
+        return None
+    answers = [call for root in gathered.roots for call in _outermost_answers(root)]
+    budget = Budget()
+    body = _answers_html(answers, budget) + _trace_html(gathered, set(answers), budget)
+    cut = CUT_HTML if budget.full else ""
+    html = f'<div class="mathjax_ignore" style="{BOX}">{body}{cut}</div>'
+    return Bundle({"text/html": html, "text/plain": _plain(answers, calls)}, {"llmspell": _facts(gathered)})
+
+
+def call_title(call: Call) -> str:
+    """`llm.chat "Name a colour"`: which of several calls this is."""
+    prompt = next((argument for argument in call.arguments if isinstance(argument, str)), None)
+    if prompt is None:
+        return clean(call.name)
+    return f'{clean(call.name)} "{clip(" ".join(clean(prompt[: PROMPT_CHARS * 4]).split()), PROMPT_CHARS)}"'
+
+
+def usage_text(call: Call) -> str:
+    """`12 → 34 tokens · $0.0012`, as far as known; a call that ended without telling its usage says nothing."""
+    used_in, used_out = (sum(getattr(usage, name) for usage in call.usage) for name in ("input_tokens", "output_tokens"))
+    parts = [f"{used_in:,} → {used_out:,} tokens"] if used_in or used_out else []
+    cost = total_cost([call])
+    if cost is not None and call.usage:
+        parts.append(money(cost))
+    return " · ".join(parts)
+
+
+def money(usd: float) -> str:
+    return f"${usd:.4f}" if usd >= 0.0001 or usd == 0 else f"${usd:.2g}"
+
+
+def total_cost(calls: Iterable[Call]) -> float | None:
+    """The sum, or None as soon as one price is not known."""
+    costs = [usage.cost_usd for call in calls for usage in call.usage]
+    known = [cost for cost in costs if cost is not None]
+    return round(sum(known), 10) if len(known) == len(costs) else None
+
+
+def _outermost_answers(call: Call) -> list[Call]:
+    """Answers inside an answer's own work (an agent's) are shown in the trace only."""
+    if call.is_answer:
+        return [call]
+    return [answer for child in call.children for answer in _outermost_answers(child)]
+
+
+def _badge(status: Status) -> str:
+    return f'<span style="{_BADGE}">{ICONS[status]} {status}</span>'
+
+
+def _heading(call: Call) -> str:
+    facts = " · ".join(part for part in (escape(call.model), usage_text(call)) if part)
+    return f'<b>{escape(call_title(call))}</b> <span style="{_FAINT}">{facts}</span> {_badge(call.status)}'
+
+
+def _answers_html(answers: Sequence[Call], budget: Budget) -> str:
+    out = []
+    for call in answers:
+        start, end = f"<div>{_heading(call)}", "</div>"
+        if len(answers) > OPEN_ANSWERS:
+            start, end = f"<details{' open' if call.has_problem else ''}><summary>{_heading(call)}</summary>", "</details>"
+        if not budget.take(start + end):
+            break
+        out.append(start + _answer_html(call, budget) + _problem_html(call, budget) + end)
+    return "".join(out)
+
+
+def _answer_html(call: Call, budget: Budget) -> str:
+    text = call.answer
+    if budget.full or not text:
+        return ""
+    html = markdown_html(text)
+    if len(html) > budget.left // 2:  # leave room for the calls after it
+        html = f'<pre style="{_PRE}">{escape(cap_text(text, CUT_ANSWER_CHARS))}</pre>'
+    return html if budget.take(html) else ""
+
+
+def _problem_html(call: Call, budget: Budget) -> str:
+    if not call.has_problem or not call.message:
+        return ""
+    code = f"{escape(call.code)}: " if call.code else ""
+    message = escape(cap_text(clean(call.message), MESSAGE_CHARS))
+    html = f'<div style="{_BAD}"><b>{ICONS[call.status]} {call.status}</b> {code}{message}</div>'
+    return html if budget.take(html) else ""
+
+
+def _trace_html(gathered: Gathered, shown_above: set[Call], budget: Budget) -> str:
+    roots = gathered.roots
+    count = sum(1 for call in gathered.calls.values() if call.stream is None)
+    is_open = any(_worth_opening(call) for root in roots for call in root.family())
+    summary = f'<summary style="{_FAINT}">Trace: {plural(count, "call")}</summary>'
+    opening = f'<details{" open" if is_open else ""} style="margin-top:4px">{summary}'
+    if not budget.take(opening):
+        return ""
+    return f"{opening}{_nodes_html(roots, shown_above, budget, 0)}</details>"
+
+
+def _worth_opening(call: Call) -> bool:
+    return call.has_problem and call.stream is None
+
+
+def _is_quiet(call: Call) -> bool:
+    """Nothing in it to look at: only its name and how often it was called are listed."""
+    return not any(part.is_answer or _worth_opening(part) for part in call.family())
+
+
+def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, depth: int) -> str:
+    out = []
+    loud = [call for call in calls if not _is_quiet(call)]
+    for index, call in enumerate(loud):
+        if budget.full:
+            break
+        if index >= MAX_TRACED:
+            out.append(f"<div><em>… {plural(len(loud) - MAX_TRACED, 'more call')} not shown</em></div>")
+            break
+        out.append(_node_html(call, shown_above, budget, depth))
+    out.append(_quiet_html([call for call in calls if _is_quiet(call)], budget))
+    return "".join(out)
+
+
+def _node_html(call: Call, shown_above: set[Call], budget: Budget, depth: int) -> str:
+    is_open = any(_worth_opening(part) for part in call.family())
+    facts = " · ".join(part for part in (escape(call.model), usage_text(call)) if part)
+    head = f'{ICONS[call.status]} <b>{escape(call.name)}</b> {call.status} <span style="{_FAINT}">{facts}</span>'
+    arguments = escape(cap_text("\n".join(pretty(argument) for argument in call.arguments), ARGUMENT_CHARS))
+    opening = f'<details{" open" if is_open else ""} style="margin-left:14px"><summary>{head}</summary>' + (
+        f'<pre style="{_PRE}">{arguments}</pre>' if arguments else ""
+    )
+    if not budget.take(opening):
+        return ""
+    inside = "" if call in shown_above else _answer_html(call, budget) + _problem_html(call, budget)
+    below = _nodes_html(call.children, shown_above, budget, depth + 1) if depth < MAX_DEPTH else "<em>… deeper calls not shown</em>"
+    return f"{opening}{inside}{below}</details>"
+
+
+def _quiet_html(calls: Sequence[Call], budget: Budget) -> str:
+    """How often a stream was read depends on how its text was cut, so methods of a stream are listed without a count."""
+    counts = Counter((part.name, part.stream is not None) for call in calls for part in call.family())
+    listed = [name if count == 1 or of_stream else f"{name} × {count:,}" for (name, of_stream), count in counts.items()]
+    if not listed:
+        return ""
+    html = f'<div style="margin-left:14px;{_FAINT}">{escape(clip("also called: " + ", ".join(listed), ARGUMENT_CHARS))}</div>'
+    return html if budget.take(html) else ""
+
+
+def _plain(answers: Sequence[Call], calls: Sequence[Call]) -> str:
+    parts = [clean(call.answer, colour=True) for call in answers if call.answer]
+    problems = [_problem_line(call) for call in calls if _worth_opening(call)][:MAX_TRACED]
+    if problems:
+        parts.append("\n".join(problems))
+    return cap_text("\n\n".join(parts), MAX_PLAIN_CHARS)
+
+
+def _problem_line(call: Call) -> str:
+    message = " ".join(clean(call.message).split())
+    return f"{ICONS[call.status]} {clean(call.name)} {call.status}" + (f": {clip(message, 500)}" if message else "")
+
+
+def _facts(gathered: Gathered) -> dict[str, Any]:
+    used = [call for call in gathered.calls.values() if call.usage]
+    facts: dict[str, Any] = {
+        "usage": {
+            "input_tokens": sum(usage.input_tokens for call in used for usage in call.usage),
+            "output_tokens": sum(usage.output_tokens for call in used for usage in call.usage),
+            "cost_usd": total_cost(used),
+            "calls": len(used),
+        }
+    }
+    if gathered.cell_duration_s is not None:
+        facts["duration_s"] = gathered.cell_duration_s
+    timed = [call for call in gathered.calls.values() if call.is_answer or call.has_problem]
+    facts["calls"] = [
+        {"call": call.call, "name": inline(call.name, 200)[1:-1], "status": call.status, "duration_s": call.duration_s}
+        for call in timed[:MAX_TRACED]
+    ]
+    return facts

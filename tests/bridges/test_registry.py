@@ -1,0 +1,105 @@
+"""Which bridges are found, and what happens to those that cannot be."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llmspell_kernel.bridges._registry import Registry, discover
+from llmspell_kernel.errors import ConfigError
+
+BRIDGE = '''
+from llmspell_kernel import Bridge, Context, method
+
+class Found(Bridge):
+    """Found by its entry point."""
+    name = "{name}"
+
+    @method
+    async def ping(self, ctx: Context) -> str:
+        """Answers."""
+        return "pong"
+'''
+
+
+class Site:
+    """A folder on sys.path with distributions, as pip would leave them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, distribution: str, entry: str, module: str, source: str) -> None:
+        (self.folder / f"{module}.py").write_text(source)
+        info = self.folder / f"{distribution}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[llmspell.bridges]\n{entry}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield Site(tmp_path)
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == tmp_path:
+            del sys.modules[name]
+
+
+def test_every_module_of_the_folder_is_a_bridge_that_works() -> None:
+    registry = discover()
+    assert registry.failed == {}
+    folder = Path(sys.modules[Registry.__module__].__file__).parent
+    assert {path.stem for path in folder.glob("[!_]*.py")} <= set(registry.bridges)
+    assert {"log", "ui", "timer"} <= set(registry.bridges)
+
+
+def test_an_installed_package_adds_a_bridge_by_its_entry_point(site: Site) -> None:
+    site.add("found-bridge", "found = found_bridge:Found", "found_bridge", BRIDGE.format(name="found"))
+    assert discover().bridges["found"].__module__ == "found_bridge"
+
+
+def test_the_built_in_ones_are_found_once_also_where_metadata_names_them(site: Site) -> None:
+    site.add("llmspell-kernel-again", "log = llmspell_kernel.bridges.log:Log", "nothing_here", "")
+    registry = discover()
+    assert registry.bridges["log"].__module__ == "llmspell_kernel.bridges.log"
+    assert registry.failed == {}
+
+
+def test_a_second_bridge_of_a_name_is_refused_naming_both(site: Site) -> None:
+    site.add("other-log", "log = other_log:Found", "other_log", BRIDGE.format(name="log"))
+    with pytest.raises(ConfigError, match=r"'log': llmspell_kernel\.bridges\.log and other_log:Found \(from other-log 1\.0\)"):
+        discover()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_module_nobody_has", "ModuleNotFoundError"),
+        ("raise RuntimeError('bad day')", "RuntimeError: bad day"),
+        ("syntax error here", "SyntaxError"),
+        ("Wrong = 1", "AttributeError"),
+        ("class Found: pass", "not a subclass of llmspell_kernel.Bridge"),
+        ("Found = 7", "not a subclass of llmspell_kernel.Bridge"),
+        (BRIDGE.format(name="found").replace("async def", "def"), "must be an 'async def'"),
+    ],
+)
+def test_a_bridge_that_cannot_be_used_is_named_and_the_others_work(site: Site, source: str, reason: str) -> None:
+    site.add("bad-bridge", "bad = bad_bridge:Found", "bad_bridge", source)
+    registry = discover()
+    assert list(registry.failed) == ["bad"]
+    assert reason in registry.failed["bad"] and "bad_bridge:Found (from bad-bridge 1.0)" in registry.failed["bad"]
+    assert "log" in registry.bridges
+
+
+def test_finding_all_bridges_imports_none_of_the_heavy_libraries() -> None:
+    heavy = ["litellm", "openai", "httpx", "pydantic", "pydantic_ai", "langgraph", "IPython", "ipykernel", "lupa", "quickjs"]
+    code = (
+        "import sys; from llmspell_kernel.bridges._registry import discover; registry = discover(); "
+        f"assert registry.bridges and not registry.failed, registry; print([name for name in {heavy} if name in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
