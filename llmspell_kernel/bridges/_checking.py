@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import inspect as kinds
@@ -26,23 +26,30 @@ if TYPE_CHECKING:
     from ._declaration import Parameter
 
 
-class _Place(NamedTuple):
-    """Where a value stands: `subject` opens an error about the value itself, `path` one about what is inside it."""
-
-    subject: str
-    path: str
-
-    def key(self, name: str) -> _Place:
-        inner = f"{self.path}.{name}"
-        return _Place(inner, inner)
-
-    def item(self, index: int) -> _Place:
-        inner = f"{self.path}[item {index + 1}]"
-        return _Place(inner, inner)
+# a key of megabytes must neither keep the search for near names busy nor fill an error
+_KEY_CHARACTERS = 80
+_PLAIN_SORTS: dict[type, set[type]] = {
+    kinds.StrType: {str},
+    kinds.BoolType: {bool},
+    kinds.IntType: {int},
+    kinds.FloatType: {float, int},
+}
 
 
 class _Misfit(Exception):
-    """A value does not fit its type; the message lacks only the name of the method."""
+    """A value does not fit its type.  Its place is gathered while the error rises, so that values which fit pay nothing for it."""
+
+    def __init__(self, problem: str, *, inside: bool = False) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.steps: list[str] = []
+        self.inside = inside
+        """Is the problem one of keys, so that the value is spoken of by its path also at the top?"""
+
+    def text(self, position: int, name: str) -> str:
+        path = name + "".join(reversed(self.steps))
+        subject = path if self.steps or self.inside else f"argument {position} ({name})"
+        return f"{subject} {self.problem}"
 
 
 def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> list[Any]:
@@ -50,14 +57,13 @@ def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> 
     if any(value is not None for value in args[len(parameters) :]):
         raise ArgumentError(f"{label} {_takes(parameters)}, but got {len(args)}")
     bound = []
-    for index, parameter in enumerate(parameters):
-        place = _Place(f"argument {index + 1} ({parameter.name})", parameter.name)
+    for position, parameter in enumerate(parameters, 1):
         try:
-            bound.append(_argument(parameter, args[index : index + 1], place))
+            bound.append(_argument(parameter, args[position - 1 : position]))
         except _Misfit as misfit:
-            raise ArgumentError(f"{label}: {misfit}") from None
+            raise ArgumentError(f"{label}: {misfit.text(position, parameter.name)}") from None
         except msgspec.ValidationError as error:  # from a Struct's own __post_init__: everything else was checked before
-            raise ArgumentError(f"{label}: {place.subject}: {error}") from error
+            raise ArgumentError(f"{label}: argument {position} ({parameter.name}): {error}") from error
     return bound
 
 
@@ -69,39 +75,37 @@ def _takes(parameters: Sequence[Parameter]) -> str:
     return f"takes {most}{len(parameters)} argument{'s' if len(parameters) > 1 else ''} ({names})"
 
 
-def _argument(parameter: Parameter, rest: Sequence[Value], place: _Place) -> Any:
+def _argument(parameter: Parameter, rest: Sequence[Value]) -> Any:
     if not parameter.required and (not rest or rest[0] is None):
         return parameter.default
     if not rest and not isinstance(_choose(parameter.kind, None), kinds.NoneType):
-        raise _Misfit(f"{place.subject} is missing; it must be {wanted(parameter.kind)}")
-    fitted = _fit(rest[0] if rest else None, parameter.kind, place)
+        raise _Misfit(f"is missing; it must be {wanted(parameter.kind)}")
+    fitted = _fit(rest[0] if rest else None, parameter.kind)
     return msgspec.convert(fitted, parameter.annotation, strict=True)
 
 
-def _fit(value: Value, kind: kinds.Type, place: _Place) -> Value:
+def _fit(value: Value, kind: kinds.Type) -> Value:
     chosen = _choose(kind, value)
     if chosen is None:
         what = shown(value) if _is_near(kind, value) else given(value)
-        raise _Misfit(f"{place.subject} must be {wanted(kind)}, not {what}")
-    fitted = _fit_inside(value, chosen, place)
+        raise _Misfit(f"must be {wanted(kind)}, not {what}")
+    fitted = _fit_inside(value, chosen)
     if not _obeys(chosen, fitted):
         what = shown(value) if isinstance(value, (str, int, float)) else f"{len(fitted)}"
-        raise _Misfit(f"{place.subject} must be {wanted(kind)}, not {what}")
+        raise _Misfit(f"must be {wanted(kind)}, not {what}")
     return fitted
 
 
-def _fit_inside(value: Value, kind: kinds.Type, place: _Place) -> Value:
+def _fit_inside(value: Value, kind: kinds.Type) -> Value:
     match kind:
+        case kinds.ListType(item_type=item_kind):
+            return _fit_list([] if isinstance(value, EmptyTable) else value, item_kind)
+        case kinds.DictType(key_type=key_kind, value_type=value_kind):
+            return _fit_dict({} if isinstance(value, EmptyTable) else value, key_kind, value_kind)
+        case kinds.StructType():
+            return _fit_struct({} if isinstance(value, EmptyTable) else value, kind)
         case kinds.AnyType():
             return resolve_empty(value)
-        case kinds.ListType(item_type=item_kind):
-            items = [] if isinstance(value, EmptyTable) else value
-            return [_fit(item, item_kind, place.item(index)) for index, item in enumerate(items)]
-        case kinds.DictType(key_type=key_kind, value_type=value_kind):
-            entries = {} if isinstance(value, EmptyTable) else value
-            return {_fit_key(key, key_kind, place): _fit(item, value_kind, place.key(key)) for key, item in entries.items()}
-        case kinds.StructType():
-            return _fit_struct({} if isinstance(value, EmptyTable) else value, kind, place)
         case kinds.IntType() if type(value) is float:
             return int(value)
         case kinds.LiteralType(values=values):
@@ -111,22 +115,59 @@ def _fit_inside(value: Value, kind: kinds.Type, place: _Place) -> Value:
     return value
 
 
-def _fit_key(key: str, kind: kinds.Type, place: _Place) -> Value:
-    named = f"the key {shown(key)} of {place.path}"
-    return _fit(key, kind, _Place(named, named))
+def _fit_list(items: list[Value], kind: kinds.Type) -> list[Value]:
+    if isinstance(kind, kinds.AnyType):
+        return [resolve_empty(item) for item in items]
+    if _all_plain(items, kind):
+        return items
+    fitted: list[Value] = []
+    try:
+        for item in items:
+            fitted.append(_fit(item, kind))  # not a comprehension: the length tells which item is at fault
+    except _Misfit as misfit:
+        misfit.steps.append(f"[item {len(fitted) + 1}]")
+        raise
+    return fitted
 
 
-def _fit_struct(value: dict[str, Value], kind: kinds.StructType, place: _Place) -> dict[str, Value]:
+def _all_plain(items: list[Value], kind: kinds.Type) -> bool:
+    """Is every item of just the wanted kind, without bounds?  A list of a million numbers must not hold up the session for a second."""
+    sorts = _PLAIN_SORTS.get(type(kind))
+    if sorts is None or kind != type(kind)() or not set(map(type, items)) <= sorts:
+        return False
+    return not isinstance(kind, kinds.FloatType) or all(map(math.isfinite, items))
+
+
+def _fit_dict(entries: dict[str, Value], key_kind: kinds.Type, value_kind: kinds.Type) -> dict[str, Value]:
+    fitted = {}
+    for key, item in entries.items():
+        try:
+            _fit(key, key_kind)
+        except _Misfit as misfit:
+            raise _Misfit(f"has the key {shown(key)}, but keys {misfit.problem}", inside=True) from None
+        fitted[key] = _fit_member(key, item, value_kind)
+    return fitted
+
+
+def _fit_member(key: str, value: Value, kind: kinds.Type) -> Value:
+    try:
+        return _fit(value, kind)
+    except _Misfit as misfit:
+        misfit.steps.append(f".{key[:_KEY_CHARACTERS]}")
+        raise
+
+
+def _fit_struct(value: dict[str, Value], kind: kinds.StructType) -> dict[str, Value]:
     fields = {field.encode_name: field for field in kind.fields}
     for key in value:
         if key not in fields:
-            raise _Misfit(f"{place.path} has no key {shown(key)}{nearest(key, list(fields))}")
+            raise _Misfit(f"has no key {shown(key)}{nearest(key[:_KEY_CHARACTERS], list(fields))}", inside=True)
     fitted = {}
     for name, field in fields.items():
         if name in value and not (value[name] is None and not field.required):
-            fitted[name] = _fit(value[name], field.type, place.key(name))
+            fitted[name] = _fit_member(name, value[name], field.type)
         elif field.required:
-            raise _Misfit(f"{place.path} needs the key '{name}': {wanted(field.type)}")
+            raise _Misfit(f"needs the key '{name}': {wanted(field.type)}", inside=True)
     return fitted
 
 
@@ -134,9 +175,10 @@ def _choose(kind: kinds.Type, value: Value) -> kinds.Type | None:
     """The member of a union (or the only kind) that takes a value of this sort, the closest first; None when there is none."""
     if isinstance(kind, kinds.Metadata):
         return _choose(kind.type, value)
-    members = kind.types if isinstance(kind, kinds.UnionType) else (kind,)
-    ranked = [(rank, index) for index, member in enumerate(members) if (rank := _rank(member, value)) is not None]
-    return members[min(ranked)[1]] if ranked else None
+    if not isinstance(kind, kinds.UnionType):
+        return kind if _rank(kind, value) is not None else None
+    ranked = [(rank, index) for index, member in enumerate(kind.types) if (rank := _rank(member, value)) is not None]
+    return kind.types[min(ranked)[1]] if ranked else None
 
 
 def _rank(kind: kinds.Type, value: Value) -> int | None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ArgumentError
-from ..services.llm.generation import Generation
-from ..services.llm.models import ChatOptions
-from ..services.llm.service import LlmService
+from llmspell_kernel.errors import ArgumentError
+from llmspell_kernel.services.llm.generation import Generation
+from llmspell_kernel.services.llm.models import ChatOptions
+from llmspell_kernel.services.llm.service import LlmService
+
 from ._bridge import Bridge, Context, Resource, method
 
 # How many pieces of text a stream fetches ahead of a script that reads slowly.

@@ -17,13 +17,16 @@ class DisplayOptions(msgspec.Struct, frozen=True):
     title: str = ""
 
 
+_UNTITLED = DisplayOptions()
+
+
 class Ui(Bridge):
     """Shows values in the output of the running cell."""
 
     name = "ui"
 
     @method
-    async def display(self, ctx: Context, value: Value, options: DisplayOptions = DisplayOptions()) -> None:  # noqa: B008 (frozen)
+    async def display(self, ctx: Context, value: Value, options: DisplayOptions = _UNTITLED) -> None:
         """Shows a value richly: a list of objects as a table, other data as text.
 
         - value: what to show

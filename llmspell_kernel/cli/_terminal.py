@@ -6,6 +6,8 @@ earlier lines, set the window's title or type into the shell.  A pipe or a file 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import TextIO
 
 import click
@@ -24,6 +26,9 @@ class Terminal:
         self._model_stream = "stderr" if model_to_err else "stdout"
         self.last_model_text: str | None = None
         """The model text that ends what stdout shows, None when something else came after it."""
+        self.reader_gone = False
+        """Whoever read our output has stopped, as `| head` does; what is written from then on is lost."""
+        self.on_reader_gone: Callable[[], None] = lambda: None
 
     def write(self, stream: str, text: str) -> None:
         """Shows text of the script or a model at once; an escape sequence cut by the end of the text waits for its rest."""
@@ -76,6 +81,17 @@ class Terminal:
         if not text:
             return
         target = self._streams[stream]
-        target.write(text)
-        target.flush()
+        try:
+            target.write(text)
+            target.flush()
+        except BrokenPipeError:
+            self._lose_reader(target)
         self._open_line[stream] = not text.endswith("\n")
+
+    def _lose_reader(self, target: TextIO) -> None:
+        # The stream's buffer still holds the text; with the pipe left in place, the flush at exit would fail again, loudly.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, target.fileno())
+        os.close(nowhere)
+        self.reader_gone = True
+        self.on_reader_gone()

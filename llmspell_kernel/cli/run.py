@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 SCRIPT_FAILED = 1
 INTERRUPTED = 130
 """128 + SIGINT, what shells report for a program stopped by Ctrl-C."""
+READER_GONE = 141
+"""128 + SIGPIPE, what other programs end with when `| head` has seen enough."""
 
 
 @click.command
@@ -37,6 +38,8 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
 
     The value is what a Lua script returns at its top level, or a JavaScript file's last expression.
     """
+    import asyncio
+
     from ..engines._registry import discover
     from ..installation import check_quickjs
     from ._script import load, parameters
@@ -49,6 +52,8 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
     outcome = asyncio.run(_run(script, params, model, terminal))
     terminal.end_line("stdout")
+    if terminal.reader_gone:
+        sys.exit(READER_GONE)
     if outcome.error is not None:
         sys.exit(_report(outcome.error, script, terminal))
     _print_value(outcome.values, as_json, terminal)
@@ -64,6 +69,7 @@ async def _run(script: Script, params: dict[str, Any], model: str | None, termin
         if model is not None:
             await _choose_model(session, model)
         session.recorder.listen(ModelText(terminal))
+        terminal.on_reader_gone = session.interrupt
         with _stop_on_ctrl_c(session):
             return await session.run(script.code, engine=script.engine, state="main", chunk=script.chunk, inputs={"params": params})
     finally:
@@ -83,7 +89,9 @@ def _stop_on_ctrl_c(session: Session) -> Iterator[None]:
 
     A handler of the event loop would wait while the loop is busy (an import of seconds), and so would a second Ctrl-C.
     """
-    loop = asyncio.get_running_loop()
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

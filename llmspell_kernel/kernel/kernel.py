@@ -88,12 +88,12 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             return {"status": "unknown"}
         return {"status": answer["status"], **({"indent": answer["indent"]} if answer["status"] == "incomplete" else {})}
 
-    def do_history(self, hist_access_type: str, output: bool, raw: bool, session: int = 0, start: int = 0, stop: int | None = None, **rest: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: E501
-        """A range of session 0 is the current session's (IPython's own answer to that is empty)."""
-        if hist_access_type == "range" and session == 0:
-            lines = self.shell.history_manager.get_range(0, start or 1, stop, raw=raw, output=output)
-            return {"status": "ok", "history": [(self.shell.history_manager.session_number, *line[1:]) for line in lines]}
-        return super().do_history(hist_access_type, output, raw, session=session, start=start, stop=stop, **rest)  # type: ignore[no-any-return]
+    def do_history(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """IPython calls the current session 0 in the lines of a range, also where it was asked for by its number: give the number."""
+        reply: dict[str, Any] = super().do_history(*args, **kwargs)
+        current = self.shell.history_manager.session_number
+        reply["history"] = [(session or current, *rest) for session, *rest in reply["history"]]
+        return reply
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:
         self.notebook.close()

@@ -38,7 +38,8 @@ class Notebook:
         """What a script cell becomes.  Raises the script's error, rendered without our frames."""
         number = self.session.next_cell()
         output = CellOutput(self.shell)
-        chunk = f"cell[{self.shell.execution_count}]"
+        # prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15)
+        chunk = f"cell[{self.shell.displayhook.prompt_count}]"
         try:
             name = self.session.engines.get(engine).name
             options = parse_options(line, engine)
@@ -61,6 +62,7 @@ class Notebook:
                 )
         finally:
             view.finish()
+        self.session.sources[chunk] = _as_seen(engine, line, code, offset)
         self._take(outcome, options, output)
 
     async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:
@@ -138,6 +140,12 @@ def stopped(message: str, lines: list[str]) -> KeyboardInterrupt:
     """A KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
     kind = type("KeyboardInterrupt", (KeyboardInterrupt,), {"_render_traceback_": lambda self: lines})
     return kind(message)
+
+
+def _as_seen(engine: str, line: str, code: str, offset: int) -> str:
+    """The cell's text for code frames: the magic's line stands where the script has an empty one."""
+    above = "\n" * (offset - 1) + f"%%{engine} {line}".rstrip() + "\n" if offset else ""
+    return (above + code).rstrip()
 
 
 def _last_answer(events: Sequence[AnyEvent]) -> Any:

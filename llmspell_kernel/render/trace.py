@@ -172,7 +172,7 @@ def _node_html(call: Call, shown_above: set[Call], budget: Budget, depth: int) -
     opening = f'<details{" open" if is_open else ""} style="margin-left:14px"><summary>{head}</summary>' + (
         f'<pre style="{_PRE}">{arguments}</pre>' if arguments else ""
     )
-    if not budget.take(opening):
+    if not budget.take(opening + "</details>"):
         return ""
     inside = "" if call in shown_above else _answer_html(call, budget) + _problem_html(call, budget)
     below = _nodes_html(call.children, shown_above, budget, depth + 1) if depth < MAX_DEPTH else "<em>… deeper calls not shown</em>"

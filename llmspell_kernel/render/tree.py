@@ -8,9 +8,10 @@ from typing import Any
 from ..values import MAX_DEPTH, Value
 from .budget import CUT_HTML, Budget
 from .pretty import inline, scalar
-from .text import cap_text, clean, escape, plural
+from .text import cap_text, clean, clip, escape, plural
 
 MAX_ITEMS = 1_000
+MAX_KEY_CHARS = 200
 PREVIEW_CHARS = 80
 MAX_TEXT_CHARS = 20_000
 _MONO = "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)"
@@ -36,10 +37,10 @@ def _node(label: str, value: Value, depth: int, budget: Budget, *, is_open: bool
         f"<details{' open' if is_open else ''}><summary>{label}{escape(inline(value, PREVIEW_CHARS))} "
         f'<span style="opacity:.65">{count}</span></summary><div style="{_INDENT}">'
     )
-    if not budget.take(opening):
+    closing = "</div></details>"
+    if not budget.take(opening + closing):
         return ""
-    children = _children(_items(value), len(value), depth, budget)
-    return f"{opening}{children}</div></details>"
+    return opening + _children(_items(value), len(value), depth, budget) + closing
 
 
 def _children(items: Iterable[tuple[str, Any]], count: int, depth: int, budget: Budget) -> str:
@@ -50,7 +51,7 @@ def _children(items: Iterable[tuple[str, Any]], count: int, depth: int, budget: 
         if index >= MAX_ITEMS:
             out.append(f"<div><em>… {count - MAX_ITEMS:,} more not shown</em></div>")
             break
-        out.append(_node(f'<span style="opacity:.75">{escape(key)}:</span> ', item, depth + 1, budget))
+        out.append(_node(f'<span style="opacity:.75">{escape(clip(key, MAX_KEY_CHARS))}:</span> ', item, depth + 1, budget))
     return "".join(out)
 
 

@@ -180,8 +180,8 @@ class Session:
         self._pool.close()
 
     def kill(self) -> None:
-        """Ends every worker at once, without asking anyone: for the end of the process."""
-        self._pool.close()
+        """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
+        self._pool.kill()
 
     def next_cell(self) -> int:
         self._last_cell += 1

@@ -47,6 +47,12 @@ class WorkerPool:
             return chosen
         raise AssertionError("unreachable")
 
+    def kill(self) -> None:
+        """Kills every process and touches nothing else: safe in any thread, and when no event loop runs any more."""
+        self._closed = True
+        for worker in (*self._given, *([self._spare] if self._spare else [])):
+            worker.kill()
+
     def close(self) -> None:
         self._closed = True
         for worker in (*self._given, *([self._spare] if self._spare else [])):

@@ -119,6 +119,11 @@ class Worker:
                 future.exception()  # a waiter that went away must not leave a warning behind
         self._waiting.clear()
 
+    def kill(self) -> None:
+        """Only the signal; who waits learns of it when the socket closes."""
+        if self.alive:
+            self._process.kill()
+
     def close(self) -> None:
         self.lose("it was closed")
 

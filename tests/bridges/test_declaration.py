@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmspell_kernel import Bridge, Context, Resource, method
@@ -117,6 +117,10 @@ class Llm(Bridge):
         """Cuts."""
 
     @method
+    async def count(self, ctx: Context, words: dict[Annotated[str, msgspec.Meta(pattern="^[a-z]+$")], int | list[int]]) -> None:
+        """Counts."""
+
+    @method
     async def clear(self, ctx: Context) -> None:
         """Forgets."""
 
@@ -176,6 +180,8 @@ MISFITS = [
     (("pick", "a", 1), "llm.pick: argument 2 (flag) must be a boolean, not a number"),
     (("slice", {"first": 1, "last": 2}, "A"), "llm.slice: argument 2 (tag) must be a string matching ^[a-z]+$, not 'A'"),
     (("slice", {"first": 2, "last": 1}), "llm.slice: argument 1 (window): last comes before first"),
+    (("count", {"A": 1}), "llm.count: words has the key 'A', but keys must be a string matching ^[a-z]+$, not 'A'"),
+    (("count", {"a": [1, "b"]}), "llm.count: words.a[item 2] must be an integer, not a string"),
     (("slice", {"first": 2}), "llm.slice: window needs the key 'last': an integer"),
 ]
 
@@ -216,6 +222,11 @@ def test_functions_and_resources_pass_through_also_inside_other_values() -> None
     assert bind("put", b"", [Callback(1), {"r": ResourceRef(1, "a.b")}])[1] == [Callback(1), {"r": ResourceRef(1, "a.b")}]
 
 
+def test_a_key_of_megabytes_gives_a_short_error() -> None:
+    assert len(error("chat", "x", {"temperatur" * 100_000: 1})) < 300
+    assert len(error("sum", [], {"k" * 1_000_000: "x"})) < 300
+
+
 def test_options_become_their_struct() -> None:
     (_, options) = bind("chat", "x", {"model": "m", "retry": {"times": 2, "codes": [500.0]}, "effort": "high"})
     assert options == ChatOptions(model="m", retry=Retry(times=2, codes=[500]), effort="high")
@@ -237,6 +248,7 @@ keys = st.sampled_from(["temperature", "stop", "retry", "times", "codes", "on_ch
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=10)
 
 
+@settings(deadline=None, derandomize=True, max_examples=300)
 @given(st.sampled_from(sorted(LLM.methods)), st.lists(values, max_size=4))
 def test_whatever_values_come_bind_gives_one_value_a_parameter_or_an_argument_error(name: str, args: list[Value]) -> None:
     declared = LLM.methods[name]
@@ -275,7 +287,7 @@ def test_the_schema_is_json_and_refuses_what_bind_refuses() -> None:
 
 def test_the_worker_catalogue_is_names_only() -> None:
     assert worker_catalogue([LLM]) == {
-        "bridges": {"llm": ["chat", "clear", "each", "pick", "put", "set_model", "slice", "stream", "sum"]},
+        "bridges": {"llm": ["chat", "clear", "count", "each", "pick", "put", "set_model", "slice", "stream", "sum"]},
         "resources": {"llm.stream": {"methods": ["next", "read_all"], "iterate": "next"}},
     }
 
@@ -307,7 +319,7 @@ def test_help_shows_signature_docs_and_every_option_with_type_default_and_doc() 
 def test_completions_cover_bridges_and_resources() -> None:
     found = completions([LLM], "camel")
     assert [entry.name for entry in found["llm.stream"]] == ["next", "readAll"]
-    assert found["llm"][5] == ("setModel", signature(LLM, "set_model", "camel"), "Chooses a model.")
+    assert found["llm"][6] == ("setModel", signature(LLM, "set_model", "camel"), "Chooses a model.")
 
 
 def test_the_reference_names_every_method_and_option() -> None:

@@ -81,7 +81,9 @@ class LuaState:
                 fault = answer.fault
                 self._refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable)
         for invocation in invocations:
-            self._invoke(invocation.id, invocation.callback, self._to_lua(bytes(invocation.args)))
+            # one by one: an argument of null is nil, only inside a list it is the placeholder
+            arguments = [self._build(item) for item in json.loads(bytes(invocation.args).decode("latin-1"))]
+            self._invoke(invocation.id, invocation.callback, *arguments)
         return self._running(self._go_on)
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
@@ -148,6 +150,8 @@ class LuaState:
                 return int(text)
             case ["n", text]:
                 return float(text)
+            case ["f", number]:
+                return self._inside.callback(number)
             case ["r", number, kind]:
                 return self._inside.resource(number, kind)
             case ["o", inner]:

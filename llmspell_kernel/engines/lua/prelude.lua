@@ -789,10 +789,10 @@ function H.refuse(id, code, message, name, retryable)
   enqueue(task, false, fault(code, message, name, retryable))
 end
 
-function H.invoke(id, callback, arguments)
+function H.invoke(id, callback, ...)
   local fn = callbacks[callback]
   open_invocations = open_invocations + 1
-  local task = spawn(fn or function() raise("script", "the function is gone") end, tunpack(arguments or {}, 1, arguments and #arguments or 0))
+  local task = spawn(fn or function() raise("script", "the function is gone") end, ...)
   task.on_done = function(done)
     open_invocations = open_invocations - 1
     local ok, text = true, "null"
@@ -832,6 +832,11 @@ end
 function H.resource(id, kind)
   if not resource_types[kind] then error("unknown resource type " .. kind, 0) end
   return make_resource(id, kind)
+end
+
+-- A function that comes back is the one that went out.
+function H.callback(id)
+  return callbacks[id] or error("unknown function " .. id, 0)
 end
 
 function H.empty_array()
@@ -889,7 +894,7 @@ function H.is_complete(code)
   if load("return " .. code, "=cell", "t", {}) then return "complete" end
   local fn, problem = load(code, "=cell", "t", {})
   if fn then return "complete" end
-  return find(problem, "<eof>", 1, true) and "incomplete" or "invalid"
+  return find(problem, "near '?<eof>'?$") and "incomplete" or "invalid"
 end
 
 local globals = _G

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ...errors import BridgeError, ConfigError
+from llmspell_kernel.errors import BridgeError, ConfigError
+
 from .providers import PROVIDERS, SPELL_MODELS
 
 PRICES_FILE = "model_prices_and_context_window_backup.json"

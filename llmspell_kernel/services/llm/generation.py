@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from ...errors import BridgeError
+from llmspell_kernel.errors import BridgeError
+
 from .models import Delta, Model, Request, ToolCall, Usage
 
 INCOMPLETE = "incomplete"

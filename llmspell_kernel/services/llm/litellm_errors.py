@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ...errors import BridgeError
+from llmspell_kernel.errors import BridgeError
+
 from .catalogue import Catalogue, unknown_model
 from .providers import Provider, provider_named
 

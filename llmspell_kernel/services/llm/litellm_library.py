@@ -13,7 +13,7 @@ from importlib import import_module
 from threading import Lock, Thread
 from typing import Any
 
-from ...errors import ConfigError
+from llmspell_kernel.errors import ConfigError
 
 GUARDS = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else a GET to the network at import, 10 s of retries without one

@@ -6,7 +6,8 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
-from ...errors import BridgeError
+from llmspell_kernel.errors import BridgeError
+
 from .catalogue import Catalogue
 from .litellm_errors import Failure, bridge_error, connection_lost, missing_key
 from .litellm_library import LitellmLibrary

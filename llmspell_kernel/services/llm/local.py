@@ -23,7 +23,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ...errors import BridgeError, ConfigError
+from llmspell_kernel.errors import BridgeError, ConfigError
+
 from .models import Delta, Request, Usage
 from .wire import chat_body
 

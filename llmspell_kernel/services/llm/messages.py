@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ...errors import ArgumentError, nearest
+from llmspell_kernel.errors import ArgumentError, nearest
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")

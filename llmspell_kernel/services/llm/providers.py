@@ -30,6 +30,7 @@ PROVIDERS = (
     Provider("groq", ("GROQ_API_KEY",), "groq/llama-3.1-8b-instant", "GROQ_API_BASE"),
     Provider("deepseek", ("DEEPSEEK_API_KEY",), "deepseek/deepseek-chat", "DEEPSEEK_API_BASE"),
     Provider("xai", ("XAI_API_KEY",), "xai/grok-3-mini", "XAI_API_BASE"),
+    Provider("cohere", ("COHERE_API_KEY", "CO_API_KEY"), "cohere/command-r-08-2024", "COHERE_API_BASE"),
     Provider("openrouter", ("OPENROUTER_API_KEY", "OR_API_KEY"), "openrouter/openai/gpt-4o-mini", "OPENROUTER_API_BASE"),
     Provider("ollama_chat", (), "ollama_chat/llama3.2", "OLLAMA_API_BASE"),
     Provider("ollama", (), "ollama/llama3.2", "OLLAMA_API_BASE"),

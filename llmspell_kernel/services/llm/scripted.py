@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ...errors import BridgeError, ConfigError
+from llmspell_kernel.errors import BridgeError, ConfigError
+
 from .models import Delta, Request, ToolCall, Usage, count_words, last_user_text, words_of
 
 

@@ -26,6 +26,9 @@ class Options(msgspec.Struct, frozen=True):
     days: int = 3
 
 
+_DEFAULTS = Options()
+
+
 class Forecast(Resource):
     """Days of July, one after the other."""
 
@@ -53,7 +56,7 @@ class Weather(Bridge):
     resources = (Forecast,)
 
     @method
-    async def today(self, ctx: Context, city: str, options: Options = Options()) -> dict[str, Any]:
+    async def today(self, ctx: Context, city: str, options: Options = _DEFAULTS) -> dict[str, Any]:
         """The weather on the first of July.
 
         - city: Oslo, Lisbon or Quito
@@ -62,12 +65,12 @@ class Weather(Bridge):
         return {"city": city, "degrees": _degrees(city, 1, options.unit)}
 
     @method
-    async def forecast(self, ctx: Context, city: str, options: Options = Options()) -> Forecast:
+    async def forecast(self, ctx: Context, city: str, options: Options = _DEFAULTS) -> Forecast:
         """Days to loop over."""
         return Forecast(city, options)
 
     @method
-    async def each_day(self, ctx: Context, city: str, work: Callback, options: Options = Options()) -> list[Value]:
+    async def each_day(self, ctx: Context, city: str, work: Callback, options: Options = _DEFAULTS) -> list[Value]:
         """What the script's function makes of each day's degrees."""
         days = range(1, options.days + 1)
         return [await ctx.invoke(work, _degrees(city, day, options.unit)) for day in days]

@@ -1,0 +1,447 @@
+// The script's side of the border: bridges, resources, callbacks, console, and the hooks the interpreter calls.  An expression, called once
+// before any script runs; what it returns stays with the interpreter and is never reachable from a script.
+//
+// Rules: the hooks touch only null-prototype objects and captured intrinsics; text goes out as JSON made here; whatever a script's getters,
+// traps and prototypes do, a hook ends with a text or with an exception that the interpreter maps.
+(function prelude(makeValues, makeInspect, settingsText) {
+  'use strict';
+  const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, ownKeys, has } = Reflect;
+  const { stringify } = JSON;
+  const { isArray } = Array;
+  const { create, freeze, setPrototypeOf } = Object;
+  const hasOwn = Object.prototype.hasOwnProperty, objectToString = Object.prototype.toString;
+  const P = Promise, Err = Error, TypeErr = TypeError, NativeProxy = Proxy, Text = String, Obj = Object;
+  const { isError, captureStackTrace } = Error;
+  const mapGet = Map.prototype.get, mapSet = Map.prototype.set;
+  const weakGet = WeakMap.prototype.get, weakSet = WeakMap.prototype.set;
+  const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
+  const slice = String.prototype.slice, toUpperCase = String.prototype.toUpperCase, indexOf = String.prototype.indexOf;
+  const toWellFormed = String.prototype.toWellFormed, startsWith = String.prototype.startsWith, split = String.prototype.split;
+  const { asyncIterator } = Symbol;
+  const settings = JSON.parse(settingsText);
+  const MAX_OPEN_EFFECTS = 50000, MAX_PRINTED = 8 * 1024 * 1024;
+
+  const hidden = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: false });
+  const clip = (text, size) => (text.length > size ? apply(slice, text, [0, size]) + '...' : text);
+
+  // -- an environment from an allow list ------------------------------------------------------------------------------------------------
+  const allowed = create(null);
+  const allow = 'Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError URIError InternalError AggregateError ' +
+    'SuppressedError Iterator Array parseInt parseFloat isNaN isFinite queueMicrotask decodeURI decodeURIComponent encodeURI ' +
+    'encodeURIComponent escape unescape Infinity NaN undefined eval Number Boolean String Math Reflect Symbol DisposableStack globalThis ' +
+    'BigInt Date RegExp JSON Proxy Map Set WeakMap WeakSet ArrayBuffer Uint8ClampedArray Int8Array Uint8Array Int16Array Uint16Array ' +
+    'Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array DataView Promise AsyncDisposableStack ' +
+    'WeakRef FinalizationRegistry DOMException btoa atob';
+  for (const name of allow.split(' ')) allowed[name] = true;
+  for (const name of ownKeys(globalThis)) if (typeof name === 'string' && !(name in allowed)) delete globalThis[name];
+  // a script's prepareStackTrace would be handed our own functions (CallSite.getFunction)
+  defineProperty(Err, 'prepareStackTrace', { __proto__: null, value: undefined, writable: false, configurable: false, enumerable: false });
+
+  // Every Proxy is made here, so every Proxy is known: no other test exists that runs none of its traps.
+  const proxies = new WeakSet();
+  const isProxy = (value) => apply(weakHas, proxies, [value]);
+  const noteProxy = (proxy) => { apply(weakAdd, proxies, [proxy]); return proxy; };
+  const nativeRevocable = NativeProxy.revocable;
+  const KnownProxy = function Proxy(target, handler) {
+    if (new.target === undefined) throw new TypeErr("Proxy must be called with 'new'");
+    return noteProxy(new NativeProxy(target, handler));
+  };
+  KnownProxy.prototype = undefined;
+  defineProperty(KnownProxy, 'revocable', hidden({
+    revocable(target, handler) { const made = nativeRevocable(target, handler); noteProxy(made.proxy); return made; },
+  }.revocable));
+  defineProperty(globalThis, 'Proxy', hidden(KnownProxy));
+
+  // sfc32, seeded by the host: a re-run of the same cells draws the same numbers
+  const random = (() => {
+    let a = settings.seed[0] | 0, b = settings.seed[1] | 0, c = 0x9e3779b9 | 0, d = 1;
+    const next = () => {
+      const t = (((a + b) | 0) + d) | 0;
+      d = (d + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (c << 21) | (c >>> 11);
+      c = (c + t) | 0;
+      return t >>> 0;
+    };
+    for (let i = 0; i < 16; i++) next();
+    return () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992;
+  })();
+  defineProperty(Math, 'random', hidden({ random() { return random(); } }.random));
+
+  const values = makeValues(settings.max_value_bytes, isProxy);
+  const labels = new WeakMap();
+  const { inspect, format, lookUp } = makeInspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
+
+  // -- queues: linked lists, because arrays answer to Array.prototype ---------------------------------------------------------------------
+  const newQueue = () => ({ __proto__: null, first: null, last: null });
+  const put = (queue, text) => {
+    const item = { __proto__: null, text, next: null };
+    if (queue.last === null) queue.first = item; else queue.last.next = item;
+    queue.last = item;
+  };
+  const drain = (queue) => {
+    let text = '';
+    for (let item = queue.first; item !== null; item = item.next) text += (text === '' ? '' : ',') + item.text;
+    queue.first = queue.last = null;
+    return '[' + text + ']';
+  };
+
+  // -- the running cell -------------------------------------------------------------------------------------------------------------------
+  // pending: effects by id; open: effects and invocations not yet answered; outcome: '' or the JSON of how the cell ended.
+  const newRun = () => ({ __proto__: null, pending: create(null), open: 0, effects: newQueue(), returned: newQueue(), outcome: '' });
+  let run = newRun();
+  let effectCount = 0;
+
+  // -- faults -----------------------------------------------------------------------------------------------------------------------------
+  const read = (thing, key) => {
+    const value = thing[key];
+    return typeof value === 'string' ? value : '';
+  };
+  const ownText = (thing, key) => {
+    const descriptor = getOwnPropertyDescriptor(thing, key);
+    return descriptor !== undefined && typeof descriptor.value === 'string' ? descriptor.value : '';
+  };
+  const thrownText = (thrown) => {
+    if (typeof thrown === 'string') return thrown;
+    if ((typeof thrown === 'object' && thrown !== null) || typeof thrown === 'function') {
+      const own = lookUp(thrown, 'toString');
+      return typeof own === 'function' && own !== objectToString && typeof thrown !== 'function' ? Text(thrown) : inspect(thrown);
+    }
+    return typeof thrown === 'symbol' ? inspect(thrown) : '' + thrown;
+  };
+  const faultText = (code, name, message, stack, retryable) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
+    ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
+    ',"retryable":' + (retryable ? 'true' : 'false') + '}';
+  const describe = (thrown) => {
+    try {
+      if (typeof thrown !== 'object' || thrown === null || !isError(thrown)) return faultText('script', '', thrownText(thrown), '', false);
+      const origin = values.originOf(thrown);
+      const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = ownText(thrown, 'stack');
+      if (name === 'InternalError' && message === 'out of memory') {
+        return faultText('limit', name, 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory', stack, false);
+      }
+      const clean = apply(toWellFormed, clip(name, 100), []);
+      return faultText(origin === undefined ? 'script' : origin.code, clean, message, stack, origin !== undefined && origin.retryable);
+    } catch (_) {
+      return faultText('script', 'Error', 'an error that throws when it is read', '', false);
+    }
+  };
+
+  // An effect's fault as the Error its promise is rejected with; `site` was made at the call, so its stack points there.
+  const natives = { __proto__: null, TypeError: TypeErr.prototype, RangeError: RangeError.prototype, SyntaxError: SyntaxError.prototype };
+  const names = { __proto__: null, denied: 'DeniedError', limit: 'LimitError', argument: 'TypeError', value: 'TypeError', interrupted: 'InterruptedError' };
+  const dress = (site, fault) => {
+    const name = fault.code === 'script' && fault.name !== '' ? clip(fault.name, 100) : names[fault.code] ?? 'BridgeError';
+    if (name in natives) setPrototypeOf(site, natives[name]);
+    else defineProperty(site, 'name', hidden(name));
+    defineProperty(site, 'message', hidden(fault.message));
+    defineProperty(site, 'code', { __proto__: null, value: fault.code, writable: true, configurable: true, enumerable: true });
+    defineProperty(site, 'retryable', { __proto__: null, value: fault.retryable, writable: true, configurable: true, enumerable: true });
+    values.remember(site, fault.code, fault.retryable);
+    return site;
+  };
+
+  // -- effects ----------------------------------------------------------------------------------------------------------------------------
+  const ask = (head, tail, args, method) => {
+    const text = values.argumentsText(args);
+    if (run.open >= MAX_OPEN_EFFECTS) {
+      const error = new RangeError('more than ' + MAX_OPEN_EFFECTS + ' calls are waiting for an answer; await some of them first');
+      values.remember(error, 'limit', false);
+      throw error;
+    }
+    const site = new Err();
+    captureStackTrace(site, method);
+    const entry = { __proto__: null, resolve: null, reject: null, site };
+    const promise = new P((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
+    const id = ++effectCount;
+    put(run.effects, '{"id":' + id + head + text + tail);
+    run.pending[id] = entry;
+    run.open++;
+    return promise;
+  };
+  const headOf = (bridge, method) => ',"bridge":' + stringify(bridge) + ',"method":' + stringify(method) + ',"args":';
+
+  const camel = (name) => {
+    let text = '';
+    for (let i = 0; i < name.length; i++) {
+      text += name[i] === '_' && i > 0 && i + 1 < name.length ? apply(toUpperCase, name[++i], []) : name[i];
+    }
+    return text;
+  };
+  // A property that is read of anything (by await, String(), JSON.stringify and inspectors) must not be an error.
+  const quietNames = { __proto__: null, then: 1, toJSON: 1, constructor: 1, toString: 1, valueOf: 1, inspect: 1, length: 1, name: 1, prototype: 1, nodeType: 1, asymmetricMatch: 1 };
+  const distance = (a, b) => {
+    // Levenshtein over two short names; rows are null-prototype objects for the reason above
+    let row = create(null);
+    for (let j = 0; j <= b.length; j++) row[j] = j;
+    for (let i = 1; i <= a.length; i++) {
+      const next = create(null);
+      next[0] = i;
+      for (let j = 1; j <= b.length; j++) {
+        const change = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+        next[j] = change < row[j] + 1 && change < next[j - 1] + 1 ? change : (row[j] < next[j - 1] ? row[j] : next[j - 1]) + 1;
+      }
+      row = next;
+    }
+    return row[b.length];
+  };
+  const lower = String.prototype.toLowerCase;
+  const hint = (name, known) => {
+    let close = '', all = '';
+    for (let i = 0; i < known.length; i++) {
+      const apart = distance(apply(lower, clip(name, 60), []), apply(lower, known[i], []));
+      if (apart <= 1 + known[i].length / 4) close += (close === '' ? '' : ' or ') + "'" + known[i] + "'";
+      all += (all === '' ? '' : ', ') + known[i];
+    }
+    return close === '' ? (all === '' ? '' : '; known: ' + all) : '; did you mean ' + close + '?';
+  };
+  // The prototype of every bridge and resource: an unknown name is an error at once, with the nearest names.
+  const missing = (what, known) => noteProxy(new NativeProxy(freeze(create(null)), freeze({
+    __proto__: null,
+    get(_, name) {
+      if (typeof name !== 'string' || name in quietNames || apply(startsWith, name, ['__'])) return undefined;
+      throw new TypeErr(what + " has no method '" + clip(name, 60) + "'" + hint(name, known));
+    },
+  })));
+  const method = (name, body) => {
+    const made = { method(...args) { return body(this, args, made); } }.method;
+    defineProperty(made, 'name', { __proto__: null, value: name });
+    return freeze(made);
+  };
+  const camels = (list) => list.map(camel);
+
+  for (const name of Obj.keys(settings.bridges)) {
+    const bridge = create(missing(name, camels(settings.bridges[name])));
+    for (const called of settings.bridges[name]) {
+      const head = headOf(name, called);
+      defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), (_, args, self) => ask(head, '}', args, self)) });
+    }
+    apply(weakSet, labels, [bridge, '[bridge ' + name + ']']);
+    // the global may be shadowed (`let llm = 1`): it is the script's own world
+    defineProperty(globalThis, name, hidden(freeze(bridge)));
+  }
+
+  // -- resources --------------------------------------------------------------------------------------------------------------------------
+  const refs = new WeakMap();
+  const refOf = (value) => apply(weakGet, refs, [value]);
+  const refHere = (value, type) => {
+    const ref = typeof value === 'object' && value !== null ? refOf(value) : undefined;
+    if (ref === undefined || ref.type !== type) throw new TypeErr('a method of ' + type + ' was called without its object');
+    return ref;
+  };
+  const resourceTypes = create(null);
+  const iterated = (type, spec) => function iterate() {
+    const ref = refHere(this, type);
+    const tail = ',"target":' + ref.id + '}';
+    const nextHead = headOf(type, spec.iterate), closeHead = spec.methods.includes('close') ? headOf(type, 'close') : '';
+    let done = false;
+    const end = (value) => ({ value, done: true });
+    const steps = {
+      async next() {
+        if (done) return end(undefined);
+        const asked = ask(nextHead, tail, [], steps.next);
+        try {
+          const value = await asked;
+          if (value === null || value === undefined) { done = true; return end(undefined); }
+          return { value, done: false };
+        } catch (error) { done = true; throw error; }
+      },
+      async return(value) {
+        if (!done) {
+          done = true;
+          if (closeHead !== '') await ask(closeHead, tail, [], steps.return);
+        }
+        return end(value);
+      },
+      [asyncIterator]() { return steps; },
+    };
+    return steps;
+  };
+  const resourceType = (type) => {
+    const spec = apply(hasOwn, settings.resources, [type]) ? settings.resources[type] : { methods: [], iterate: '' };
+    const prototype = create(missing(type, spec.methods.map(camel)));
+    for (const called of spec.methods) {
+      const head = headOf(type, called);
+      const body = (self, args, made) => ask(head, ',"target":' + refHere(self, type).id + '}', args, made);
+      defineProperty(prototype, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
+    }
+    if (spec.iterate) defineProperty(prototype, asyncIterator, { __proto__: null, value: freeze(iterated(type, spec)) });
+    freeze(prototype);
+    values.learn(prototype, 'resource');
+    return prototype;
+  };
+  for (const type of Obj.keys(settings.resources)) resourceTypes[type] = resourceType(type);
+  const unknownType = resourceType('resource');
+  const resourceFor = (id, type) => {
+    const made = create(resourceTypes[type] ?? unknownType);
+    apply(weakSet, refs, [made, { __proto__: null, id, type }]);
+    apply(weakSet, labels, [made, '[' + type + ' ' + id + ']']);
+    return freeze(made);
+  };
+
+  // -- functions the host may call --------------------------------------------------------------------------------------------------------
+  const callbackIds = new Map(), callbacks = create(null);
+  let callbackCount = 0;
+  const functionId = (called) => {
+    let id = apply(mapGet, callbackIds, [called]);
+    if (id === undefined) {
+      id = ++callbackCount;
+      apply(mapSet, callbackIds, [called, id]);
+      callbacks[id] = called;
+    }
+    return id;
+  };
+  values.connect({ functionId, functionOf: (id) => callbacks[id] ?? null, resourceOf: refOf, resourceFor });
+
+  const giveBack = (mine, id, field, text) => {
+    if (mine !== run) return;
+    put(mine.returned, '{"id":' + id + ',"' + field + '":' + text + '}');
+    mine.open--;
+  };
+  const invoke = async (id, number, args) => {
+    const mine = run;
+    mine.open++;
+    try {
+      const called = callbacks[number];
+      if (called === undefined) throw new TypeErr('the script has no function number ' + number);
+      giveBack(mine, id, 'value', values.valueText(await apply(called, undefined, args), 'result'));
+    } catch (error) { giveBack(mine, id, 'fault', describe(error)); }
+  };
+
+  // -- how the cell ends ------------------------------------------------------------------------------------------------------------------
+  const end = (mine, outcome) => { if (mine === run) mine.outcome = outcome; };
+  const isPromise = (value) => typeof value === 'object' && value !== null && !isProxy(value) && values.kindOf(value) === 'Promise';
+  // `promise` gives { value } so that a promise as the last expression is not awaited by the engine; here it is, for the reader's sake.
+  const watch = async (promise) => {
+    const mine = run;
+    try {
+      let value = (await promise).value;
+      if (isPromise(value)) value = await value;
+      end(mine, '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}');
+    } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
+  };
+
+  // -- printing ---------------------------------------------------------------------------------------------------------------------------
+  let printed = newQueue(), printedSize = 0, isCut = false;
+  const print = (stream, args) => {
+    const text = format(args) + '\n';
+    if (printedSize + text.length > MAX_PRINTED) {
+      if (!isCut) put(printed, '[2,"[output cut: more than 8 MB were printed without an await]\\n"]');
+      isCut = true;
+      return;
+    }
+    printedSize += text.length;
+    if (printed.last !== null && printed.last.stream === stream) printed.last.raw += text;
+    else { put(printed, ''); printed.last.stream = stream; printed.last.raw = text; }
+  };
+  const drainPrinted = () => {
+    let text = '';
+    for (let item = printed.first; item !== null; item = item.next) {
+      text += (text === '' ? '' : ',') + (item.text === '' ? '[' + item.stream + ',' + stringify(item.raw) + ']' : item.text);
+    }
+    printed = newQueue();
+    printedSize = 0;
+    isCut = false;
+    return '[' + text + ']';
+  };
+  const printer = (name, stream) => {
+    const made = { print(...args) { print(stream, args); } }.print;
+    defineProperty(made, 'name', { __proto__: null, value: name });
+    return made;
+  };
+  const console = {};
+  for (const name of ['log', 'info', 'debug']) console[name] = printer(name, 1);
+  for (const name of ['warn', 'error']) console[name] = printer(name, 2);
+  defineProperty(globalThis, 'console', hidden(console));
+  defineProperty(globalThis, 'print', hidden(printer('print', 1)));
+
+  // -- questions that run nothing of the script ---------------------------------------------------------------------------------------------
+  const typeOf = (descriptor) => (!apply(hasOwn, descriptor, ['value']) ? 'property' : isArray(descriptor.value) ? 'array' : typeof descriptor.value);
+  const valueAt = (path) => {
+    let value = globalThis;
+    const parts = path === '' ? [] : apply(split, path, ['.']);
+    for (let i = 0; i < parts.length; i++) {
+      if (value === null || value === undefined) return undefined;
+      value = lookUp(Obj(value), parts[i]);
+    }
+    return value;
+  };
+  const members = (path) => {
+    const value = valueAt(path);
+    if (value === null || value === undefined) return '[]';
+    let text = '', count = 0;
+    const seen = create(null);
+    for (let at = Obj(value), steps = 0; at !== null && steps < 20 && !isProxy(at); at = getPrototypeOf(at), steps++) {
+      if (at === Obj.prototype && steps > 0) break;
+      const keys = ownKeys(at);
+      for (let i = 0; i < keys.length && count < 5000; i++) {
+        const key = keys[i];
+        if (typeof key !== 'string' || key in seen || (key[0] >= '0' && key[0] <= '9')) continue;
+        seen[key] = true;
+        text += (count++ === 0 ? '' : ',') + '[' + stringify(apply(toWellFormed, key, [])) + ',"' + typeOf(getOwnPropertyDescriptor(at, key)) + '"]';
+      }
+      if (path === '') break;
+    }
+    return '[' + text + ']';
+  };
+  const get = (name) => {
+    const descriptor = getOwnPropertyDescriptor(globalThis, name);
+    if (descriptor === undefined) {
+      let known = [], at = 0;
+      const keys = ownKeys(globalThis);
+      for (let i = 0; i < keys.length; i++) {
+        if (typeof keys[i] === 'string' && !(keys[i] in allowed)) defineProperty(known, at++, hidden(keys[i]));
+      }
+      throw new ReferenceError("there is no global '" + clip(name, 60) + "'" + hint(name, known));
+    }
+    if (!apply(hasOwn, descriptor, ['value'])) throw new TypeErr("the global '" + clip(name, 60) + "' is a getter");
+    return values.quietText(descriptor.value, name);
+  };
+  const set = (name, text) => {
+    const value = values.revive(values.parse(text));
+    const old = getOwnPropertyDescriptor(globalThis, name);
+    if (old !== undefined && !old.configurable && !old.writable) throw new TypeErr("the global '" + clip(name, 60) + "' cannot be set");
+    const fresh = { __proto__: null, value, writable: true, configurable: true, enumerable: true };
+    defineProperty(globalThis, name, old === undefined || old.configurable ? fresh : { __proto__: null, value });
+    return 'null';
+  };
+  const orFault = (action) => (...args) => {
+    try { return '{"value":' + action(args[0], args[1]) + '}'; } catch (error) { return '{"fault":' + describe(error) + '}'; }
+  };
+
+  const hooks = {
+    __proto__: null,
+    begin() { run = newRun(); return ''; },
+    watch(promise) { watch(promise); return ''; },
+    describe,
+    // answers and invocations, as the JSON of two arrays; tagged = some value holds a tag
+    resume(text, tagged) {
+      const message = values.parse(text);
+      const answers = message[0], calls = message[1];
+      for (let i = 0; i < answers.length; i++) {
+        const { id, value, fault } = answers[i], entry = run.pending[id];
+        if (entry === undefined) continue;
+        delete run.pending[id];
+        run.open--;
+        if (fault === null) entry.resolve(tagged === '1' ? values.revive(value) : value);
+        else entry.reject(dress(entry.site, fault));
+      }
+      for (let i = 0; i < calls.length; i++) invoke(calls[i].id, calls[i].callback, tagged === '1' ? values.revive(calls[i].args) : calls[i].args);
+      return '';
+    },
+    // what happened since the last call
+    take() {
+      let text = '{"open":' + run.open;
+      if (printed.first !== null) text += ',"printed":' + drainPrinted();
+      if (run.effects.first !== null) text += ',"effects":' + drain(run.effects);
+      if (run.returned.first !== null) text += ',"returned":' + drain(run.returned);
+      if (run.outcome !== '') text += ',"outcome":' + run.outcome;
+      return text + '}';
+    },
+    // forget the running cell; what it printed is still shown
+    abandon() { run = newRun(); return drainPrinted(); },
+    members: orFault(members), get: orFault(get), set: orFault(set),
+  };
+  return (name) => hooks[name];
+})

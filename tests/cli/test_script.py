@@ -1,0 +1,105 @@
+"""Reading what `llmspell run` was given: parameters and the script's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from llmspell_kernel.cli._script import MAX_SCRIPT_BYTES, load, parameters
+from llmspell_kernel.engines._registry import EngineDeclaration, EngineRegistry
+
+
+@pytest.fixture
+def engines() -> EngineRegistry:
+    registry = EngineRegistry()
+    registry.register(EngineDeclaration("lua", [], [".lua"], "text/x-lua", "nowhere.lua"))
+    registry.register(EngineDeclaration("javascript", ["js"], [".js", ".mjs"], "text/javascript", "nowhere.js"))
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("tea", "tea"),
+        ("", ""),
+        ("3", 3),
+        ("3.5", 3.5),
+        ("true", True),
+        ("null", None),
+        ("[1,2]", [1, 2]),
+        ('{"a": {"b": 1}}', {"a": {"b": 1}}),
+        ("[1,", "[1,"),
+        ("a=b", "a=b"),
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ('"quoted"', '"quoted"'),
+        ("True", "True"),
+        ("007", "007"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_a_parameter_is_json_if_it_parses_and_text_otherwise(text: str, value: Any) -> None:
+    found = parameters([f"key={text}"])
+    assert found == {"key": value}
+    assert type(found["key"]) is type(value)
+
+
+def test_the_last_of_two_equal_parameters_wins() -> None:
+    assert parameters(["a=1", "b=2", "a=3"]) == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize("pair", ["topic", "=tea", " =tea", ""])
+def test_a_malformed_parameter_is_one_error_with_an_example(pair: str) -> None:
+    with pytest.raises(click.UsageError, match=r"-p needs KEY=VALUE.*for example: -p topic=tea"):
+        parameters([pair])
+
+
+def test_the_ending_names_the_engine_and_the_file_its_chunk(tmp_path: Path, engines: EngineRegistry) -> None:
+    path = tmp_path / "spell.LUA"
+    path.write_text("return 1", encoding="utf-8")
+    assert load(path, None, engines) == ("return 1", "lua", "spell.LUA")
+
+
+def test_a_named_engine_overrides_the_ending(tmp_path: Path, engines: EngineRegistry) -> None:
+    path = tmp_path / "spell.txt"
+    path.write_bytes(b"\xef\xbb\xbf1 + 1")
+    assert load(path, "js", engines) == ("1 + 1", "javascript", "spell.txt")
+
+
+def test_an_unknown_ending_names_the_known_ones_and_the_way_out(tmp_path: Path, engines: EngineRegistry) -> None:
+    with pytest.raises(click.UsageError, match=r"spell\.py.*\.lua, \.js, \.mjs.*--engine"):
+        load(tmp_path / "spell.py", None, engines)
+
+
+def test_an_unknown_engine_suggests_the_nearest(tmp_path: Path, engines: EngineRegistry) -> None:
+    with pytest.raises(click.UsageError, match="did you mean 'javascript'"):
+        load(tmp_path / "spell.lua", "javscript", engines)
+
+
+def test_a_missing_file_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
+    with pytest.raises(click.UsageError, match=r"cannot read the script .*nowhere\.lua: No such file"):
+        load(tmp_path / "nowhere.lua", None, engines)
+
+
+def test_a_folder_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
+    (tmp_path / "folder.lua").mkdir()
+    with pytest.raises(click.UsageError, match="Is a directory"):
+        load(tmp_path / "folder.lua", None, engines)
+
+
+def test_a_file_that_is_not_utf8_names_byte_and_line(tmp_path: Path, engines: EngineRegistry) -> None:
+    path = tmp_path / "latin.lua"
+    path.write_bytes(b"local a = 1\nreturn 'caf\xe9'")
+    with pytest.raises(click.UsageError, match="not UTF-8 text .byte 0xe9 in line 2"):
+        load(path, None, engines)
+
+
+def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path: Path, engines: EngineRegistry) -> None:
+    path = tmp_path / "weights.lua"
+    with path.open("wb") as file:
+        file.truncate(MAX_SCRIPT_BYTES + 1)
+    with pytest.raises(click.UsageError, match="larger than 4 MiB"):
+        load(path, None, engines)

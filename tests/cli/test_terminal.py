@@ -1,0 +1,98 @@
+"""What reaches a terminal, a pipe and a file, and in which order."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from llmspell_kernel.cli._terminal import Terminal
+
+
+class Screen(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_pipe_gets_the_text_as_it_is() -> None:
+    out = io.StringIO()
+    Terminal(out, io.StringIO(), model_to_err=False).write("stdout", "a\x1b]0;title\x07b\r\n")
+    assert out.getvalue() == "a\x1b]0;title\x07b\r\n"
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x1b]0;title\x07", "\x9b2J", "\x1b[1A", "\x1bc"])
+def test_a_terminal_gets_no_control_sequences(hostile: str) -> None:
+    out = Screen()
+    Terminal(out, Screen(), model_to_err=False).write("stdout", f"a{hostile}b")
+    assert "\x1b" not in out.getvalue() and "\x9b" not in out.getvalue()
+
+
+def test_a_control_sequence_cut_in_two_is_still_caught() -> None:
+    out = Screen()
+    terminal = Terminal(out, Screen(), model_to_err=False)
+    for piece in "a\x1b[2Jb":
+        terminal.write("stdout", piece)
+    assert out.getvalue() == "ab"
+
+
+def test_colours_reach_a_terminal() -> None:
+    out = Screen()
+    Terminal(out, Screen(), model_to_err=False).write("stdout", "\x1b[31mred\x1b[0m\n")
+    assert "\x1b[31mred" in out.getvalue()
+
+
+def test_model_text_goes_to_stderr_when_stdout_is_for_json() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    terminal = Terminal(out, err, model_to_err=True)
+    terminal.model_text("hi")
+    terminal.end_model_text("hi")
+    assert (out.getvalue(), err.getvalue(), terminal.last_model_text) == ("", "hi\n", None)
+
+
+def test_a_note_never_stands_behind_an_open_line() -> None:
+    err = io.StringIO()
+    terminal = Terminal(io.StringIO(), err, model_to_err=True)
+    terminal.model_text("text")
+    terminal.note("note")
+    assert err.getvalue() == "text\nnote\n"
+
+
+def test_a_line_is_ended_once() -> None:
+    out = io.StringIO()
+    terminal = Terminal(out, io.StringIO(), model_to_err=False)
+    terminal.write("stdout", "text")
+    terminal.end_line("stdout")
+    terminal.end_line("stdout")
+    assert out.getvalue() == "text\n"
+
+
+def test_a_displayed_value_has_its_title_above_it() -> None:
+    out = io.StringIO()
+    Terminal(out, io.StringIO(), model_to_err=False).display([{"a": 1}], "Rows")
+    assert out.getvalue().splitlines()[0] == "Rows"
+    assert "a" in out.getvalue().splitlines()[1]
+
+
+def test_displaying_nothing_shows_nothing() -> None:
+    out = io.StringIO()
+    Terminal(out, io.StringIO(), model_to_err=False).display(None, "")
+    assert out.getvalue() == ""
+
+
+def test_clear_leaves_a_pipe_alone() -> None:
+    out = io.StringIO()
+    terminal = Terminal(out, io.StringIO(), model_to_err=False)
+    terminal.write("stdout", "kept\n")
+    terminal.clear()
+    assert out.getvalue() == "kept\n"
+
+
+def test_text_after_the_model_makes_its_value_worth_printing() -> None:
+    terminal = Terminal(io.StringIO(), io.StringIO(), model_to_err=False)
+    terminal.model_text("hi")
+    terminal.end_model_text("hi")
+    assert terminal.last_model_text == "hi"
+    terminal.write("stdout", "more\n")
+    assert terminal.last_model_text is None

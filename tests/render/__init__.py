@@ -1,0 +1,1 @@
+"""Tests of rendering; a package so that its tests may share `page`."""
