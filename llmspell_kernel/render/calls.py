@@ -29,17 +29,22 @@ ICONS: dict[Status, str] = {
     "incomplete": "✗",
 }
 
+MAX_DEPTH = 30
+"""Of calls within calls; deeper ones are shown beside each other, so that no chain of calls can exhaust the stack of who walks it."""
+
 
 class Call:
     """One call: what was asked, what came, how it ended."""
 
-    def __init__(self, call: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> None:
+    def __init__(self, call: int, bridge: str, method: str, arguments: list[Any], above: Call | None) -> None:
         self.call = call
         self.name = f"{bridge}.{method}"
         self.stream: Call | None = None
         """For a method of a stream (`llm.stream.next`): the call that opened it, to which its text and its end belong."""
         self.arguments = arguments
-        self.parent = parent
+        self.above = above
+        """The call within which a script function asked this one."""
+        self.depth: int = above.depth + 1 if above else 0
         self.children: list[Call] = []
         self.chunks: list[str] = []
         self.usage: list[CallUsage] = []
@@ -93,7 +98,7 @@ class Gathered:
 
     @property
     def roots(self) -> list[Call]:
-        return [call for call in self.calls.values() if call.parent not in self.calls]
+        return [call for call in self.calls.values() if call.above is None]
 
     def add(self, event: AnyEvent) -> Call | None:
         """Takes in one event; the call it concerns, if any."""
@@ -112,12 +117,15 @@ class Gathered:
         return None
 
     def _open(self, number: int, bridge: str, method: str, arguments: list[Any], parent: int | None) -> Call:
-        call = self.calls[number] = Call(number, bridge, method, arguments, parent)
+        above = self.calls.get(parent) if parent is not None else None
+        if above is not None and above.depth >= MAX_DEPTH:
+            above = above.above
+        call = self.calls[number] = Call(number, bridge, method, arguments, above)
         # events do not say which stream a method belongs to, so it is taken to be the last one opened of that type
         call.stream = self._openers.get(bridge)
         self._openers[call.name] = call
-        if parent is not None and parent in self.calls and parent != number:
-            self.calls[parent].children.append(call)
+        if above is not None:
+            above.children.append(call)
         return call
 
     def _settle(self) -> None:

@@ -112,9 +112,9 @@ class LivePanes:
 
     def _note_span(self, call: Call) -> None:
         """A call within a shown call is a line under its pane."""
-        above = self.gathered.calls.get(call.parent) if call.parent is not None else None
+        above = call.above
         while above is not None and above.call not in self._panes:
-            above = self.gathered.calls.get(above.parent) if above.parent is not None else None
+            above = above.above
         if above is None:
             return
         pane = self._panes[above.call]

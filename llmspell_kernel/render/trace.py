@@ -30,7 +30,6 @@ MESSAGE_CHARS = 4_000
 CUT_ANSWER_CHARS = 20_000
 OPEN_ANSWERS = 6
 """More answers than this are folded, each to one line."""
-MAX_DEPTH = 30
 MAX_TRACED = 500
 
 
@@ -138,7 +137,7 @@ def _trace_html(gathered: Gathered, shown_above: set[Call], budget: Budget) -> s
     opening = f'<details{" open" if is_open else ""} style="margin-top:4px">{summary}'
     if not budget.take(opening):
         return ""
-    return f"{opening}{_nodes_html(roots, shown_above, budget, 0)}</details>"
+    return f"{opening}{_nodes_html(roots, shown_above, budget)}</details>"
 
 
 def _worth_opening(call: Call) -> bool:
@@ -150,7 +149,7 @@ def _is_quiet(call: Call) -> bool:
     return not any(part.is_answer or _worth_opening(part) for part in call.family())
 
 
-def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, depth: int) -> str:
+def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget) -> str:
     out = []
     loud = [call for call in calls if not _is_quiet(call)]
     for index, call in enumerate(loud):
@@ -159,12 +158,12 @@ def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, d
         if index >= MAX_TRACED:
             out.append(f"<div><em>… {plural(len(loud) - MAX_TRACED, 'more call')} not shown</em></div>")
             break
-        out.append(_node_html(call, shown_above, budget, depth))
+        out.append(_node_html(call, shown_above, budget))
     out.append(_quiet_html([call for call in calls if _is_quiet(call)], budget))
     return "".join(out)
 
 
-def _node_html(call: Call, shown_above: set[Call], budget: Budget, depth: int) -> str:
+def _node_html(call: Call, shown_above: set[Call], budget: Budget) -> str:
     is_open = any(_worth_opening(part) for part in call.family())
     facts = " · ".join(part for part in (escape(call.model), usage_text(call)) if part)
     head = f'{ICONS[call.status]} <b>{escape(call.name)}</b> {call.status} <span style="{_FAINT}">{facts}</span>'
@@ -175,8 +174,7 @@ def _node_html(call: Call, shown_above: set[Call], budget: Budget, depth: int) -
     if not budget.take(opening + "</details>"):
         return ""
     inside = "" if call in shown_above else _answer_html(call, budget) + _problem_html(call, budget)
-    below = _nodes_html(call.children, shown_above, budget, depth + 1) if depth < MAX_DEPTH else "<em>… deeper calls not shown</em>"
-    return f"{opening}{inside}{below}</details>"
+    return f"{opening}{inside}{_nodes_html(call.children, shown_above, budget)}</details>"
 
 
 def _quiet_html(calls: Sequence[Call], budget: Budget) -> str:

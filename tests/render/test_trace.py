@@ -308,10 +308,10 @@ def test_ten_thousand_failed_calls_are_counted() -> None:
     assert "more calls not shown" in page.text and plain.count("\n") < 600
 
 
-def test_a_deep_chain_of_calls_is_shown_to_a_depth() -> None:
+def test_a_deep_chain_of_calls_is_shown() -> None:
     story = Story()
     parent = None
-    for _ in range(900):
+    for _ in range(5_000):
         parent = story.call("agents.run", parent=parent)
     story.answer("bottom", parent=parent)
-    story.box()
+    assert "bottom" in story.box()[0].text

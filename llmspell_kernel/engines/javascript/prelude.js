@@ -192,7 +192,7 @@
     for (let i = 0; i < known.length; i++) {
       const apart = distance(apply(lower, clip(name, 60), []), apply(lower, known[i], []));
       if (apart <= 1 + known[i].length / 4) close += (close === '' ? '' : ' or ') + "'" + known[i] + "'";
-      all += (all === '' ? '' : ', ') + known[i];
+      if (i < 12) all += (all === '' ? '' : ', ') + known[i];
     }
     return close === '' ? (all === '' ? '' : '; known: ' + all) : '; did you mean ' + close + '?';
   };

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import MutableMapping
 from concurrent.futures import Future
 from importlib import import_module
 from threading import Lock, Thread
@@ -29,8 +28,7 @@ GUARDS = {
 class LitellmLibrary:
     """The import in progress or done; `start` and `module` may be called from any thread, any number of times."""
 
-    def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        self._environ = environ
+    def __init__(self) -> None:
         self._lock = Lock()
         self._future: Future[Any] | None = None
 
@@ -38,7 +36,7 @@ class LitellmLibrary:
         """Begins the import in a daemon thread (an exit does not wait for it); the same future each time."""
         with self._lock:
             if self._future is None:
-                self._environ.update(GUARDS)
+                os.environ.update(GUARDS)  # the real one: it is what litellm reads
                 self._future = Future()
                 Thread(target=_import_into, args=(self._future,), name="import-litellm", daemon=True).start()
             return self._future

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .catalogue import Catalogue, installed_catalogue, unknown_model
@@ -24,7 +24,7 @@ class LlmService:
 
     def __init__(
         self,
-        environ: MutableMapping[str, str] = os.environ,
+        environ: Mapping[str, str] = os.environ,
         *,
         local_installed: bool | None = None,
         catalogue: Callable[[], Catalogue] = installed_catalogue,
@@ -35,7 +35,7 @@ class LlmService:
         self._clock = clock
         self._load_catalogue = catalogue
         self._loaded: Catalogue | None = None
-        self._library = LitellmLibrary(environ)
+        self._library = LitellmLibrary()
         self._preload_wanted = environ.get("LLMSPELL_PRELOAD", "1") != "0"
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}

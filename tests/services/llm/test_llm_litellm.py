@@ -196,6 +196,8 @@ def test_a_key_set_after_the_service_was_made_is_used(provider: Any, read: Any, 
 
 PRELOAD = """
 import os, sys, threading
+used = []
+sys.addaudithook(lambda event, args: used.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
 from llmspell_kernel.services.llm.service import LlmService
 service = LlmService()
 service.preload()
@@ -204,19 +206,21 @@ print(names)
 if names:
     service._library.start().result()
     print("litellm" in sys.modules, sys.modules["litellm"].telemetry)
-    print(os.environ["LITELLM_LOCAL_MODEL_COST_MAP"], os.environ["LITELLM_MODE"], os.environ["LANGSMITH_TRACING"])
+    print(os.environ["LITELLM_LOCAL_MODEL_COST_MAP"], os.environ["LITELLM_MODE"], os.environ["LANGSMITH_TRACING"], used)
 """
 
 
 @pytest.mark.parametrize(
     ("environ", "printed"),
     [
-        ({"LLMSPELL_MODEL": "openai/gpt-4o"}, ["['import-litellm']", "True False", "True PRODUCTION false"]),
+        ({"LLMSPELL_MODEL": "openai/gpt-4o"}, ["['import-litellm']", "True False", "True PRODUCTION false []"]),
         ({"LLMSPELL_MODEL": "openai/gpt-4o", "LLMSPELL_PRELOAD": "0"}, ["[]"]),
         ({"LLMSPELL_MODEL": "spell/echo"}, ["[]"]),
     ],
 )
-def test_litellm_is_preloaded_only_for_a_model_that_needs_it_and_guarded(environ: dict[str, str], printed: list[str]) -> None:
+def test_litellm_is_preloaded_only_for_a_model_that_needs_it_guarded_and_without_a_connection(
+    environ: dict[str, str], printed: list[str]
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PRELOAD], capture_output=True, text=True, timeout=100, check=False, env={**os.environ, **environ}
     )

@@ -1,0 +1,91 @@
+"""`llmspell doctor`: facts, what to mend, and no secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
+KERNELSPECS = Path(__file__).parents[2] / "kernelspecs"
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment whose only kernels are ours, by whatever way this checkout was installed."""
+    jupyter = tmp_path / "jupyter"
+    (jupyter / "kernels").mkdir(parents=True)
+    for folder in KERNELSPECS.iterdir():
+        (jupyter / "kernels" / folder.name).symlink_to(folder)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LLMSPELL_") and not name.endswith("_API_KEY")}
+    return {**kept, "JUPYTER_PATH": str(jupyter), "HOME": str(tmp_path)}
+
+
+def doctor(environ: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LLMSPELL, "doctor", *options], env=environ, capture_output=True, text=True, check=False)
+
+
+def facts(environ: dict[str, str]) -> dict[str, Any]:
+    done = doctor(environ, "--json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if found["problems"] else 0)
+    return found
+
+
+def test_a_whole_installation_is_well(environ: dict[str, str]) -> None:
+    found = facts(environ)
+    assert found["problems"] == []
+    assert {"lua", "javascript"} <= set(found["worker"]["engines"])
+    assert {"llmspell", "llmspell-lua", "llmspell-js"} <= {spec["name"] for spec in found["kernelspecs"]}
+    assert found["packages"]["lupa"] and found["packages"]["quickjs-ng"]
+
+
+def test_it_reads_well_in_80_columns(environ: dict[str, str]) -> None:
+    done = doctor(environ)
+    assert done.returncode == 0, done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert "All is well." in done.stdout
+    assert not re.search(r"\x1b", done.stdout)
+
+
+def test_keys_are_named_and_never_shown(environ: dict[str, str]) -> None:
+    environ["OPENAI_API_KEY"] = "sk-very-secret"
+    found = facts(environ)
+    assert found["keys"] == ["OPENAI_API_KEY"]
+    assert "sk-very-secret" not in json.dumps(found)
+    said = doctor(environ).stdout
+    assert "OPENAI_API_KEY" in said and "sk-very-secret" not in said
+
+
+def test_the_default_model_comes_with_its_reason(environ: dict[str, str]) -> None:
+    environ["LLMSPELL_MODEL"] = "spell/scripted"
+    assert facts(environ)["default_model"] == {"name": "spell/scripted", "why": "LLMSPELL_MODEL says so"}
+
+
+def test_a_key_does_not_change_the_default_model(environ: dict[str, str]) -> None:
+    without = facts(environ)["default_model"]
+    environ["OPENAI_API_KEY"] = "sk-very-secret"
+    assert facts(environ)["default_model"] == without
+
+
+def test_an_archived_quickjs_is_broken_and_the_command_mends_it(environ: dict[str, str], tmp_path: Path) -> None:
+    info = tmp_path / "other" / "quickjs-1.19.4.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quickjs\nVersion: 1.19.4\n", encoding="utf-8")
+    environ["PYTHONPATH"] = os.pathsep.join([str(info.parent), environ.get("PYTHONPATH", "")])
+    problems = facts(environ)["problems"]
+    assert any("pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng" in problem for problem in problems)
+
+
+def test_a_kernel_whose_python_is_gone_is_broken(environ: dict[str, str], tmp_path: Path) -> None:
+    folder = Path(environ["JUPYTER_PATH"]) / "kernels" / "old"
+    folder.mkdir()
+    spec = {"argv": ["/nowhere/python", "-m", "llmspell_kernel", "-f", "{connection_file}"], "display_name": "Old", "language": "lua"}
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    assert any(problem.startswith("kernel 'old': its Python /nowhere/python is gone") for problem in facts(environ)["problems"])

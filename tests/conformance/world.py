@@ -1,0 +1,112 @@
+"""One real session for all cases, with a fresh state for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from case_files import Case, value_of
+from probe import Probe
+
+from llmspell_kernel.journal.events import CallChunk
+from llmspell_kernel.session import Session
+from llmspell_kernel.session.outcome import Outcome
+from llmspell_kernel.values import Value
+
+CASE_TIMEOUT_S = 30.0
+T = TypeVar("T")
+
+
+class Printed:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[str, str]] = []
+
+    def write(self, stream: str, text: str) -> None:
+        self.pieces.append((stream, text))
+
+    def display(self, value: Value, title: str) -> None:
+        self.pieces.append(("display", repr(value)))
+
+    def clear(self) -> None:
+        self.pieces.append(("clear", ""))
+
+
+class World:
+    """A session and the loop it lives in."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self.probe = Probe()
+        self.session = self.run(self._open())
+        self._states = 0
+
+    async def _open(self) -> Session:
+        return Session(bridges=[self.probe])
+
+    def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(awaitable)
+
+    def close(self) -> None:
+        self.run(self.session.close())
+        self._runner.close()
+
+    def fresh_state(self) -> str:
+        self._states += 1
+        return f"state_{self._states}"
+
+    def facts(self, engine: str) -> Mapping[str, str | bool]:
+        return self.run(self._facts(engine))
+
+    async def _facts(self, engine: str) -> Mapping[str, str | bool]:
+        state = self.fresh_state()
+        await self.session.run("", engine=engine, state=state)
+        worker = self.session._states[state, engine].worker
+        assert worker is not None
+        facts = worker.engines[engine]
+        await self.session.forget(state, engine)
+        return facts
+
+    def play(self, case: Case, engine: str) -> Played:
+        return self.run(self._play(case, engine))
+
+    async def _play(self, case: Case, engine: str) -> Played:
+        self.probe.forget()
+        printed = Printed()
+        code = case.code(engine)
+        prefix = self.fresh_state()
+        states = [prefix + name for name in case.raw.get("states", [""] * len(code))]
+        outcomes = []
+        try:
+            async with asyncio.timeout(CASE_TIMEOUT_S):
+                for index, (cell, chunk, state) in enumerate(zip(code, case.chunks(len(code)), states, strict=True)):
+                    last = self._last_arguments(case) if index == len(code) - 1 else {}
+                    outcomes.append(await self.session.run(cell, engine=engine, state=state, chunk=chunk, sink=printed, **last))
+        finally:
+            for state in set(states):
+                await self.session.forget(state, engine)
+        cells = {outcome.cell for outcome in outcomes}
+        chunks = [event.text for event in self.session.recorder.events if isinstance(event, CallChunk) and event.cell in cells]
+        return Played(outcomes, printed.pieces, chunks)
+
+    @staticmethod
+    def _last_arguments(case: Case) -> dict[str, Any]:
+        return {
+            "inputs": {name: value_of(item) for name, item in case.raw.get("inputs", {}).items()},
+            "outputs": case.raw.get("outputs", []),
+            "line_offset": case.raw.get("line_offset", 0),
+        }
+
+
+class Played:
+    """What came of a case: an outcome for each cell, all printed pieces, all chunks of answers."""
+
+    def __init__(self, outcomes: list[Outcome], printed: list[tuple[str, str]], chunks: list[str]) -> None:
+        self.outcomes = outcomes
+        self.printed = printed
+        self.chunks = chunks
+
+
+Play = Callable[[Case, str], Played]

@@ -1,0 +1,108 @@
+"""Cells in real kernels, as a front end sees them: the plain kernel and a stock ipykernel with the extension, both languages."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+
+def cell(language, name, options="", **values):
+    code = language[name]
+    for key, value in values.items():
+        code = code.replace(f"{{{key}}}", str(value))
+    return f"{language['magic']} {options}\n{code}"
+
+
+def test_state_lives_from_cell_to_cell_and_another_state_is_another_world(client, language):
+    first = int(client.run(cell(language, "count")).result)
+    assert client.run(cell(language, "count")).result == str(first + 1)
+    assert client.run(cell(language, "count", "--state elsewhere")).result == "1" or first > 1
+
+
+def test_python_variables_go_in_and_come_out(client, language):
+    client.run("rows = [{'a': 40}, {'a': 1}]")
+    assert client.run(cell(language, "rows", "--in rows")).result == "42"
+    assert client.run(cell(language, "give", "--out out")).status == "ok"
+    assert client.run("out").result == "[[1, 2], [3]]"
+
+
+def test_an_error_shows_the_cell_its_line_and_none_of_our_frames(client, language):
+    ran = client.run(cell(language, "fail"))
+    text = "\n".join(ran.error["traceback"])
+    assert ran.status == "error" and "on purpose" in ran.error["evalue"]
+    assert "line 3" in text and "> 3 |" in text and "cell[" in text
+    assert ".py" not in text and "Traceback" not in text
+
+
+def test_a_streamed_answer_is_shown_once_and_is_the_value_of_underscore(client, language):
+    ran = client.run(cell(language, "stream"))
+    (shown,) = ran.of("display_data")
+    assert shown["data"]["text/plain"].strip() == "echo: one two three four" and ran.result is None
+    assert client.run("_").result == "'echo: one two three four'"
+
+
+def test_every_printed_line_arrives_before_idle(client, language):
+    ran = client.run(cell(language, "print", n=10_000))
+    assert ran.stream("stdout").splitlines() == [f"line {number}" for number in range(1, 10_001)]
+
+
+@pytest.mark.parametrize("what, limit_s", [("loop", 0.3), ("sleep", 0.1)])
+def test_the_stop_button_stops_it_and_the_state_is_still_there(client, language, what, limit_s):
+    before = int(client.run(cell(language, "count")).result)
+    request = client.send(cell(language, what))
+    client.wait_until_busy(request)
+    # the worker must be in the loop, not still being told of it: a stop that comes earlier is easier, not harder
+    asked = time.perf_counter()
+    client.manager.interrupt_kernel()
+    ran = client.wait(request)
+    assert ran.reply["ename"] == "KeyboardInterrupt"
+    # three times the bar: a busy test machine is not the measurement, `make bench` is
+    assert time.perf_counter() - asked < 3 * limit_s
+    assert client.run(cell(language, "count")).result == str(before + 1)
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        ("--stat b", "did you mean '--state'"),
+        ("--in nosuch", "there is no Python variable 'nosuch'"),
+        ("--in", "needs a name after it"),
+        ("--in a-b", "not a variable's name"),
+        ("--state 'x", "No closing quotation"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_error_and_the_session_goes_on(client, language, line, told):
+    ran = client.run(f"{language['magic']} {line}\n1")
+    assert ran.status == "error" and told in ran.error["evalue"]
+    assert client.run(cell(language, "count")).status == "ok"
+
+
+def test_a_python_value_that_cannot_cross_names_itself(client, language):
+    client.run("thing = [1, {'when': object()}]")
+    assert "thing" in client.run(f"{language['magic']} --in thing\n1").error["evalue"]
+
+
+def test_unknown_names_are_answered_with_the_nearest(client, language):
+    code = "llm.chatt('x')"
+    assert "did you mean 'chat'" in client.run(f"{language['magic']}\n{code}").error["evalue"]
+
+
+def test_thousands_of_unpaced_cells_get_as_many_replies_and_idles(environment):
+    from .conftest import Client
+
+    started = Client("llmspell-lua")
+    try:
+        requests = {started.send("x = 1") for _ in range(2_000)}
+        idles, replies = set(), set()
+        while len(idles) < len(requests):
+            message = started.channels.get_iopub_msg(timeout=60)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                idles.add(message["parent_header"].get("msg_id"))
+                idles &= requests
+        while len(replies) < len(requests):
+            replies.add(started.channels.get_shell_msg(timeout=60)["parent_header"]["msg_id"])
+            replies &= requests
+        assert idles == replies == requests
+    finally:
+        started.close()
