@@ -30,9 +30,9 @@ check: $(VENV)/.ready
 nbval: $(VENV)/.ready
 	LLMSPELL_MODEL=spell/echo LLMSPELL_DISPLAY=static $(BIN)/python -m pytest --nbval $(NOTEBOOKS)
 
-# Whole installations in fresh environments; minutes.
+# Tests of over a minute each.
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/run.py

@@ -61,6 +61,7 @@ def run(notebook: Path) -> nbformat.NotebookNode:
         kernel_name="llmspell",
         resources={"metadata": {"path": str(notebook.parent)}},
         on_cell_start=announce,
+        extra_arguments=["--log-level=ERROR"],  # else it warns of unencrypted sockets, which stay on this machine
     ).execute()
     return node
 

@@ -39,7 +39,6 @@ def test_binders_python_is_one_that_is_supported() -> None:
     assert name == "python" and (3, 11) <= tuple(int(part) for part in version.split(".")) <= (3, 14)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_binders_steps_give_kernels_and_the_local_model(tmp_path: Path) -> None:
     checkout, venv = tmp_path / "checkout", tmp_path / "venv"

@@ -117,7 +117,8 @@ def _tables(method: MethodDeclaration, engine_case: Case) -> Iterator[tuple[str,
     """A titled table for each object with known keys among the parameters and the result, nested ones after their holder."""
     told: set[type] = set()
     for parameter in method.parameters:
-        yield from _struct_tables(_cased(parameter.name, engine_case), parameter.annotation, told)
+        for title, rows in _struct_tables(_cased(parameter.name, engine_case), parameter.annotation, told):
+            yield title, [row._replace(name=_cased(row.name, engine_case)) for row in rows]
     yield from _struct_tables("returns", method.returns_annotation, told)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -159,9 +159,7 @@ def _fit_member(key: str, value: Value, kind: kinds.Type) -> Value:
 
 def _fit_struct(value: dict[str, Value], kind: kinds.StructType) -> dict[str, Value]:
     fields = {field.encode_name: field for field in kind.fields}
-    for key in value:
-        if key not in fields:
-            raise _Misfit(f"has no key {shown(key)}{nearest(key[:_KEY_CHARACTERS], list(fields))}", inside=True)
+    value = _snake_keys(value, fields)
     fitted = {}
     for name, field in fields.items():
         if name in value and not (value[name] is None and not field.required):
@@ -169,6 +167,19 @@ def _fit_struct(value: dict[str, Value], kind: kinds.StructType) -> dict[str, Va
         elif field.required:
             raise _Misfit(f"needs the key '{name}': {wanted(field.type)}", inside=True)
     return fitted
+
+
+def _snake_keys(value: dict[str, Value], fields: Collection[str]) -> dict[str, Value]:
+    """The same entries under the fields' own names: JavaScript may spell `maxTokens`, and an engine is not known here."""
+    spelled = {}
+    for key, item in value.items():
+        name = key if key in fields else re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", key[:_KEY_CHARACTERS])
+        if name not in fields:
+            raise _Misfit(f"has no key {shown(key)}{nearest(key[:_KEY_CHARACTERS], list(fields))}", inside=True)
+        if name in spelled:
+            raise _Misfit(f"has the key '{name}' twice, in two spellings", inside=True)
+        spelled[name] = item
+    return spelled
 
 
 def _choose(kind: kinds.Type, value: Value) -> kinds.Type | None:

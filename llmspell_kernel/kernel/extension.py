@@ -9,14 +9,23 @@ from typing import Any
 from ..settings import Settings, from_environment
 from .cells import PYTHON
 from .magics import register_all
+from .matcher import make_matcher
 from .notebook import Notebook
 from .transform import make_transformer
 
 MARK = "transform_script_cell"
 
 
-def load_ipython_extension(shell: Any, *, default: str = PYTHON, settings: Settings | None = None) -> Notebook:
+def load_ipython_extension(shell: Any) -> None:
     """Adds `%%lua` and `%%js` cells, the magics and the name `llmspell` to a shell.  Loading it again changes nothing."""
+    notebook = install(shell, default=PYTHON)
+    if not notebook.keeps_globals and getattr(shell, "Completer", None) is not None:
+        notebook.keeps_globals = True
+        shell.Completer.custom_matchers.append(make_matcher(notebook))
+
+
+def install(shell: Any, *, default: str, settings: Settings | None = None) -> Notebook:
+    """What the extension and our own kernel share; `default` is the language of cells without a magic."""
     loaded: Notebook | None = getattr(shell, "llmspell", None)
     if loaded is not None:
         return loaded

@@ -10,7 +10,7 @@ from ipykernel.ipkernel import IPythonKernel
 from .. import __version__
 from ..errors import SpellError
 from .cells import PYTHON, ScriptCell, script_cell
-from .extension import load_ipython_extension
+from .extension import install
 from .language import complete, describe, name_at, token_before
 
 LANGUAGE_INFO: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.notebook = load_ipython_extension(self.shell, default=self.default_engine)
+        self.notebook = install(self.shell, default=self.default_engine)
         if self.default_engine in LANGUAGE_INFO:
             self.language_info = LANGUAGE_INFO[self.default_engine]
 

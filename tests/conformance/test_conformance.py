@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from case_files import AROUND, EXPECTATIONS, OTHER, Case, read_cases, value_of
-from expectation import error_differences, merged, of_stream, same
-from world import Played, World
+from .case_files import AROUND, EXPECTATIONS, OTHER, Case, read_cases, value_of
+from .expectation import error_differences, merged, of_stream, same
+from .world import Played, World
 
 from llmspell_kernel.engines._registry import discover
 
@@ -56,7 +56,7 @@ def _earlier_cells(case: Case, played: Played) -> list[str]:
 
 def _last_cell(case: Case, engine: str, played: Played, has_columns: bool) -> list[str]:
     outcome, expected = played.outcomes[-1], case.expected(engine)
-    differences = []
+    differences = [text for name, found, wanted in _compared(expected, played) if (text := _difference(name, found, wanted))]
     if "error" in expected and outcome.error is None:
         differences.append(f"no error, but {_shortened(outcome.values)}")
     elif "error" in expected and outcome.error is not None:
@@ -64,13 +64,11 @@ def _last_cell(case: Case, engine: str, played: Played, has_columns: bool) -> li
     elif outcome.error is not None:
         frames = [f"{frame.chunk}:{frame.line}" for frame in outcome.error.frames]
         differences.append(f"{type(outcome.error).__name__}: {outcome.error} {frames}")
-    else:
-        differences += [_difference(name, found, wanted) for name, found, wanted in _compared(case, expected, played)]
-    return [difference for difference in differences if difference]
+    return differences
 
 
-def _compared(case: Case, expected: Mapping[str, Any], played: Played) -> list[tuple[str, Any, Any]]:
-    """(what, found, wanted) for each expectation of a cell that ended well."""
+def _compared(expected: Mapping[str, Any], played: Played) -> list[tuple[str, Any, Any]]:
+    """(what, found, wanted) for each expectation but the error."""
     outcome = played.outcomes[-1]
     compared = []
     if "value" in expected:

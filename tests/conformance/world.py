@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-from case_files import Case, value_of
-from probe import Probe
+from .case_files import Case, value_of
+from .probe import Probe
 
 from llmspell_kernel.journal.events import CallChunk
 from llmspell_kernel.session import Session
@@ -87,8 +87,8 @@ class World:
         finally:
             for state in set(states):
                 await self.session.forget(state, engine)
-        cells = {outcome.cell for outcome in outcomes}
-        chunks = [event.text for event in self.session.recorder.events if isinstance(event, CallChunk) and event.cell in cells]
+        events = [event for outcome in outcomes for event in self.session.recorder.of_cell(outcome.cell)]
+        chunks = [event.text for event in events if isinstance(event, CallChunk)]
         return Played(outcomes, printed.pieces, chunks)
 
     @staticmethod
@@ -107,6 +107,3 @@ class Played:
         self.outcomes = outcomes
         self.printed = printed
         self.chunks = chunks
-
-
-Play = Callable[[Case, str], Played]

@@ -92,6 +92,13 @@ class Client:
     def run(self, code: str, timeout: float = 30) -> Ran:
         return self.wait(self.send(code), timeout)
 
+    def complete(self, code: str) -> list[str]:
+        request = self.channels.complete(code, len(code))
+        while True:
+            reply = self.channels.get_shell_msg(timeout=30)
+            if reply["parent_header"].get("msg_id") == request:
+                return list(reply["content"]["matches"])
+
     def wait_for(self, kind: str, timeout: float = 30) -> dict[str, Any]:
         """The next message of a kind, whatever it belongs to."""
         while True:

@@ -106,3 +106,12 @@ def test_thousands_of_unpaced_cells_get_as_many_replies_and_idles(environment):
         assert idles == replies == requests
     finally:
         started.close()
+
+
+def test_completion_in_a_script_cell_offers_the_scripts_names_only(client, language):
+    client.run(f"{language['magic']}\nzebra_count = 1")
+    text = f"{language['magic']}\nzebra_"
+    matches = client.complete(text)
+    assert matches == ["zebra_count"]
+    method = "llm.set_m" if language["magic"] == "%%lua" else "llm.setM"
+    assert client.complete(f"{language['magic']}\nlocal_value = {method}") == ["set_model" if language["magic"] == "%%lua" else "setModel"]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import pytest
+from .protocol_talk import RECEIVED, SENT, STATE, at, happen
 
 from llmspell_kernel.errors import LocalProtocolError, RemoteProtocolError
-from llmspell_kernel.protocol.conversation import Conversation, StateTalk
+from llmspell_kernel.protocol.conversation import StateTalk
 from llmspell_kernel.protocol.transitions import BY_HOST, TABLE, Event, Phase
 
-from protocol_talk import RECEIVED, SENT, STATE, happen
+
 
 EVERY = list(itertools.product(Phase, Event))
-BRING = Callable[[Phase], Conversation]
 # a closed state is forgotten, so the conversation sees it as one that never was: its id is free again
 SEEN_AS = {Phase.CLOSED: Phase.ABSENT}
 
@@ -33,7 +32,7 @@ def test_a_state_moves_exactly_where_the_table_says(phase: Phase, event: Event) 
 
 
 @pytest.mark.parametrize(("phase", "event"), EVERY, ids=lambda part: part.value)
-def test_a_conversation_allows_exactly_what_the_table_says(at: BRING, phase: Phase, event: Event) -> None:
+def test_a_conversation_allows_exactly_what_the_table_says(phase: Phase, event: Event) -> None:
     talk = at(phase)
     before = (talk.phase(STATE), talk.open_effects(STATE))
     target = TABLE.get((SEEN_AS.get(phase, phase), event))
@@ -60,14 +59,14 @@ def test_nothing_leads_out_of_a_closed_state() -> None:
 
 
 @pytest.mark.parametrize("event", [Event.FINISHED, Event.FAILED])
-def test_the_end_of_a_cell_forgets_its_open_effects(at: BRING, event: Event) -> None:
+def test_the_end_of_a_cell_forgets_its_open_effects(event: Event) -> None:
     talk = at(Phase.WAITING)
     happen(talk, Event.RESUME)
     happen(talk, event)
     assert talk.open_effects(STATE) == frozenset()
 
 
-def test_the_phase_of_a_refused_state_is_absent_and_it_may_be_opened_again(at: BRING) -> None:
+def test_the_phase_of_a_refused_state_is_absent_and_it_may_be_opened_again() -> None:
     talk = at(Phase.OPENING)
     happen(talk, Event.REFUSED)
     assert talk.phase(STATE) is Phase.ABSENT

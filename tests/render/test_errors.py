@@ -43,7 +43,6 @@ def test_an_error_names_engine_cell_line_and_column_with_a_code_frame() -> None:
         "  > 2 |   return o.x.y",
         "      |              ^",
         "    3 | }",
-        "    4 |",
         "  cell[7] line 2, column 1: f({})",
     ]
 
@@ -60,14 +59,13 @@ def test_the_code_frame_is_of_the_innermost_place_whose_source_is_known() -> Non
 
 
 def test_a_place_outside_its_source_gets_no_code() -> None:
-    for frame in (Frame("cell[7]", 99, 3), Frame("cell[7]"), Frame("gone", 1, 1), Frame("cell[7]", 2, 999)):
+    for frame in (Frame("cell[7]", 99, 3), Frame("cell[7]", 0), Frame("gone", 1, 1), Frame("cell[7]", 2, 999)):
         assert not any("^" in line for line in lines(ScriptError("boom", frames=[frame])))
 
 
 def test_the_caret_stands_under_its_column_after_tabs_and_wide_characters() -> None:
     assert lines(ScriptError("x", frames=[Frame("tabs", 1, 13)]))[-1] == "      | \t\t          ^"
     shown = lines(ScriptError("x", frames=[Frame("wide", 1, 12)]))
-    assert shown[-1] == "      |              ^".replace("|  ", "| ") + " " * 0 or shown[-1].endswith("^")
     assert shown[-1].index("^") - shown[-2].index("x") == 13  # eleven characters, two of them two columns wide
 
 

@@ -102,6 +102,7 @@ class Realm:
         self._stopped = False
         self._mode = "obey"  # "obey" the stop flag, "ignore" it, or "end" whatever runs
         self._unhandled: dict[int, tuple[JSValue, JSValue]] = {}
+        self._owned: list[JSValue] = []
         # kept as attributes: the library holds bare pointers to them
         self._on_interrupt = _Interrupt(self._interrupt)
         self._on_rejection = _Tracker(self._rejection)
@@ -149,14 +150,19 @@ class Realm:
         value = self._library.JS_Eval(self._context, data, len(data), name.encode(), 0)
         if value.tag == TAG_EXCEPTION:
             raise EngineFailure(f"{name}: {self._exception_text()}")
-        return self._own(value)
+        return self.keep(value)
 
     def evaluate(self, code: bytes, chunk: str) -> tuple[bool, JSValue]:
         """Runs a cell: (True, the promise of {value}) or (False, the error).  The caller frees it."""
         name = chunk.encode("utf-8", "replace").replace(b"\0", b"?")
         value: JSValue = self._library.JS_Eval(self._context, code, len(code), name, EVAL_ASYNC)
-        self.check()
-        return (False, self._exception()) if value.tag == TAG_EXCEPTION else (True, value)
+        result = (False, self._exception()) if value.tag == TAG_EXCEPTION else (True, value)
+        try:
+            self.check()
+        except Stopped:
+            self._free(result[1])
+            raise
+        return result
 
     def compiles(self, code: bytes) -> JSValue | None:
         """None where the code could be run, else the error.  Runs nothing.  The caller frees it."""
@@ -199,16 +205,11 @@ class Realm:
                 if value is not argument:
                     self._free(value)
         if result.tag == TAG_EXCEPTION:
+            text = self._exception_text()
             if self._mode == "obey":
-                self.check_exception()
-            raise EngineFailure(self._exception_text())
+                self.check()
+            raise EngineFailure(text)
         return result
-
-    def check_exception(self) -> None:
-        """Drops the pending exception and raises Stopped, if a stop is what made it."""
-        if self._stopped or self._stop.value != GO_ON:
-            self._free(self._exception())
-            raise Stopped
 
     def undisturbed(self, action: Callable[[], bytes]) -> bytes:
         """Runs a call that touches nothing of the script although the stop flag is raised."""
@@ -251,6 +252,11 @@ class Realm:
     def collect_garbage(self) -> None:
         self._library.JS_RunGC(self._runtime)
 
+    def keep(self, value: JSValue) -> JSValue:
+        """Takes a value over until the realm is closed."""
+        self._owned.append(value)
+        return value
+
     def release(self, value: JSValue) -> None:
         self._free(value)
 
@@ -267,14 +273,6 @@ class Realm:
         self._context = None
 
     # -- values -------------------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def _owned(self) -> list[JSValue]:
-        return self.__dict__.setdefault("_owned_values", [])  # type: ignore[no-any-return]
-
-    def _own(self, value: JSValue) -> JSValue:
-        self._owned.append(value)
-        return value
 
     def _limit(self, limit_bytes: int) -> None:
         self._library.JS_SetMemoryLimit(self._runtime, limit_bytes)
@@ -311,9 +309,13 @@ class Realm:
     def _exception_text(self) -> str:
         """The pending exception as text; only for errors of our own scripts and of the engine, as it may run a script's toString."""
         error = self._exception()
+        mode, self._mode = self._mode, "end"
         try:
             return self._text(error).decode("utf-8", "replace")
+        except EngineFailure:
+            return "an error that cannot be read"
         finally:
+            self._mode = mode
             self._free(error)
 
 

@@ -98,9 +98,12 @@
     const value = thing[key];
     return typeof value === 'string' ? value : '';
   };
-  const ownText = (thing, key) => {
-    const descriptor = getOwnPropertyDescriptor(thing, key);
-    return descriptor !== undefined && typeof descriptor.value === 'string' ? descriptor.value : '';
+  const nativeStack = getOwnPropertyDescriptor(Err.prototype, 'stack').get;
+  // the stack the engine kept, not a property that a script may set; for an effect's error the one captured at the call
+  const stackOf = (error, origin) => {
+    const descriptor = origin === undefined ? undefined : getOwnPropertyDescriptor(error, 'stack');
+    const stack = descriptor !== undefined ? descriptor.value : apply(nativeStack, error, []);
+    return typeof stack === 'string' ? stack : '';
   };
   const thrownText = (thrown) => {
     if (typeof thrown === 'string') return thrown;
@@ -113,14 +116,15 @@
   const faultText = (code, name, message, stack, retryable) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
     ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
     ',"retryable":' + (retryable ? 'true' : 'false') + '}';
+  const OUT_OF_MEMORY = 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory';
   const describe = (thrown) => {
     try {
-      if (typeof thrown !== 'object' || thrown === null || !isError(thrown)) return faultText('script', '', thrownText(thrown), '', false);
+      // what the engine throws when no memory is left even for the error; a script that throws null looks the same
+      if (thrown === null) return faultText('limit', 'InternalError', OUT_OF_MEMORY + ' (or threw null)', '', false);
+      if (typeof thrown !== 'object' || !isError(thrown)) return faultText('script', '', thrownText(thrown), '', false);
       const origin = values.originOf(thrown);
-      const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = ownText(thrown, 'stack');
-      if (name === 'InternalError' && message === 'out of memory') {
-        return faultText('limit', name, 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory', stack, false);
-      }
+      const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = stackOf(thrown, origin);
+      if (name === 'InternalError' && message === 'out of memory') return faultText('limit', name, OUT_OF_MEMORY, stack, false);
       const clean = apply(toWellFormed, clip(name, 100), []);
       return faultText(origin === undefined ? 'script' : origin.code, clean, message, stack, origin !== undefined && origin.retryable);
     } catch (_) {

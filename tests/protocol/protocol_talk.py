@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
-import pytest
 
 from llmspell_kernel.protocol.conversation import Conversation
 from llmspell_kernel.protocol.framing import frame
@@ -75,14 +72,9 @@ def ready_conversation() -> Conversation:
     return talk
 
 
-@pytest.fixture
-def at() -> Callable[[Phase], Conversation]:
-    """Makes a conversation whose state 7 is in the given phase; in the waiting phases effect 1 is open."""
-
-    def bring(phase: Phase) -> Conversation:
-        talk = ready_conversation()
-        for event in WAY[phase]:
-            happen(talk, event)
-        return talk
-
-    return bring
+def at(phase: Phase) -> Conversation:
+    """A conversation whose state 7 is in that phase; in the waiting phases effect 1 is open."""
+    talk = ready_conversation()
+    for event in WAY[phase]:
+        happen(talk, event)
+    return talk

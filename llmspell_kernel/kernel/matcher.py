@@ -1,0 +1,34 @@
+"""Completion of script cells in a stock IPython kernel, where the kernel's own completion request cannot be overridden.
+
+IPython's matchers are synchronous and a worker is not asked synchronously, so globals are those seen after the last cell of the language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .cells import script_cell
+from .language import complete, token_before
+from .notebook import Notebook
+
+
+def make_matcher(notebook: Notebook) -> Callable[[Any], dict[str, Any]]:
+    """A matcher of IPython's second API: it answers for script cells, and then suppresses the Python matchers."""
+    from IPython.core.completer import SimpleCompletion, context_matcher
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def script_names(context: Any) -> dict[str, Any]:
+        text = context.full_text
+        cell = script_cell(text, notebook.magics, notebook.default)
+        if cell is None or context.cursor_line < cell.offset:
+            return {"completions": [], "suppress": False}
+        lines = text.split("\n")
+        cursor = sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
+        engine = notebook.session.engines.get(cell.engine).name
+        token = token_before(text, cursor)
+        members = notebook.seen_globals.get(engine, []) if not token.path else []
+        names = complete(token, members, notebook.session.declarations, engine)
+        return {"completions": [SimpleCompletion(name) for name in names], "matched_fragment": token.prefix, "suppress": True}
+
+    return script_names
