@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
+from ._bridge import Resource
 from ._declaration import BridgeDeclaration, MethodDeclaration, Parameter, ResourceDeclaration, camel, described
 from ._wording import shown, type_text
 
@@ -34,12 +35,22 @@ def worker_catalogue(declarations: Iterable[BridgeDeclaration]) -> dict[str, Any
     known = list(declarations)
     return {
         "bridges": {bridge.name: sorted(bridge.methods) for bridge in known},
+        "loops": {bridge.name: _loops(bridge) for bridge in known if _loops(bridge)},
         "resources": {
             resource.type: {"methods": sorted(resource.methods), "iterate": resource.iterate}
             for bridge in known
             for resource in bridge.resources.values()
         },
     }
+
+
+def _loops(bridge: BridgeDeclaration) -> list[str]:
+    """The methods that answer with something a script can loop over."""
+
+    def is_iterable(annotation: Any) -> bool:
+        return isinstance(annotation, type) and issubclass(annotation, Resource) and bool(annotation.iterate)
+
+    return sorted(name for name, method in bridge.methods.items() if is_iterable(method.returns_annotation))
 
 
 def signature(declaration: Owner, method: str, engine_case: Case) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError, Interrupted, SpellError, ValueCrossingError, nearest
 from ..journal.events import AnyEvent, CallChunk, CallFinished
-from ..render.errors import traceback_lines
+from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..session import Outcome, Session
 from ..settings import Settings
@@ -137,7 +137,8 @@ class Notebook:
         lines = traceback_lines(error, self.session.sources, colour=True)
         if isinstance(error, Interrupted):
             return stopped(error.message, lines)
-        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython's hook for an exception's own text
+        # front ends show the class's name: the language's own (TypeError) tells more than ours; the class stays catchable as what it is
+        error.__class__ = type(error_name(error), (type(error),), {"_render_traceback_": lambda self: lines})
         return error
 
 

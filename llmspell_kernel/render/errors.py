@@ -129,7 +129,7 @@ def _code_frame(frame: Frame, source: str, paint: Paint) -> list[str]:
         out.append((paint(_BOLD, f"{gutter} {shown}") if is_place else f"{gutter} {shown}").rstrip())
         if is_place and frame.column and frame.column <= len(text) + 1:
             before = "".join(char if char == "\t" else " " * width(char) for char in clean(text[start : frame.column - 1]))
-            out.append(f"    {' ' * size} | {before}{paint(_RED, '^')}")
+            out.append(f"    {' ' * size} | {before}{paint(_BOLD, '^')}")
     return out
 
 

@@ -72,7 +72,7 @@ def usage_text(call: Call) -> str:
 
 
 def money(usd: float) -> str:
-    return f"${usd:.4f}" if usd >= 0.0001 or usd == 0 else f"${usd:.2g}"
+    return f"${usd:.4f}" if usd >= 0.0001 or usd == 0 else f"${usd:.6f}"
 
 
 def total_cost(calls: Iterable[Call]) -> float | None:
@@ -123,7 +123,7 @@ def _answer_html(call: Call, budget: Budget) -> str:
 def _problem_html(call: Call, budget: Budget) -> str:
     if not call.has_problem or not call.message:
         return ""
-    code = f"{escape(call.code)}: " if call.code else ""
+    code = f"{escape(call.code)}: " if call.code not in ("", call.status) else ""
     message = escape(cap_text(clean(call.message), MESSAGE_CHARS))
     html = f'<div style="{_BAD}"><b>{ICONS[call.status]} {call.status}</b> {code}{message}</div>'
     return html if budget.take(html) else ""
@@ -210,6 +210,7 @@ def _facts(gathered: Gathered) -> dict[str, Any]:
             "calls": len(used),
         }
     }
+    facts["models"] = sorted({usage.model for call in used for usage in call.usage if usage.model})
     if gathered.cell_duration_s is not None:
         facts["duration_s"] = gathered.cell_duration_s
     timed = [call for call in gathered.calls.values() if call.is_answer or call.has_problem]

@@ -14,7 +14,7 @@ MAX_ITEMS = 1_000
 MAX_KEY_CHARS = 200
 PREVIEW_CHARS = 80
 MAX_TEXT_CHARS = 20_000
-_MONO = "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)"
+_MONO = "font-family:monospace;font-size:13px"  # no var(): the sanitizer of untrusted notebooks drops it
 _INDENT = "margin-left:1.2em"
 
 

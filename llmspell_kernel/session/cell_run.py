@@ -7,19 +7,18 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..bridges._bridge import Bridge
-from ..errors import ScriptError, SpellError
+from ..errors import SpellError
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
-from ..protocol.steps import Answer, Effect, Failed, Finished, Invocation, Returned, Step, Suspended
-from ..values import Callback, Value, dumps, loads
+from ..protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Returned, Step, Suspended
+from ..values import Callback, Value, loads
 from . import effects
 from .faults import error_of
 from .script_state import INTERRUPT, TOTAL_TIME, ScriptState
 from .sink import Sink
+from .value_lists import read_values, write_values
 
 if TYPE_CHECKING:
     from .session import Session
@@ -47,6 +46,9 @@ class CellRun:
         self._wake = asyncio.Event()
         self._script_time_s = 0.0
         self._output_bytes = 0
+        self._output_full = False
+        self._sink_failure: Exception | None = None
+        self._live = False
 
     @property
     def state_name(self) -> str:
@@ -68,21 +70,25 @@ class CellRun:
 
     def write(self, stream: str, text: str) -> None:
         """Printed text, up to the cell's cap; what is over is dropped with one notice."""
-        room = self.limits.output_bytes - self._output_bytes
-        if room <= 0:
+        if self._output_full:
             return
-        self._output_bytes += len(text)
-        if len(text) > room:
-            self.sink.write(stream, text[:room])
-            self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown]\n")
-        else:
-            self.sink.write(stream, text)
+        data = text.encode("utf-8", "replace")
+        room = self.limits.output_bytes - self._output_bytes
+        self._output_bytes += len(data)
+        if len(data) <= room:
+            return self.sink.write(stream, text)
+        self._output_full = True
+        if room > 0:
+            self.sink.write(stream, data[:room].decode("utf-8", "ignore"))
+        self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown]\n")
 
     async def invoke(self, callback: Callback, args: Sequence[Value]) -> Value:
         """Calls a function of the script; the cell waits, so its worker is there to run it."""
+        if not self._live:
+            raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
         number = self._session.next_invocation()
         future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        self._invocations.append(Invocation(number, callback.id, msgspec.Raw(dumps(list(args)))))
+        self._invocations.append(Invocation(number, callback.id, write_values(args)))
         self._returns[number] = future
         self._wake.set()
         return await future
@@ -91,6 +97,7 @@ class CellRun:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
         deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
         self._state.listen(self._printed)
+        self._live = True
         try:
             return await self._loop(code)
         except asyncio.CancelledError:
@@ -99,9 +106,12 @@ class CellRun:
             self._state.close()
             raise
         finally:
+            self._live = False
             deadline.cancel()
             self._state.listen(None)
             await self._end()
+            if self._sink_failure is not None:
+                raise self._sink_failure
 
     async def _loop(self, code: str) -> list[Value]:
         try:
@@ -110,15 +120,15 @@ class CellRun:
                 self._take(step)
                 step = await self._next()
         except SpellError as error:
-            raise self._state.explain(error) from None
+            explained = self._state.explain(error)
+            if explained is error:
+                raise
+            raise explained from error
         if isinstance(step, Failed):
             error = error_of(step.fault, self._state.engine)
             raise (self._state.explain(error) if self._state.stopping else error)
         assert isinstance(step, Finished)
-        values = loads(step.values)
-        if not isinstance(values, list):
-            raise ScriptError("the worker's results are not a list")
-        return values
+        return read_values(step.values, "the results")
 
     async def _next(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""
@@ -139,11 +149,17 @@ class CellRun:
             if task is not None:
                 task.cancel()
             self._answers = [answer for answer in self._answers if answer.id != number]
+        if self._state.stopping:
+            return  # a script that must stop gets nothing done any more
         for effect in step.effects:
             self._tasks[effect.id] = asyncio.create_task(self._answer(effect))
 
     async def _answer(self, effect: Effect) -> None:
-        answer = await effects.answer(self, effect)
+        try:
+            answer = await effects.answer(self, effect)
+        except Exception as error:
+            # our own fault, or a listener's of the journal; without an answer the script would wait for ever
+            answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
         self._tasks.pop(effect.id, None)
         self._answers.append(answer)
         self._wake.set()
@@ -180,4 +196,9 @@ class CellRun:
         return self.limits.script_time_s - self._script_time_s
 
     def _printed(self, output: Output) -> None:
-        self.write(output.stream, output.text)
+        try:
+            self.write(output.stream, output.text)
+        except Exception as error:
+            # called by the event loop, where an error would be lost and the cell would wait for ever
+            self._sink_failure = self._sink_failure or error
+            self.interrupt()

@@ -14,7 +14,7 @@ import msgspec
 
 from ..bridges._bridge import Resource
 from ..bridges._declaration import MethodDeclaration
-from ..errors import DeniedError, InternalError, ScriptError, SpellError, ValueCrossingError, nearest
+from ..errors import DeniedError, InternalError, ScriptError, SpellError, nearest
 from ..journal.events import (
     AnyEvent,
     CallChunk,
@@ -26,9 +26,10 @@ from ..journal.events import (
     Logged,
 )
 from ..policy.decide import Deny, decide
-from ..protocol.steps import Answer, Effect
-from ..values import Callback, Value, dumps, loads
+from ..protocol.steps import Answer, Effect, Fault
+from ..values import Callback, Value, dumps
 from .faults import fault_of
+from .value_lists import read_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
@@ -97,9 +98,7 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
     context = EffectContext(run, run.next_call())
     what = f"{effect.bridge}.{effect.method}"
     try:
-        arguments = loads(effect.args, empty_as_object=False)
-        if not isinstance(arguments, list):
-            raise ValueCrossingError("the arguments are not a list")
+        arguments = read_values(effect.args, "the arguments", empty_as_object=False)
     except SpellError as error:
         return _refused(run, context, effect, [], error)
     try:
@@ -114,6 +113,10 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
             value = run.resources.keep(run.state_number, value, context)
         written = dumps(value)
     except asyncio.CancelledError:
+        if not _is_cancelled():
+            fault = Fault("bridge", f"{what} failed: something it waited for was cancelled", "BridgeError")
+            _failed(run, context, started, fault.code, fault.message)
+            return Answer(effect.id, fault=fault)
         _failed(run, context, started, "cancelled", "nobody waits for it any more", cancelled=True)
         raise
     except Exception as error:
@@ -123,6 +126,12 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
     return Answer(effect.id, msgspec.Raw(written))
+
+
+def _is_cancelled() -> bool:
+    """Was this call given up by us?  A bridge may also meet the cancellation of a task of its own, which is only its failure."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:

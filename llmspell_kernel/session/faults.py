@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ..errors import (
     ArgumentError,
     BridgeError,
@@ -41,3 +43,8 @@ def error_of(fault: Fault, engine: str) -> SpellError:
             return BridgeError(fault.message, retryable=fault.retryable, code=fault.code, frames=frames, engine=engine)
         case _:
             return ScriptError(fault.message, name=fault.name, frames=frames, engine=engine, code=fault.code)
+
+
+def report(what: str, error: Exception) -> None:
+    """An error that no script waits for: told to the event loop's handler, so that one failed end does not keep the others from ending."""
+    asyncio.get_running_loop().call_exception_handler({"message": f"{what}: {type(error).__name__}: {error}", "exception": error})

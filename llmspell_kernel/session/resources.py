@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..bridges._bridge import Context, Resource
 from ..errors import ScriptError
 from ..values import ResourceRef
+from .faults import report
 
 
 class Kept(NamedTuple):
@@ -41,4 +42,7 @@ class ResourceTable:
 
     async def release_state(self, state: int) -> None:
         for number in [number for number, kept in self._kept.items() if kept.state == state]:
-            await self.release(number)
+            try:
+                await self.release(number)
+            except Exception as error:
+                report(f"a resource of state {state} failed to close", error)

@@ -16,7 +16,7 @@ import msgspec
 from ..errors import Interrupted, LimitError, SpellError, WorkerLost
 from ..policy.limits import Limits
 from ..protocol.output import Output
-from ..protocol.steps import Answer, Invocation, QueryKind, Step
+from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
 from ..protocol.transitions import Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
@@ -24,6 +24,9 @@ from ..workers.worker import Worker
 INTERRUPT = "interrupt"
 SCRIPT_TIME = "script time"
 TOTAL_TIME = "total time"
+IN_A_CELL = (Phase.RUNNING, Phase.WAITING, Phase.ASKED_WAITING)
+QUERY_S = 5.0
+"""How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
 
 class ScriptState:
@@ -39,8 +42,9 @@ class ScriptState:
         self._seed = seed
         self._worker: Worker | None = None
         self._stopping = ""
-        self._timers: list[asyncio.TimerHandle] = []
-        self._running = False
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self._turn = asyncio.Lock()
+        """One question or step at a time: a completion asked while a cell waits must not meet the cell's next step."""
         self.lost_before = False
         """The state's last worker was lost, so what earlier cells made is gone."""
 
@@ -64,7 +68,11 @@ class ScriptState:
             "seed": self._seed,
             "time_s": time.time(),
         }
-        await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        try:
+            await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        except BaseException:
+            worker.close()
+            raise
         self._worker, self.number = worker, number
 
     def listen(self, listener: Callable[[Output], None] | None) -> None:
@@ -77,26 +85,52 @@ class ScriptState:
 
     async def begin(self, code: str, chunk: str, budget_s: float) -> Step:
         assert self._worker is not None
-        self._stopping = ""
-        return await self._step(self._worker.begin(self.number, code, chunk), budget_s)
+        async with self._turn:
+            if self._stopping:
+                raise Interrupted("stopped before it began", engine=self.engine)
+            return await self._step(self._worker.begin(self.number, code, chunk), budget_s)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
         assert self._worker is not None
-        return await self._step(self._worker.resume(self.number, answers, invocations), budget_s)
+        async with self._turn:
+            return await self._step(self._worker.resume(self.number, answers, invocations), budget_s)
 
     async def query(self, kind: QueryKind, text: str, value: bytes = b"null") -> bytes:
+        # shielded, because a question once sent has its answer, and the next message must not come before it
+        return await asyncio.shield(asyncio.ensure_future(self._query(kind, text, value)))
+
+    async def _query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         assert self._worker is not None
-        return await self._worker.query(self.number, kind, text, value)
+        async with self._turn:
+            try:
+                async with asyncio.timeout(QUERY_S):
+                    return await self._worker.query(self.number, kind, text, value)
+            except TimeoutError:
+                self._worker.lose(f"it did not answer a question within {QUERY_S:g} s")
+                return await self._worker.query(self.number, kind, text, value)  # raises what a lost worker tells everyone
+
+    def renew(self) -> None:
+        """A cell begins: what stopped the last one is forgotten."""
+        self._stopping = ""
+
+    def settle(self) -> None:
+        """A cell ended: its stop, if any, is over."""
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+            self._kill_timer = None
 
     def stop(self, why: str) -> None:
-        """Asks the running script to stop, and kills it where it does not within the grace time."""
+        """Asks the running script to stop, and kills it where its cell does not end within the grace time.
+
+        The time counts from the first stop, however often the script suspends: one that goes on asking for effects is deaf too.
+        """
         self._stopping = self._stopping or why
         if self._worker is None or not self._worker.alive:
             return
         self._worker.stop()
-        if self._running:
-            worker = self._worker
-            self._timers.append(asyncio.get_running_loop().call_later(self._limits.stop_grace_s, worker.lose, "it did not stop when asked"))
+        if self._kill_timer is None and self.phase() in IN_A_CELL:
+            lose = self._worker.lose
+            self._kill_timer = asyncio.get_running_loop().call_later(self._limits.stop_grace_s, lose, "it did not stop when asked")
 
     @property
     def stopping(self) -> str:
@@ -122,21 +156,16 @@ class ScriptState:
         return error
 
     def close(self) -> None:
-        self._cancel_timers()
+        self.settle()
         if self._worker is not None:
             self._worker.close()
 
     async def _step(self, asking: Awaitable[Step], budget_s: float) -> Step:
-        loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(max(budget_s, 0), self.stop, SCRIPT_TIME))
-        self._running = True
+        timer = asyncio.get_running_loop().call_later(max(budget_s, 0), self.stop, SCRIPT_TIME)
         try:
-            return await asking
+            step = await asking
         finally:
-            self._running = False
-            self._cancel_timers()
-
-    def _cancel_timers(self) -> None:
-        for timer in self._timers:
             timer.cancel()
-        self._timers.clear()
+        if not isinstance(step, Suspended):
+            self.settle()
+        return step

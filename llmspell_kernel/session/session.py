@@ -25,6 +25,7 @@ from ..values import Value, dumps, loads
 from ..workers.pool import WorkerPool
 from .cell_run import CellRun
 from .effects import EffectContext
+from .faults import report
 from .outcome import Outcome
 from .resources import ResourceTable
 from .script_state import ScriptState
@@ -34,7 +35,7 @@ from .sink import NullSink, Sink
 class Session:
     """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
 
-    `bridges` adds instances to those found by entry points, or replaces those of the same name.
+    `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Session:
         bridges: Sequence[Bridge] = (),
         limits: Limits | None = None,
         grants: Grants | None = None,
+        pool: WorkerPool | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.sink: Sink = sink or NullSink()
@@ -59,7 +61,7 @@ class Session:
         self._given = {bridge.name: bridge for bridge in bridges}
         self._open_bridges: dict[str, asyncio.Task[Bridge]] = {}
         self.declarations: dict[str, BridgeDeclaration] = {name: declare(kind) for name, kind in sorted(self._classes.items())}
-        self._pool = WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
+        self._pool = pool or WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._opening = asyncio.Lock()
@@ -104,18 +106,23 @@ class Session:
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
+        status: Any = "error"
         try:
-            script = await self._state(state, declaration.name)
+            script = self._named(state, declaration.name)
             values = await self._execute(script, number, "\n" * line_offset + code, chunk, inputs or {}, sink or self.sink)
             for name in outputs:
                 found[name] = loads(await script.query("get", name))
+            status = "ok"
         except SpellError as caught:
-            error = caught
-            if isinstance(caught, WorkerLost):
-                self.recorder.record(WorkerWasLost(number, time.time(), state, caught.reason))
+            error, status = caught, _status(caught)
+            lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
+            if lost is not None:
+                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason))
+        except asyncio.CancelledError:
+            status = "interrupted"
+            raise
         finally:
             duration = time.time() - started
-            status = "ok" if error is None else _status(error)
             self.recorder.record(CellFinished(number, time.time(), status, duration, "" if error is None else error.message))
         return Outcome(number, values, error, found, duration)
 
@@ -169,15 +176,14 @@ class Session:
     async def close(self) -> None:
         """Ends every state, bridge and worker.  Safe to call again."""
         self.interrupt()
-        for name, engine in list(self._states):
-            await self.forget(name, engine)
-        for task in self._open_bridges.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await task.result().close()
-            else:
-                task.cancel()
-        self._open_bridges.clear()
-        self._pool.close()
+        try:
+            for name, engine in list(self._states):
+                await self.forget(name, engine)
+            bridges, self._open_bridges = self._open_bridges, {}
+            for name, task in bridges.items():
+                await self._close_bridge(name, task)
+        finally:
+            self._pool.close()
 
     def kill(self) -> None:
         """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
@@ -203,24 +209,43 @@ class Session:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         run = CellRun(self, script, cell, chunk, sink, self.limits, self.grants)
         self._runs[key] = run
+        script.renew()
         try:
+            # the run is known before its worker is there, so that a stop in the meantime is not missed
+            await self._ready(script)
             for name, value in inputs.items():
                 await script.query("set", name, dumps(value))
             return await run.execute(code)
         finally:
             del self._runs[key]
+            script.settle()
 
     async def _state(self, name: str, engine: str) -> ScriptState:
+        return await self._ready(self._named(name, engine))
+
+    def _named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
         if key not in self._states:
             self._states[key] = ScriptState(name, engine, self._pool, self.limits, worker_catalogue(tuple(self.declarations.values())), self.settings.seed)
-        script = self._states[key]
+        return self._states[key]
+
+    async def _ready(self, script: ScriptState) -> ScriptState:
         async with self._opening:
             if script.worker is None:
                 await self.resources.release_state(script.number)
                 self._last_state += 1
                 await script.ready(self._last_state)
         return script
+
+    @staticmethod
+    async def _close_bridge(name: str, task: asyncio.Task[Bridge]) -> None:
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            task.cancel()
+            return
+        try:
+            await task.result().close()
+        except Exception as error:
+            report(f"the bridge '{name}' failed to close", error)
 
     async def _open_bridge(self, name: str) -> Bridge:
         bridge = self._given.get(name) or self._make(self._classes[name])

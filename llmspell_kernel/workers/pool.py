@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..engines._registry import discover
-from ..errors import ConfigError, SpellError
+from ..errors import ConfigError, SpellError, WorkerLost
 from ..installation import check_quickjs
 from .spawn import WorkerProcess
 from .worker import Worker
@@ -32,16 +32,19 @@ class WorkerPool:
 
     async def take(self, *, keep_spare: bool = True) -> Worker:
         """A started worker.  A spare that died in the meantime is replaced once; a second failure is raised."""
+        if self._closed:
+            raise WorkerLost("no worker can start any more: the session was closed", reason="closed")
         spare, self._spare = self._spare, None
         for worker in (spare, None):
             chosen = worker or self._start()
+            # known before it has started, so that close and kill find it also when the wait is cancelled
+            self._given = [given for given in self._given if given.alive] + [chosen]
             try:
                 await chosen.started(self._startup_s)
             except SpellError:
                 if worker is None:
                     raise
                 continue
-            self._given = [given for given in self._given if given.alive] + [chosen]
             if keep_spare:
                 self.warm()
             return chosen

@@ -6,6 +6,7 @@ page, an output pipe and an own stderr pipe (with RLIMIT_FSIZE=0 a regular file 
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import mmap
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,7 +96,11 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        return _signal_name(-code) if code < 0 else f"exit status {code}"
+
+    def output_waiting(self) -> int:
+        """Bytes in the output pipe."""
+        return int.from_bytes(fcntl.ioctl(self.output, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def crash_text(self) -> str:
         """The last of what the process wrote to its stderr."""
@@ -113,3 +119,10 @@ class WorkerProcess:
         os.close(self.output)
         os.close(self.errors)
         self._page.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"signal {signal.Signals(number).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

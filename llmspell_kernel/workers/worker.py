@@ -200,12 +200,17 @@ class Worker:
             future.set_result(message)
 
     def _read_output(self, drain: bool = False) -> None:
-        """Everything printed before a step is in the pipe when the step arrives, so draining it keeps the order."""
-        while True:
+        """Everything printed before a step is in the pipe when the step arrives, so draining it keeps the order.
+
+        Only what is there now is drained: a worker that never stops writing must not keep the host here.
+        """
+        left = self._process.output_waiting() if drain else 1
+        while left > 0:
             try:
                 data = os.read(self._process.output, READ_BYTES)
             except (BlockingIOError, OSError):
                 return
+            left -= len(data)
             if not data:
                 if self._loop is not None:
                     self._loop.remove_reader(self._process.output)
@@ -218,8 +223,6 @@ class Worker:
                 listener = self.on_output.get(record.state)
                 if listener is not None:
                     listener(record)
-            if not drain:
-                return
 
     @staticmethod
     def _stepped(answer: WorkerMessage) -> Step:

@@ -288,6 +288,7 @@ def test_the_schema_is_json_and_refuses_what_bind_refuses() -> None:
 def test_the_worker_catalogue_is_names_only() -> None:
     assert worker_catalogue([LLM]) == {
         "bridges": {"llm": ["chat", "clear", "count", "each", "pick", "put", "set_model", "slice", "stream", "sum"]},
+        "loops": {"llm": ["stream"]},
         "resources": {"llm.stream": {"methods": ["next", "read_all"], "iterate": "next"}},
     }
 

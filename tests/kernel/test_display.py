@@ -90,9 +90,7 @@ class Bench:
         self.view = self.make(1)
 
     def make(self, cell: int) -> LiveView:
-        return LiveView(
-            cell, self.recorder, self.page, self.mode, self._stop, flusher=self.flusher, open_widget=self.page.open_widget
-        )
+        return LiveView(cell, self.recorder, self.page, self.mode, self._stop, flusher=self.flusher, open_widget=self.page.open_widget)
 
     def _stop(self) -> None:
         self.stops += 1
@@ -246,7 +244,8 @@ def test_stop_calls_on_stop_and_nothing_else() -> None:
     bench.start()
     bench.loop.advance(0.1)
     before = list(bench.page.messages)
-    for content in ({"stop": True}, {"stop": False}, {"stop": 1}, {"other": True}, None, [], "stop"):
+    contents: list[Any] = [{"stop": True}, {"stop": False}, {"stop": 1}, {"other": True}, None, [], "stop"]
+    for content in contents:
         bench.page.press(content)
     assert bench.stops == 1 and bench.page.messages == before
 
@@ -332,7 +331,12 @@ def test_everything_is_published_within_the_cells_own_context() -> None:
 
     bench = contextvars.copy_context().run(make)
     note = bench.page._note
-    bench.page._note = lambda kind, content: (seen.append(where.get()), note(kind, content))[1]  # type: ignore[method-assign]
+
+    def noted(kind: str, content: Any) -> None:
+        seen.append(where.get())
+        note(kind, content)
+
+    bench.page._note = noted  # type: ignore[method-assign]
     bench.start()
     bench.text("x")
     bench.loop.advance(0.1)

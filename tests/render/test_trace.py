@@ -58,7 +58,9 @@ class Story:
         self.events.append(CallFinished(1, self.now, call, value, self.took))
 
     def failed(self, call: int, message: str = "no answer", *, cancelled: bool = False) -> None:
-        self.events.append(CallFailed(1, self.now, call, "interrupted" if cancelled else "timeout", message, self.took, cancelled=cancelled))
+        self.events.append(
+            CallFailed(1, self.now, call, "interrupted" if cancelled else "timeout", message, self.took, cancelled=cancelled)
+        )
 
     def answer(self, text: str, prompt: str = "hi", parent: int | None = None) -> int:
         call = self.call("llm.chat", prompt, parent=parent)

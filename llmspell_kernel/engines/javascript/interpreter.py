@@ -20,7 +20,7 @@ from ...protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocatio
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
 from .native import EngineFailure, JSValue, Realm, Stopped, load_library, self_test
-from .rewrite import MAX_SOURCE_BYTES, rewrite
+from .rewrite import MAX_SOURCE_BYTES, is_module, rewrite
 from .sources import Sources
 
 STOPPED = Fault(code="interrupted", message="stopped")
@@ -155,11 +155,18 @@ class JavaScriptState:
         ok, value = self._realm.evaluate(rewritten.code, chunk)
         try:
             if not ok:
-                return Failed(self._fault(self._describe(value)))
+                return Failed(self._not_started(self._describe(value), rewritten.code))
             self._call("watch", value)
         finally:
             self._realm.release(value)
         return None
+
+    def _not_started(self, described: _Fault, code: bytes) -> Fault:
+        fault = self._fault(described)
+        if fault.name == "SyntaxError" and is_module(code):
+            message = "a cell is not a module: it can neither import nor export; what a script can use is there as a global"
+            return Fault(code=fault.code, name=fault.name, message=message, frames=fault.frames)
+        return fault
 
     def _answer(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> None:
         text = _encode((answers, invocations))
@@ -280,6 +287,7 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "memory_bytes": options.memory_bytes,
         "bridges": catalogue.get("bridges", {}),
         "resources": catalogue.get("resources", {}),
+        "loops": catalogue.get("loops", {}),
     }
     return _encode(settings).decode()
 

@@ -213,13 +213,30 @@
     defineProperty(made, 'name', { __proto__: null, value: name });
     return freeze(made);
   };
-  const camels = (list) => list.map(camel);
+
+  // `for await (const chunk of llm.stream(p))`: the promise of something that can be looped over can be looped over itself.
+  const loopable = (promise) => {
+    let steps;
+    const begun = async () => steps ??= (await promise)[asyncIterator]();
+    defineProperty(promise, asyncIterator, hidden(function iterate() {
+      return {
+        async next() { return (await begun()).next(); },
+        async return(value) { return (await begun()).return(value); },
+        [asyncIterator]() { return this; },
+      };
+    }));
+    return promise;
+  };
 
   for (const name of Obj.keys(settings.bridges)) {
-    const bridge = create(missing(name, camels(settings.bridges[name])));
+    const prototype = missing(name, settings.bridges[name].map(camel));
+    values.learn(prototype, 'bridge');
+    const bridge = create(prototype);
+    const loops = apply(hasOwn, settings.loops, [name]) ? settings.loops[name] : [];
     for (const called of settings.bridges[name]) {
       const head = headOf(name, called);
-      defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), (_, args, self) => ask(head, '}', args, self)) });
+      const body = loops.includes(called) ? (_, args, self) => loopable(ask(head, '}', args, self)) : (_, args, self) => ask(head, '}', args, self);
+      defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
     }
     apply(weakSet, labels, [bridge, '[bridge ' + name + ']']);
     // the global may be shadowed (`let llm = 1`): it is the script's own world

@@ -53,6 +53,8 @@ def parse(code: bytes) -> Any:
 
 def rewrite(code: bytes) -> Rewritten:
     """The code to run for a cell's source."""
+    if code.startswith(b"#!"):
+        code = b"//" + code[2:]
     if b"let" not in code and b"const" not in code and b"class" not in code:
         return Rewritten(code, [])
     text = bytearray(code)
@@ -75,9 +77,14 @@ def rewrite(code: bytes) -> Rewritten:
 
 def _rewrite_declaration(node: Any, text: bytearray, insert: Any) -> None:
     keyword = node.children[0]
+    bare = [item for item in node.named_children if item.type == "variable_declarator" and item.child_by_field_name("value") is None]
+    if keyword.type == "const" and bare:
+        return  # a syntax error, and it must stay one
     text[keyword.start_byte : keyword.end_byte] = b"var".ljust(keyword.end_byte - keyword.start_byte)
-    if keyword.type == "const":
-        return  # without a value it is a syntax error, and must stay one
-    for declarator in node.named_children:
-        if declarator.type == "variable_declarator" and declarator.child_by_field_name("value") is None:
-            insert(declarator.end_byte, declarator.end_point, b"=void 0")
+    for declarator in bare:
+        insert(declarator.end_byte, declarator.end_point, b"=void 0")
+
+
+def is_module(code: bytes) -> bool:
+    """Has the code an `import` or `export` statement at its top level?"""
+    return any(node.type in ("import_statement", "export_statement") for node in parse(code).named_children)

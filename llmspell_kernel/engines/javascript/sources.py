@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from ...protocol.steps import Place
-from .rewrite import Insertion, Rewritten
+from .rewrite import Insertion, Rewritten, parse
+
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""How much code is kept to look into; the oldest chunks go first, and lose only what the two notes below say."""
+
+_FUNCTIONS = frozenset(
+    {"function_declaration", "function_expression", "arrow_function", "method_definition", "generator_function", "generator_function_declaration"}
+)
 
 
 class Sources:
-    """Every chunk a state has run.  Of a chunk it keeps only the lines whose columns differ between engine and reader."""
+    """Every chunk a state has run, with what was inserted into it and, while there is room, the code that ran."""
 
     def __init__(self) -> None:
-        self._chunks: dict[str, tuple[dict[int, bytes], list[Insertion]]] = {}
+        self._insertions: dict[str, list[Insertion]] = {}
+        self._code: dict[str, bytes] = {}
+        self._kept_bytes = 0
 
     def add(self, chunk: str, source: Rewritten) -> None:
-        lines = {} if source.code.isascii() else {i: line for i, line in enumerate(source.code.split(b"\n"), 1) if not line.isascii()}
-        self._chunks[chunk] = (lines, source.insertions)
+        self._insertions[chunk] = source.insertions
+        self._kept_bytes += len(source.code) - len(self._code.pop(chunk, b""))
+        self._code[chunk] = source.code
+        while self._kept_bytes > KEPT_BYTES:
+            oldest = next(iter(self._code))
+            self._kept_bytes -= len(self._code.pop(oldest))
 
     def frames(self, stack: str) -> list[Place]:
         """The script's own frames of an engine's stack text, innermost first."""
@@ -33,21 +47,42 @@ class Sources:
         for start in starts:
             chunk, _, position = text[start:].rpartition(":")
             chunk, _, row = chunk.rpartition(":")
-            if chunk in self._chunks and row.isdigit() and position.isdigit():
+            if chunk in self._insertions and row.isdigit() and position.isdigit():
                 function = text[: start - 2] if start else ""
-                return Place(chunk, int(row), self._column(chunk, int(row), int(position)), "" if function.startswith("<") else function)
+                return self._found(chunk, int(row), int(position), "" if function.startswith("<") else function)
         return None
+
+    def _found(self, chunk: str, line: int, column: int, function: str) -> Place:
+        """The place in the reader's source.  The first expression of a function may be reported as the function's own start, or the chunk's:
+        the line is then left out, as a wrong one is worse."""
+        code = self._code.get(chunk, b"")
+        if function and code and not _is_inside_a_function(code, line, column):
+            return Place(chunk, 0, 0, function)
+        return Place(chunk, line, self._column(chunk, line, column), function)
 
     def _column(self, chunk: str, line: int, column: int) -> int:
         """The engine counts bytes of the code that ran, from 1; the reader counts characters of the source, from 1."""
-        lines, insertions = self._chunks[chunk]
-        moved = 0
-        raw = lines.get(line)
-        at = column - 1
-        for insertion in insertions:
+        at, moved = column - 1, 0
+        for insertion in self._insertions[chunk]:
             if insertion.line == line and insertion.column + moved < at:
                 moved += min(insertion.length, at - insertion.column - moved)
-        if raw is not None:
-            # what is inserted is counted in `moved`, and is part of `raw`
-            return len(raw[:at].decode("utf-8", "ignore")) - moved + 1
-        return at - moved + 1
+        code = self._code.get(chunk, b"")
+        if code.isascii():
+            return column - moved
+        lines = code.split(b"\n")
+        before = lines[line - 1][:at] if line <= len(lines) else b""
+        # what was inserted is ASCII unless a class has another name, and part of the line
+        return len(before.decode("utf-8", "ignore")) - moved + 1
+
+
+def _is_inside_a_function(code: bytes, line: int, column: int) -> bool:
+    point = (line - 1, column - 1)
+    node = parse(code).descendant_for_point_range(point, point)
+    while node is not None:
+        if node.type in _FUNCTIONS and tuple(node.start_point) < point:
+            return True
+        # the initialisers of fields and static blocks run as functions, too
+        if node.type in ("field_definition", "class_static_block"):
+            return True
+        node = node.parent
+    return False

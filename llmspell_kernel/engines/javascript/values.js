@@ -97,7 +97,7 @@
     if (v === -Infinity) return '{"$":["n","-inf"]}';
     if (v === 0) return 1 / v < 0 ? '-0.0' : '0';
     // beyond 2**53 the shortest decimal is not the exact integer
-    if (abs(v) > 9007199254740991 && abs(v) < 9223372036854775808 && v === trunc(v)) return '' + Big(v);
+    if (abs(v) > 9007199254740991 && v >= -9223372036854775808 && v < 9223372036854775808 && v === trunc(v)) return '' + Big(v);
     return '' + v;
   };
   const writeString = (v, key, up, job) => {
@@ -154,6 +154,7 @@
         if (ref === undefined) return shownOr(v, 'a copy of a resource cannot cross; pass the resource itself', key, up, job);
         return counted(tag('r', ref.id + ',' + stringify(ref.type)), key, up, job);
       }
+      case 'bridge': return shownOr(v, 'a bridge cannot cross', key, up, job);
       case 'Date': {
         if (apply(getTime, v, []) !== apply(getTime, v, [])) return shownOr(v, 'an invalid Date cannot cross', key, up, job);
         return counted('"' + apply(toISOString, v, []) + '"', key, up, job);

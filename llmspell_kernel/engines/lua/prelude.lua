@@ -719,8 +719,8 @@ local function pass(...) return ... end
 
 local function with_result(lines, from)
   local out = { tunpack(lines) }
-  -- not a tail call, so that the cell's own frame is there when the last expression fails
-  out[from] = "return (...)(" .. out[from]
+  -- not a tail call, also where the script wrote the `return`, so that the cell's own frame is there when the last expression fails
+  out[from] = "return (...)(" .. gsub(out[from], "^return%f[%s({\"']", "")
   return (gsub(concat(out, "\n"), ";%s*$", "")) .. "\n)"
 end
 

@@ -1,5 +1,6 @@
 -- json.decode, and the parse/stringify spellings.  Written as a script: text in, tables out.
-local find, sub, byte, char, error, tonumber = string.find, string.sub, string.byte, string.char, error, tonumber
+local find, match, sub, byte, char, concat, error, tonumber =
+  string.find, string.match, string.sub, string.byte, string.char, table.concat, error, tonumber
 local utf8_char = utf8.char
 local UNESCAPED = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
@@ -8,16 +9,31 @@ local function fail(text, at, what)
   error("json.decode: " .. what .. " at line " .. (line + 1) .. ", byte " .. at, 0)
 end
 
+-- The character of an escape \uXXXX, or of a pair of them, and the place after it.
+local function unescape_unicode(text, at, s, slash)
+  local high, low = match(s, "^\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", slash)
+  if high then return utf8_char(0x10000 + ((tonumber(high, 16) - 0xD800) << 10) + (tonumber(low, 16) - 0xDC00)), slash + 12 end
+  local code = tonumber(match(s, "^\\u(%x%x%x%x)", slash) or "", 16)
+  if not code then fail(text, at, "an unknown escape \\u") end
+  if code >= 0xD800 and code <= 0xDFFF then fail(text, at, "a lone surrogate") end
+  return utf8_char(code), slash + 6
+end
+
+-- One pass from the left: what an escape stands for is never read as an escape again.
 local function unescape(text, at, s)
-  local function unicode(high, low)
-    local first, second = tonumber(high, 16), low and tonumber(low, 16)
-    if second then return utf8_char(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)) end
-    if first >= 0xD800 and first <= 0xDFFF then fail(text, at, "a lone surrogate") end
-    return utf8_char(first)
+  local out, from, slash = {}, 1, find(s, "\\", 1, true)
+  while slash do
+    out[#out + 1] = sub(s, from, slash - 1)
+    local c = sub(s, slash + 1, slash + 1)
+    if c == "u" then
+      out[#out + 1], from = unescape_unicode(text, at, s, slash)
+    else
+      out[#out + 1], from = UNESCAPED[c] or fail(text, at, "an unknown escape \\" .. c), slash + 2
+    end
+    slash = find(s, "\\", from, true)
   end
-  s = string.gsub(s, "\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", unicode)
-  s = string.gsub(s, "\\u(%x%x%x%x)", unicode)
-  return (string.gsub(s, "\\(.)", function(c) return UNESCAPED[c] or fail(text, at, "an unknown escape \\" .. c) end))
+  out[#out + 1] = sub(s, from)
+  return concat(out)
 end
 
 local function read_string(text, at)
@@ -31,11 +47,7 @@ local function read_string(text, at)
   end
   local s = sub(text, from, stop - 1)
   if find(s, "%c") then fail(text, at, "a control character inside a string") end
-  if find(s, "\\", 1, true) then
-    -- an escaped backslash must not join with what follows it
-    s = string.gsub(s, "\\\\", "\\u005c")
-    s = unescape(text, at, s)
-  end
+  if find(s, "\\", 1, true) then s = unescape(text, at, s) end
   return s, stop + 1
 end
 

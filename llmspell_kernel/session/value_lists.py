@@ -1,0 +1,25 @@
+"""Lists of values that cross one by one, such as arguments and results: each may be nested as deep as a value alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ..errors import ValueCrossingError
+from ..values import Value, dumps, loads
+
+_items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_values(written: bytes | msgspec.Raw, what: str, *, empty_as_object: bool = True) -> list[Value]:
+    """The values of a JSON array that an untrusted worker sent.  Raises ValueCrossingError; `what` names the whole."""
+    try:
+        items = _items.decode(written)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueCrossingError(f"{what} are not a list of values: {error}") from None
+    return [loads(item, empty_as_object=empty_as_object) for item in items]
+
+
+def write_values(values: Iterable[Value]) -> msgspec.Raw:
+    return msgspec.Raw(b"[" + b",".join(dumps(value) for value in values) + b"]")

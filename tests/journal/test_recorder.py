@@ -1,0 +1,113 @@
+"""The in-memory journal: order, listeners, bounds."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from llmspell_kernel.journal.events import (
+    AnyEvent,
+    CallChunk,
+    CallDenied,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CallUsage,
+    CellFinished,
+    CellStarted,
+    Logged,
+    WorkerWasLost,
+)
+from llmspell_kernel.journal.recorder import Recorder
+
+EVENTS: list[AnyEvent] = [
+    CellStarted(1, 0.5, "lua", "main", "cell[1]", "return 1"),
+    CallStarted(1, 1.0, 1, "llm", "chat", ["hi", {"a": [1, None]}], None),
+    CallChunk(1, 1.1, 1, "he"),
+    CallUsage(1, 1.2, 1, "spell/echo", 3, 4, 0, None, 1, "stop"),
+    CallFinished(1, 1.3, 1, "hello", 0.3),
+    CallDenied(1, 1.4, 2, "http", "get", ["x"], "denied", "no"),
+    CallFailed(1, 1.5, 3, "bridge", "boo", 0.1, True, False),
+    Logged(1, 1.6, "info", "m", {"k": 1}),
+    WorkerWasLost(1, 1.7, "main", "signal SIGKILL"),
+    CellFinished(1, 1.8, "ok", 1.3),
+]
+
+
+def chunk(number: int, cell: int = 1) -> CallChunk:
+    return CallChunk(cell, 0.0, number, str(number))
+
+
+def test_events_are_kept_in_the_order_they_were_recorded() -> None:
+    recorder = Recorder()
+    for event in EVENTS:
+        recorder.record(event)
+    assert list(recorder) == EVENTS
+
+
+def test_the_events_of_a_cell_are_its_own() -> None:
+    recorder = Recorder()
+    for number in range(6):
+        recorder.record(chunk(number, cell=number % 2))
+    assert recorder.of_cell(1) == [chunk(1, 1), chunk(3, 1), chunk(5, 1)]
+    assert recorder.of_cell(9) == []
+
+
+def test_the_oldest_events_go_first() -> None:
+    recorder = Recorder(max_events=3)
+    for number in range(5):
+        recorder.record(chunk(number))
+    assert list(recorder) == [chunk(2), chunk(3), chunk(4)]
+
+
+def test_listeners_hear_each_event_at_once_and_in_the_order_they_were_added() -> None:
+    recorder = Recorder()
+    heard: list[tuple[str, AnyEvent, int]] = []
+    recorder.listen(lambda event: heard.append(("first", event, len(list(recorder)))))
+    recorder.listen(lambda event: heard.append(("second", event, len(list(recorder)))))
+    recorder.record(chunk(1))
+    assert heard == [("first", chunk(1), 1), ("second", chunk(1), 1)]
+
+
+def test_a_removed_listener_hears_nothing_and_may_be_removed_again() -> None:
+    recorder = Recorder()
+    heard: list[AnyEvent] = []
+    remove = recorder.listen(heard.append)
+    recorder.record(chunk(1))
+    remove()
+    remove()
+    recorder.record(chunk(2))
+    assert heard == [chunk(1)]
+
+
+def test_a_listener_may_remove_itself_while_it_hears() -> None:
+    recorder = Recorder()
+    heard: list[AnyEvent] = []
+
+    def once(event: AnyEvent) -> None:
+        heard.append(event)
+        remove()
+
+    remove = recorder.listen(once)
+    recorder.listen(heard.append)
+    recorder.record(chunk(1))
+    recorder.record(chunk(2))
+    assert heard == [chunk(1), chunk(1), chunk(2)]
+
+
+def test_recording_while_someone_reads_does_not_disturb_the_reader() -> None:
+    recorder = Recorder()
+    recorder.record(chunk(1))
+    for _ in recorder:
+        recorder.record(chunk(2))
+    assert list(recorder) == [chunk(1), chunk(2)]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_every_event_reads_back_as_it_was_written(event: AnyEvent) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(event), type=AnyEvent) == event
+
+
+def test_events_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        EVENTS[0].cell = 2  # type: ignore[misc]
