@@ -78,6 +78,11 @@ class Kernel:
         self._client.wait_for_ready(timeout=TIMEOUT_S)
         return self
 
+    def answering(self) -> Kernel:
+        """Waits for the first answer only: sooner than `ready`, which also listens until nothing more is published."""
+        self.reply_to(self._client.kernel_info())
+        return self
+
     def send(self, code: str) -> str:
         return str(self._client.execute(code, stop_on_error=False, allow_stdin=False))
 

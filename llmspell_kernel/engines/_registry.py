@@ -19,6 +19,8 @@ class EngineDeclaration(NamedTuple):
     file_endings: Sequence[str]
     mime: str
     interpreter: str
+    null: str = "null"
+    """The language's word for nothing, as results show it."""
 
 
 class EngineRegistry:

@@ -53,7 +53,7 @@ def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell 
         code_at += 1
     if code_at == len(lines):
         return None
-    if lines[code_at].startswith("!") or text.rstrip().endswith("?") and len(lines) == 1:
+    if lines[code_at].startswith("!") or (text.rstrip().endswith("?") and len(lines) == 1):
         return None
     return ScriptCell(default, "", "".join(lines[code_at:]), code_at, [line for line in lines[at:code_at] if line.strip()])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import zmq
 from ipykernel.ipkernel import IPythonKernel
+from zmq.constants import SocketOption
 
 from .. import __version__
 from ..errors import SpellError
@@ -14,7 +14,14 @@ from .extension import install
 from .language import complete, describe, name_at, token_before
 
 LANGUAGE_INFO: dict[str, dict[str, Any]] = {
-    "lua": {"name": "lua", "version": "5.4", "mimetype": "text/x-lua", "file_extension": ".lua", "pygments_lexer": "lua", "codemirror_mode": "lua"},
+    "lua": {
+        "name": "lua",
+        "version": "5.4",
+        "mimetype": "text/x-lua",
+        "file_extension": ".lua",
+        "pygments_lexer": "lua",
+        "codemirror_mode": "lua",
+    },
     "javascript": {
         "name": "javascript",
         "version": "ES2025",
@@ -46,15 +53,15 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
 
     def start(self) -> None:
         """No high-water marks: with them, thousands of unpaced requests block the shell thread and the main thread against each other."""
-        self.shell_stream.socket.set(zmq.SNDHWM, 0)
+        self.shell_stream.socket.set(SocketOption.SNDHWM, 0)
         if hasattr(self.iopub_socket, "io_thread"):
-            self.iopub_socket.io_thread.socket.set(zmq.SNDHWM, 0)
+            self.iopub_socket.io_thread.socket.set(SocketOption.SNDHWM, 0)
         super().start()
         manager = self.shell_channel_thread.manager
         for pair in (manager._shell_channel_to_main, manager._main_to_shell_channel):
             for socket in (pair.from_socket, pair.to_socket):
-                socket.set(zmq.SNDHWM, 0)
-                socket.set(zmq.RCVHWM, 0)
+                socket.set(SocketOption.SNDHWM, 0)
+                socket.set(SocketOption.RCVHWM, 0)
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         cursor = len(code) if cursor_pos is None else cursor_pos

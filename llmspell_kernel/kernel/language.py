@@ -10,11 +10,69 @@ from ..bridges._catalogue import Case, completions, help_text
 from ..bridges._declaration import BridgeDeclaration, camel
 
 KEYWORDS = {
-    "lua": "and break do else elseif end false for function goto if in local nil not or repeat return then true until while".split(),
-    "javascript": (
-        "async await break case catch class const continue default delete do else false finally for function if in instanceof let new null "
-        "of return static super switch this throw true try typeof undefined var void while yield"
-    ).split(),
+    "lua": [
+        "and",
+        "break",
+        "do",
+        "else",
+        "elseif",
+        "end",
+        "false",
+        "for",
+        "function",
+        "goto",
+        "if",
+        "in",
+        "local",
+        "nil",
+        "not",
+        "or",
+        "repeat",
+        "return",
+        "then",
+        "true",
+        "until",
+        "while",
+    ],
+    "javascript": [
+        "async",
+        "await",
+        "break",
+        "case",
+        "catch",
+        "class",
+        "const",
+        "continue",
+        "default",
+        "delete",
+        "do",
+        "else",
+        "false",
+        "finally",
+        "for",
+        "function",
+        "if",
+        "in",
+        "instanceof",
+        "let",
+        "new",
+        "null",
+        "of",
+        "return",
+        "static",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typeof",
+        "undefined",
+        "var",
+        "void",
+        "while",
+        "yield",
+    ],
 }
 _PATH = re.compile(r"(?:[A-Za-z_$][\w$]*\s*[.:]\s*)*[A-Za-z_$]?[\w$]*$")
 _WORD_REST = re.compile(r"^[\w$]*")
@@ -75,5 +133,3 @@ def describe(name: str, members: Sequence[Sequence[str]], declarations: Mapping[
 
 def case_of(engine: str) -> Case:
     return "camel" if engine == "javascript" else "snake"
-
-

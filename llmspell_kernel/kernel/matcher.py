@@ -17,7 +17,6 @@ def make_matcher(notebook: Notebook) -> Callable[[Any], dict[str, Any]]:
     """A matcher of IPython's second API: it answers for script cells, and then suppresses the Python matchers."""
     from IPython.core.completer import SimpleCompletion, context_matcher
 
-    @context_matcher()  # type: ignore[untyped-decorator]
     def script_names(context: Any) -> dict[str, Any]:
         text = context.full_text
         cell = script_cell(text, notebook.magics, notebook.default)
@@ -31,4 +30,5 @@ def make_matcher(notebook: Notebook) -> Callable[[Any], dict[str, Any]]:
         names = complete(token, members, notebook.session.declarations, engine)
         return {"completions": [SimpleCompletion(name) for name in names], "matched_fragment": token.prefix, "suppress": True}
 
-    return script_names
+    matcher: Callable[[Any], dict[str, Any]] = context_matcher()(script_names)
+    return matcher

@@ -68,7 +68,7 @@ class Notebook:
         self.session.sources[chunk] = _as_seen(engine, line, code, offset)
         if self.keeps_globals:
             self.seen_globals[name] = await self.session.ask("members", "", engine=name, state=options.state) or []
-        self._take(outcome, options, output)
+        self._take(outcome, options, output, self.session.engines.get(engine).null)
 
     async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:
         """Runs a script from Python; its value (a tuple of several Lua results).  Raises SpellError."""
@@ -115,12 +115,12 @@ class Notebook:
             found[name] = self.shell.user_ns[name]
         return found
 
-    def _take(self, outcome: Outcome, options: CellOptions, output: CellOutput) -> None:
+    def _take(self, outcome: Outcome, options: CellOptions, output: CellOutput, null: str) -> None:
         if outcome.error is not None:
             raise self._shown(outcome.error)
         self.values = outcome.values
         self.shell.user_ns.update(outcome.outputs)
-        data = bundle(outcome.values)
+        data = bundle(outcome.values, null=null)
         if data is None or self._was_streamed(outcome):
             if outcome.values:
                 self.shell.user_ns["_"] = _as_python(outcome.values)
@@ -131,7 +131,7 @@ class Notebook:
         """The result is the very text that the cell's view has just shown: showing it twice helps nobody."""
         if len(outcome.values) != 1 or not isinstance(outcome.values[0], str):
             return False
-        return _last_answer(self.session.recorder.of_cell(outcome.cell)) == outcome.values[0]
+        return bool(_last_answer(self.session.recorder.of_cell(outcome.cell)) == outcome.values[0])
 
     def _shown(self, error: SpellError) -> BaseException:
         lines = traceback_lines(error, self.session.sources, colour=True)
@@ -145,7 +145,8 @@ class Notebook:
 def stopped(message: str, lines: list[str]) -> KeyboardInterrupt:
     """A KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
     kind = type("KeyboardInterrupt", (KeyboardInterrupt,), {"_render_traceback_": lambda self: lines})
-    return kind(message)
+    found: KeyboardInterrupt = kind(message)
+    return found
 
 
 def _as_seen(engine: str, line: str, code: str, offset: int) -> str:

@@ -25,7 +25,8 @@ FIRST_FRAMES, LAST_FRAMES = 12, 4
 ENGINE_NAMES = {"lua": "Lua", "javascript": "JavaScript", "tengo": "Tengo"}
 
 Paint = Callable[[str, str], str]
-_RED, _BLUE, _BOLD, _GREEN = "31;1", "34", "1", "32"
+# the heading is bold, not red: JupyterLab shows errors on a red ground, dark red on dark red in its dark theme
+_RED, _BLUE, _BOLD, _GREEN = "1", "34", "1", "32"
 
 
 def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bool) -> list[str]:

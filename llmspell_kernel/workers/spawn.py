@@ -58,7 +58,17 @@ class WorkerProcess:
         self._page[: len(text)] = text
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", BOOT, str(theirs.fileno()), str(page_descriptor), json.dumps(dict(interpreters)), *folders],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    BOOT,
+                    str(theirs.fileno()),
+                    str(page_descriptor),
+                    json.dumps(dict(interpreters)),
+                    *folders,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output_in,
                 stderr=errors_in,

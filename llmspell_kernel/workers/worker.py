@@ -149,7 +149,7 @@ class Worker:
                 sent = self._process.control.send(self._unsent)
             except BlockingIOError:
                 self._loop.add_writer(self._process.control, self._write)
-                return
+                return None
             except OSError:
                 return self.lose()
             del self._unsent[:sent]
@@ -171,7 +171,7 @@ class Worker:
         try:
             data = self._process.control.recv(READ_BYTES)
         except BlockingIOError:
-            return
+            return None
         except OSError:
             data = b""
         self._talk.receive(data)
@@ -209,12 +209,12 @@ class Worker:
             try:
                 data = os.read(self._process.output, READ_BYTES)
             except (BlockingIOError, OSError):
-                return
+                return None
             left -= len(data)
             if not data:
                 if self._loop is not None:
                     self._loop.remove_reader(self._process.output)
-                return
+                return None
             try:
                 records = self._records.feed(data)
             except RemoteProtocolError as error:

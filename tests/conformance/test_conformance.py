@@ -82,7 +82,7 @@ def _compared(expected: Mapping[str, Any], played: Played) -> list[tuple[str, An
     if "chunks" in expected:
         compared.append(("chunks", played.chunks, expected["chunks"]))
     for stream in {"stdout", "stderr"} & expected.keys():
-        compared.append((stream, of_stream(played.printed, stream), expected[stream]))
+        compared.append((stream, of_stream(played.printed, stream), value_of(expected[stream])))
     return compared
 
 

@@ -83,7 +83,7 @@ def test_a_deep_recursion_shows_its_two_ends() -> None:
 def test_colours_only_when_asked_for() -> None:
     error = DeniedError("no", capability="llm.chat", frames=[Frame("cell[7]", 2, 1)])
     assert "\x1b" not in "".join(lines(error))
-    assert "\x1b[31;1mDeniedError\x1b[0m: no" in traceback_lines(error, SOURCES, colour=True)
+    assert "\x1b[1mDeniedError\x1b[0m: no" in traceback_lines(error, SOURCES, colour=True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ Rules
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -209,7 +208,9 @@ class JavaScriptState:
         try:
             self._print(self._read(_decode_printed, self._realm.undisturbed(lambda: self._call("abandon"))))
         except EngineFailure as error:
-            return Failed(Fault(code=fault.code, name=fault.name, message=f"{fault.message} (what it printed is lost: {error})", frames=fault.frames))
+            return Failed(
+                Fault(code=fault.code, name=fault.name, message=f"{fault.message} (what it printed is lost: {error})", frames=fault.frames)
+            )
         if fault.code == "limit":
             self._realm.collect_garbage()
         return Failed(fault)

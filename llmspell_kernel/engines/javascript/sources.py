@@ -5,12 +5,18 @@ from __future__ import annotations
 from ...protocol.steps import Place
 from .rewrite import Insertion, Rewritten, parse
 
-
 KEPT_BYTES = 4 * 1024 * 1024
 """How much code is kept to look into; the oldest chunks go first, and lose only what the two notes below say."""
 
 _FUNCTIONS = frozenset(
-    {"function_declaration", "function_expression", "arrow_function", "method_definition", "generator_function", "generator_function_declaration"}
+    {
+        "function_declaration",
+        "function_expression",
+        "arrow_function",
+        "method_definition",
+        "generator_function",
+        "generator_function_declaration",
+    }
 )
 
 

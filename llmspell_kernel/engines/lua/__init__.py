@@ -5,5 +5,6 @@ declaration = {
     "aliases": [],
     "file_endings": [".lua"],
     "mime": "text/x-lua",
+    "null": "nil",
     "interpreter": "llmspell_kernel.engines.lua.interpreter",
 }

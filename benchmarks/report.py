@@ -1,0 +1,75 @@
+"""The table of all figures: for a terminal, for the documentation, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from figures import Figure
+
+COLUMNS = ("measure", "bar", "measured", "beside it", "")
+PACKAGES = ("llmspell-kernel", "ipykernel", "jupyter-client", "lupa", "quickjs-ng", "litellm")
+DOCS = """# Performance
+
+Measured by `make bench` (`python benchmarks/run.py --docs`), which writes this page. Each figure stands beside stock ipykernel, or beside the
+same work done directly in Python, taken in the same run in turns with ours; times are medians of several runs unless the row says more.
+`python benchmarks/run.py --only NAME` takes single measures, and the raw samples are in `benchmarks/results/latest.json`.
+
+{machine}
+
+{table}
+
+{shortfalls}
+"""
+
+
+def mark(figure: Figure) -> str:
+    return {True: "ok", False: "**short**", None: "**error**"}[figure.ok]
+
+
+def markdown(figures: Sequence[Figure]) -> str:
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    for figure in figures:
+        cells = (figure.measure, figure.bar, figure.measured, figure.reference, mark(figure))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def terminal_line(figure: Figure) -> str:
+    state = {True: "ok   ", False: "SHORT", None: "ERROR"}[figure.ok]
+    return f"{state}  {figure.name}: {figure.measured}  [bar {figure.bar or '-'}]  {figure.reference}".rstrip()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, and nothing that names the machine."""
+    return {
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def as_json(figures: Sequence[Figure], facts: dict[str, Any], quick: bool) -> str:
+    return json.dumps({"machine": facts, "quick": quick, "figures": [figure._asdict() for figure in figures]}, indent=1)
+
+
+def page(figures: Sequence[Figure], facts: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
+    told = f"On {facts['cores']} {facts['architecture']} cores, {facts['system']}, Python {facts['python']}, {packages}."
+    load = f" When the run began the machine's load average was {facts['load_average'][0]}."
+    return DOCS.format(machine=told + load, table=markdown(figures), shortfalls=shortfalls(figures))
+
+
+def shortfalls(figures: Sequence[Figure]) -> str:
+    short = [figure for figure in figures if not figure.ok]
+    if not short:
+        return "Every bar was met in this run."
+    lines = [f"- {figure.measure}: {figure.measured or figure.reference}" + (f", bar {figure.bar}" if figure.bar else "") for figure in short]
+    return "\n".join(["Not met in this run:", "", *lines])

@@ -1,0 +1,225 @@
+"""A worker without a process: it says what a test wrote down for it, held to the real rules of the protocol.
+
+    pool = FakePool([FakeWorker([Printed("stdout", "hi\\n"), Suspended([Effect(1, "llm", "chat")]), Finished()])])
+    session = Session(pool=pool)
+
+Each `begin` and `resume` takes items up to and including the next step; every call is recorded in `calls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import NamedTuple, cast
+
+import msgspec
+
+from llmspell_kernel.errors import RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
+from llmspell_kernel.protocol.conversation import Conversation
+from llmspell_kernel.protocol.framing import frame
+from llmspell_kernel.protocol.messages import (
+    Begin,
+    CloseState,
+    HostMessage,
+    Opened,
+    OpenState,
+    Query,
+    Ready,
+    Reply,
+    Resume,
+    Stepped,
+    WorkerMessage,
+    encode,
+)
+from llmspell_kernel.protocol.output import Output
+from llmspell_kernel.protocol.steps import NULL, Answer, Fault, Invocation, QueryKind, Step
+from llmspell_kernel.protocol.transitions import Phase
+from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.worker import Worker
+
+
+class Printed(NamedTuple):
+    """The script prints, before the step that follows."""
+
+    stream: str
+    text: str
+
+
+class Busy(NamedTuple):
+    """The script runs until it is asked to stop; what follows is how it takes that.  A deaf one runs until it is killed."""
+
+    deaf: bool = False
+
+
+class Dies(NamedTuple):
+    """The process ends."""
+
+    reason: str = "signal SIGKILL"
+
+
+Item = Step | Printed | Busy | Dies
+Recorded = tuple[str, tuple[object, ...]]
+_pids = count(1_000_000_000)  # beyond Linux's PID_MAX_LIMIT, so never a real process
+
+
+class FakeWorker:
+    """The public surface of workers.worker.Worker.
+
+    `items` play the script; `replies` answer queries by (kind, text), a Fault refusing them (null where nothing is given);
+    `refusal` is why it opens no state; `missing` is why it does not start.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item] = (),
+        *,
+        replies: Mapping[tuple[QueryKind, str], bytes | Fault] | None = None,
+        refusal: Fault | None = None,
+        missing: str = "",
+        engines: Mapping[str, Mapping[str, str | bool]] | None = None,
+    ) -> None:
+        self.items = list(items)
+        self.calls: list[Recorded] = []
+        self.engines: Mapping[str, Mapping[str, str | bool]] = engines or {"lua": {}, "javascript": {}}
+        self.on_output: dict[int, Callable[[Output], None]] = {}
+        self._replies = dict(replies or {})
+        self._refusal = refusal
+        self._missing = missing
+        self._pid = next(_pids)
+        self._talk = Conversation()
+        self._lost: WorkerLost | None = None
+        self._stop = asyncio.Event()
+        self._end = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def alive(self) -> bool:
+        return self._lost is None
+
+    def phase(self, state: int) -> Phase:
+        return self._talk.phase(state)
+
+    def of(self, name: str) -> list[tuple[object, ...]]:
+        """The arguments of every call of one name: `worker.of("resume")`."""
+        return [arguments for called, arguments in self.calls if called == name]
+
+    async def started(self, timeout_s: float) -> None:
+        self.calls.append(("started", (timeout_s,)))
+        if self._missing:
+            self.lose(self._missing)
+        self._check_alive()
+        self._hear(Ready(self._pid, {name: dict(facts) for name, facts in self.engines.items()}))
+
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
+        self.calls.append(("open", (state, engine, catalogue, options)))
+        self._say(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
+        self._hear(Opened(state, self._refusal))
+        if self._refusal is not None:
+            raise ScriptError(self._refusal.message, code=self._refusal.code)
+
+    async def begin(self, state: int, code: str, chunk: str) -> Step:
+        self.calls.append(("begin", (state, code, chunk)))
+        self._stop.clear()
+        self._say(Begin(state, code, chunk))
+        return await self._play(state)
+
+    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
+        self.calls.append(("resume", (state, answers, invocations)))
+        self._say(Resume(state, answers, invocations))
+        return await self._play(state)
+
+    async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
+        self.calls.append(("query", (state, kind, text, bytes(value))))
+        self._say(Query(state, kind, text, msgspec.Raw(bytes(value))))
+        reply = self._replies.get((kind, text), b"null")
+        if isinstance(reply, Fault):
+            self._hear(Reply(state, fault=reply))
+            raise (ValueCrossingError if reply.code == "value" else ScriptError)(reply.message)
+        self._hear(Reply(state, msgspec.Raw(reply)))
+        return reply
+
+    def close_state(self, state: int) -> None:
+        self.calls.append(("close_state", (state,)))
+        if self.alive:
+            self._say(CloseState(state))
+
+    def stop(self) -> None:
+        self.calls.append(("stop", ()))
+        self._stop.set()
+
+    def lose(self, why: str = "") -> None:
+        self.calls.append(("lose", (why,)))
+        self._die(why or "it ended", "signal SIGKILL")
+
+    def kill(self) -> None:
+        self.calls.append(("kill", ()))
+        self._die("it ended", "signal SIGKILL")
+
+    def close(self) -> None:
+        self.calls.append(("close", ()))
+        self._die("it was closed", "signal SIGKILL")
+
+    async def _play(self, state: int) -> Step:
+        while True:
+            if not self.items:
+                raise AssertionError(f"the items of this FakeWorker are used up; its last call was {self.calls[-1]}")
+            match self.items.pop(0):
+                case Printed(stream, text):
+                    self.on_output[state](Output(state, stream, text))
+                case Busy(deaf):
+                    await self._run_on(deaf)
+                case Dies(reason):
+                    self._die("it ended", reason)
+                case step:
+                    self._hear(Stepped(state, step))
+                    self._check_alive()
+                    return step
+            self._check_alive()
+
+    async def _run_on(self, deaf: bool) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._end, *(() if deaf else (self._stop,)))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _say(self, message: HostMessage) -> None:
+        self._check_alive()
+        self._talk.send(message)
+
+    def _hear(self, message: WorkerMessage) -> None:
+        """What the test made us say goes through the real checks, as if it had come through the socket."""
+        self._talk.receive(frame(encode(message)))
+        try:
+            self._talk.next_message()
+        except RemoteProtocolError as error:
+            self._die(f"it broke the protocol: {error}", "signal SIGKILL")
+            self._check_alive()
+
+    def _check_alive(self) -> None:
+        if self._lost:
+            raise self._lost
+
+    def _die(self, why: str, reason: str) -> None:
+        if self._lost is None:
+            self._lost = WorkerLost(f"{why} ({reason})", reason=reason)
+            self._end.set()
+
+
+class FakePool(WorkerPool):
+    """The real pool, whose processes are the given fakes, in order; `workers` lists those that were started."""
+
+    def __init__(self, fakes: Sequence[FakeWorker] = (), *, startup_s: float = 1.0) -> None:
+        super().__init__({}, startup_s=startup_s)
+        self._fakes = list(fakes)
+        self.workers: list[FakeWorker] = []
+
+    def _start(self) -> Worker:
+        fake = self._fakes.pop(0) if self._fakes else FakeWorker()
+        self.workers.append(fake)
+        return cast(Worker, fake)  # a test compares the two surfaces
