@@ -5,6 +5,8 @@ A worker is treated as hostile: whatever bytes come, `decode` gives a message or
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from ..errors import RemoteProtocolError
@@ -83,6 +85,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
 HostMessage = OpenState | Begin | Resume | Query | CloseState
 WorkerMessage = Ready | Opened | Stepped | Reply
 Message = HostMessage | WorkerMessage
+M = TypeVar("M")
 
 _encoder = msgspec.json.Encoder()
 _from_host: msgspec.json.Decoder[HostMessage] = msgspec.json.Decoder(HostMessage)
@@ -101,7 +104,7 @@ def decode_from_worker(data: bytes) -> WorkerMessage:
     return _decode(_from_worker, data)
 
 
-def _decode(decoder: msgspec.json.Decoder[Message], data: bytes) -> Message:
+def _decode(decoder: msgspec.json.Decoder[M], data: bytes) -> M:
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
 from ..bridges._bridge import Bridge
-from ..errors import SpellError
+from ..errors import ScriptError, SpellError
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
@@ -125,8 +125,8 @@ class CellRun:
                 raise
             raise explained from error
         if isinstance(step, Failed):
-            error = error_of(step.fault, self._state.engine)
-            raise (self._state.explain(error) if self._state.stopping else error)
+            fault = error_of(step.fault, self._state.engine)
+            raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
         return read_values(step.values, "the results")
 

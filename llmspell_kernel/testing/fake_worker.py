@@ -169,7 +169,9 @@ class FakeWorker:
                 raise AssertionError(f"the items of this FakeWorker are used up; its last call was {self.calls[-1]}")
             match self.items.pop(0):
                 case Printed(stream, text):
-                    self.on_output[state](Output(state, stream, text))
+                    listener = self.on_output.get(state)
+                    if listener is not None:
+                        listener(Output(state, stream, text))
                 case Busy(deaf):
                     await self._run_on(deaf)
                 case Dies(reason):

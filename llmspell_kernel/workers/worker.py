@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -113,7 +114,8 @@ class Worker:
         self._lost = WorkerLost(" ".join(parts), reason=reason)
         self._detach()
         self._process.close()
-        for future in (*self._waiting.values(), *([self._ready] if self._ready else [])):
+        waiting: list[asyncio.Future[Any]] = [*self._waiting.values(), *([self._ready] if self._ready else [])]
+        for future in waiting:
             if not future.done():
                 future.set_exception(self._lost)
                 future.exception()  # a waiter that went away must not leave a warning behind

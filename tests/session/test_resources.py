@@ -1,0 +1,149 @@
+"""What the host keeps for scripts: checked at every use, released exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.protocol.steps import Answer, Finished
+from llmspell_kernel.values import ResourceRef, loads
+
+from .test_effects import answers, asks, effect
+from .world import Probe, World, world
+
+
+def use(number: int, method: str, target: int, kind: str = "probe.ticker") -> Any:
+    return effect(number, method, bridge=kind, target=target)
+
+
+async def play(made: World, *states: str) -> World:
+    for state in states or ("main",):
+        outcome = await made.session.run("x", state=state)
+        assert outcome.error is None
+    return made
+
+
+def value(answer: Answer) -> Any:
+    assert answer.fault is None, answer.fault
+    return loads(answer.value)
+
+
+def refusal(answer: Answer) -> str:
+    assert answer.fault is not None
+    assert answer.fault.code == "resource"
+    return answer.fault.message
+
+
+def test_a_resource_is_given_as_a_typed_id_and_used_by_it() -> None:
+    async def run() -> World:
+        async with world([asks(effect(1, "ticker", 9)), asks(use(2, "next", 1)), asks(use(3, "next", 1)), Finished()]) as made:
+            return await play(made)
+
+    got = answers(asyncio.run(run()).fake)
+    assert value(got[1]) == ResourceRef(1, "probe.ticker")
+    assert (value(got[2]), value(got[3])) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        use(3, "next", 2),  # never given
+        use(3, "next", 0),
+        use(3, "next", -1),
+        use(3, "next", 2**70),
+        use(3, "next", 1, "probe.other"),  # of another type
+        use(3, "next", 1, "probe"),
+        use(3, "next", 1, "nowhere"),
+    ],
+)
+def test_a_forged_id_or_a_wrong_type_is_refused_and_reaches_nothing(forged: Any) -> None:
+    async def run() -> World:
+        async with world([asks(effect(1, "ticker", 9)), asks(effect(2, "other")), Finished(), asks(forged), Finished()]) as made:
+            made.session.resources.get(2, 1, "probe.ticker") if False else None
+            return await play(made, "main", "main")
+
+    done = asyncio.run(run())
+    got = answers(done.fake)[3].fault
+    assert got is not None
+    assert done.probe.tickers[0]._at == 0
+
+
+def test_the_id_of_another_state_is_refused_in_the_words_of_a_closed_one() -> None:
+    async def run() -> World:
+        first = [asks(effect(1, "ticker", 9)), asks(use(2, "close", 1)), asks(use(3, "next", 1)), asks(effect(4, "ticker", 9)), Finished()]
+        async with world(first, [asks(use(1, "next", 2)), Finished()]) as made:
+            return await play(made, "a", "b")
+
+    done = asyncio.run(run())
+    closed, foreign = refusal(answers(done.fakes[0])[3]), refusal(answers(done.fakes[1])[1])
+    assert closed == foreign
+    assert done.probe.tickers[1]._at == 0
+
+
+def test_use_after_close_is_refused() -> None:
+    async def run() -> World:
+        async with world([asks(effect(1, "ticker", 9)), asks(use(2, "close", 1)), asks(use(3, "next", 1)), Finished()]) as made:
+            return await play(made)
+
+    done = asyncio.run(run())
+    assert "is closed" in refusal(answers(done.fake)[3])
+    assert done.probe.tickers[0].released == 1
+
+
+def test_the_end_of_its_iteration_releases_a_resource_once() -> None:
+    async def run() -> World:
+        script = [asks(effect(1, "ticker", 1)), asks(use(2, "next", 1)), asks(use(3, "next", 1)), asks(use(4, "next", 1)), Finished()]
+        async with world(script) as made:
+            return await play(made)
+
+    done = asyncio.run(run())
+    got = answers(done.fake)
+    assert (value(got[2]), value(got[3])) == (1, None)
+    refusal(got[4])
+    assert done.probe.tickers[0].released == 1
+
+
+def test_the_end_of_a_state_releases_what_it_held_exactly_once() -> None:
+    async def run() -> World:
+        script = [asks(effect(1, "ticker", 9)), asks(effect(2, "ticker", 9)), asks(use(3, "close", 1)), Finished()]
+        async with world(script) as made:
+            await play(made)
+            assert [ticker.released for ticker in made.probe.tickers] == [1, 0]
+            await made.session.forget("main", "lua")
+            assert [ticker.released for ticker in made.probe.tickers] == [1, 1]
+            return made
+
+    assert [ticker.released for ticker in asyncio.run(run()).probe.tickers] == [1, 1]
+
+
+def test_a_lost_workers_resources_are_released_when_its_state_gets_a_new_one() -> None:
+    async def run() -> World:
+        async with world([asks(effect(1, "ticker", 9)), Finished()], [Finished()]) as made:
+            await play(made)
+            made.fake.lose("it was shot")
+            await play(made)
+            return made
+
+    assert asyncio.run(run()).probe.tickers[0].released == 1
+
+
+def test_a_resource_that_fails_to_close_keeps_no_other_from_closing() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def run() -> World:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        probe = Probe()
+        probe.release_error = OSError("stuck")
+        async with world([asks(effect(1, "ticker", 9), effect(2, "ticker", 9)), *[Finished()]], probe=probe) as made:
+            made.fake.items.insert(1, asks(effect(3, "echo")))
+            made.fake.items.insert(1, asks(effect(4, "echo"))) if False else None
+            await play(made)
+            await made.session.close()
+            assert not made.fake.alive
+            return made
+
+    done = asyncio.run(run())
+    assert [ticker.released for ticker in done.probe.tickers] == [1, 1]
+    assert [context["exception"] for context in told] == [done.probe.release_error] * 2
