@@ -158,7 +158,6 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
 def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
     assert effect.target is not None
     number = effect.target
-    resource = run.resources.get(run.state_number, number, effect.bridge)
     for declaration in run.declarations.values():
         if effect.bridge in declaration.resources:
             kind = declaration.resources[effect.bridge]
@@ -166,6 +165,12 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
     else:
         raise InternalError(f"the resource type {effect.bridge} is not declared")
     bound = _known(kind.methods, effect).bind(arguments)
+    try:
+        resource = run.resources.get(run.state_number, number, effect.bridge)
+    except ScriptError:
+        if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
+            return _nothing
+        raise
 
     async def call() -> Any:
         value = await getattr(resource, effect.method)(context, *bound)
@@ -174,6 +179,10 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
         return value
 
     return call
+
+
+async def _nothing() -> None:
+    pass
 
 
 def _known(methods: Any, effect: Effect) -> MethodDeclaration:

@@ -15,7 +15,7 @@ from ..errors import (
     ScriptError,
     SpellError,
 )
-from ..protocol.steps import Fault
+from ..protocol.steps import Fault, Place
 
 NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
 
@@ -23,7 +23,10 @@ NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError
 def fault_of(error: BaseException, what: str) -> Fault:
     """What a script may catch.  An error nobody foresaw tells its type and text, never a path or a frame of ours."""
     if isinstance(error, SpellError):
-        return Fault(error.code, error.message, type(error).__name__, retryable=error.retryable)
+        # a function of the script that failed when the host called it: its own name and places go on with the error
+        name = error.name if isinstance(error, ScriptError) and error.name else type(error).__name__
+        frames = [Place(frame.chunk, frame.line, frame.column, frame.function) for frame in error.frames]
+        return Fault(error.code, error.message, name, frames, error.retryable)
     return Fault("bridge", f"{what} failed: {type(error).__name__}: {error}", "BridgeError")
 
 

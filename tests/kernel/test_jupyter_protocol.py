@@ -12,12 +12,7 @@ def echo_model():
         yield
 
 
-class Common:
-    support_iopub_welcome = False
-    code_clear_output = ""
-
-
-class TestLuaKernel(Common, jkt.KernelTests):
+class TestLuaKernel(jkt.KernelTests):
     kernel_name = "llmspell-lua"
     language_name = "lua"
     file_extension = ".lua"
@@ -45,7 +40,7 @@ class TestLuaKernel(Common, jkt.KernelTests):
     code_clear_output = "ui.clear()"
 
 
-class TestJavaScriptKernel(Common, jkt.KernelTests):
+class TestJavaScriptKernel(jkt.KernelTests):
     kernel_name = "llmspell-js"
     language_name = "javascript"
     file_extension = ".js"
@@ -71,3 +66,13 @@ class TestJavaScriptKernel(Common, jkt.KernelTests):
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "llm.chat"
     code_clear_output = "await ui.clear()"
+
+
+class TestLuaWelcome(jkt.IopubWelcomeTests):
+    kernel_name = "llmspell-lua"
+    support_iopub_welcome = True
+
+
+class TestJavaScriptWelcome(jkt.IopubWelcomeTests):
+    kernel_name = "llmspell-js"
+    support_iopub_welcome = True

@@ -79,7 +79,8 @@ class LuaState:
                 self._answer(answer.id, self._to_lua(bytes(answer.value)))
             else:
                 fault = answer.fault
-                self._refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable)
+                places = [part for place in fault.frames for part in (_bytes(place.chunk), place.line, _bytes(place.function))]
+                self._refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable, *places)
         for invocation in invocations:
             # one by one: an argument of null is nil, only inside a list it is the placeholder
             arguments = [self._build(item) for item in json.loads(bytes(invocation.args).decode("latin-1"))]

@@ -60,6 +60,7 @@ end
 ---------------------------------------------------------------------------------------------------------------- errors
 
 local FAULT = { __metatable = false, __name = "error" }
+local fault_places = setmetatable({}, { __mode = "k" }) -- fault -> where a function of ours failed before the host passed the error on
 function FAULT.__tostring(fault) return tostring(rawget(fault, "message")) end
 
 local function fault(code, message, name, retryable)
@@ -283,7 +284,7 @@ local function enqueue(task, ...)
 end
 
 local function spawn(fn, ...)
-  local task = { co = arm(co_create(fn)), done = false, waiters = {} }
+  local task = { co = arm(co_create(fn)), done = false, waiters = {}, gates = {} }
   live_tasks = live_tasks + 1
   enqueue(task, ...)
   return task
@@ -313,6 +314,19 @@ local function await(task)
   error(task.error, 0)
 end
 
+-- Wakes whoever waits for a task that has ended.  A gate (see join) opens at the first failure or when nothing is left.
+local function announce(task)
+  for _, waiter in ipairs(task.waiters) do enqueue(waiter) end
+  for _, gate in ipairs(task.gates) do
+    gate.left = gate.left - 1
+    if not task.ok and not gate.failed then gate.failed = task end
+    if not gate.done and (gate.failed or gate.left == 0) then
+      gate.done = true
+      for _, waiter in ipairs(gate.waiters) do enqueue(waiter) end
+    end
+  end
+end
+
 -- Forget a task: nobody waits for its effect any more.
 local function cancel(task)
   if task.done then return end
@@ -323,8 +337,27 @@ local function cancel(task)
     waiting_count = waiting_count - 1
     abandoned[#abandoned + 1] = task.effect
   end
-  for _, waiter in ipairs(task.waiters) do enqueue(waiter) end
-  if task.joining then task.joining = nil end
+  announce(task)
+end
+
+-- Waits until all tasks have ended.  At the first failure the others are cancelled and it is raised.
+local function join(tasks)
+  if not co_isyieldable() then raise("script", "async.join cannot wait inside a callback of string.gsub, table.sort or a similar function") end
+  local gate = { done = false, waiters = {}, left = 0 }
+  for _, task in ipairs(tasks) do
+    if not task.done then
+      gate.left = gate.left + 1
+      task.gates[#task.gates + 1] = gate
+    elseif not task.ok and not gate.failed then
+      gate.failed = task
+    end
+  end
+  if gate.left > 0 and not gate.failed then yield_to_host("join", gate) end
+  for _, task in ipairs(tasks) do
+    failed_unseen[task] = nil
+    if gate.failed then cancel(task) end
+  end
+  if gate.failed then error(gate.failed.error, 0) end
 end
 
 local function finish_task(task, ok, ...)
@@ -334,7 +367,7 @@ local function finish_task(task, ok, ...)
     task.error = ...
     if task ~= main_task and not task.on_done then failed_unseen[task] = true end
   end
-  for _, waiter in ipairs(task.waiters) do enqueue(waiter) end
+  announce(task)
   if task.on_done then task.on_done(task) end
 end
 
@@ -396,23 +429,30 @@ local function hint(message)
   return message .. " ('" .. name .. "' was a local of " .. chunk .. ", and locals end with their cell; drop 'local' there to keep it)"
 end
 
+-- The frames from the place that the message names on; an error raised again elsewhere keeps its first place in front.
+local function from_place(frames, chunk, line)
+  for i, place in ipairs(frames) do
+    if place.chunk == chunk and place.line == line then return { tunpack(frames, i) } end
+  end
+  return { { chunk = chunk, line = line }, tunpack(frames) }
+end
+
 -- Whatever a script raised, as text and code.  The position that Lua puts before a message moves into the frames.
 local function fault_text(value)
   local frames = rawequal(raised_value, value) and raised_places or {}
   raised_value, raised_places = nil, nil
+  if type(value) == "table" and fault_places[value] then
+    local joined = { tunpack(fault_places[value]) }
+    for _, place in ipairs(frames) do joined[#joined + 1] = place end
+    frames = joined
+  end
   local code, message, name, retryable = "script", "", "", false
   if type(value) == "string" then
     message = value
     local chunk, line, rest = match(value, "^(.-):(%d+): (.*)$")
     if chunk and scripts[chunk] then
       message = rest
-      for i, place in ipairs(frames) do
-        if place.chunk == chunk and place.line == tonumber(line) then
-          frames = { tunpack(frames, i) }
-          break
-        end
-      end
-      if #frames == 0 then frames = { { chunk = chunk, line = tointeger(line) } } end
+      frames = from_place(frames, chunk, tointeger(line))
     end
     if find(message, "not enough memory", 1, true) then
       code, message = "limit", "the state's memory limit was met"
@@ -631,6 +671,16 @@ local function async_spawn(fn, ...)
   return handle
 end
 
+local function async_join(handles)
+  if type(handles) ~= "table" then error("async.join takes a list of tasks, not a " .. type(handles), 2) end
+  local list = {}
+  for i = 1, rawlen(handles) do
+    list[i] = tasks[rawget(handles, i)]
+    if not list[i] then error("async.join: item " .. i .. " of the list is not a task", 2) end
+  end
+  return join(list)
+end
+
 ENV._G = ENV
 ENV._VERSION = _VERSION
 for name, value in next, { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select, tonumber = tonumber, tostring = tostring, type = type } do
@@ -705,7 +755,7 @@ ENV.coroutine = {
     return function(...) return unwrap(resume(co, ...)) end
   end,
 }
-ENV.async = { spawn = async_spawn }
+ENV.async = { spawn = async_spawn, join = async_join }
 ENV.json = {
   encode = function(value) return text_of(value, true, "value", 0, { bytes = 0 }) end,
 }
@@ -724,6 +774,13 @@ local function with_result(lines, from)
   return (gsub(concat(out, "\n"), ";%s*$", "")) .. "\n)"
 end
 
+-- Can no expression that reaches the end begin above this line?  Closing and chaining lines belong to what is above them.
+local function is_statement_start(lines, from)
+  local line = lines[from]
+  if find(line, "^[%s%)%]}:%.]") or find(line, "^end%f[^%w_]") then return false end
+  return load(concat(lines, "\n", 1, from - 1), "=cell", "t", ENV) ~= nil
+end
+
 -- The last expression of a cell is its result: put a `return` before the last lines that then compile.
 local function compile(code, chunk)
   local plain, problem = load(code, "=" .. chunk, "t", ENV)
@@ -733,7 +790,7 @@ local function compile(code, chunk)
     if find(lines[from], "%S") and not find(lines[from], "^%s*%-%-") then
       local fn = load(with_result(lines, from), "=" .. chunk, "t", ENV)
       if fn then return fn end
-      if plain and not find(lines[from], "^%s*[%)%]}]") and find(lines[from], "^%S") then break end
+      if plain and is_statement_start(lines, from) then break end
     end
   end
   if plain then return plain end
@@ -780,13 +837,20 @@ function H.answer(id, value)
   enqueue(task, true, value)
 end
 
-function H.refuse(id, code, message, name, retryable)
+-- `places` are chunk, line and function in turns.
+function H.refuse(id, code, message, name, retryable, ...)
   local task = waiting[id]
   if not task then return end
   waiting[id] = nil
   waiting_count = waiting_count - 1
   task.effect = nil
-  enqueue(task, false, fault(code, message, name, retryable))
+  local refused, places = fault(code, message, name, retryable), {}
+  for i = 1, select("#", ...), 3 do
+    local chunk, line, called = select(i, ...)
+    places[#places + 1] = { chunk = chunk, line = line, name = called }
+  end
+  if #places > 0 then fault_places[refused] = places end
+  enqueue(task, false, refused)
 end
 
 function H.invoke(id, callback, ...)

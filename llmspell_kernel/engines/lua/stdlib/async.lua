@@ -1,5 +1,5 @@
--- async.all, async.map, async.sleep and sleep over async.spawn; JSON text spellings.  No privilege: what is here a script could write itself.
-local spawn, select, type, error = async.spawn, select, type, error
+-- async.all, async.map, async.sleep and sleep over async.spawn and async.join.  No privilege: what is here a script could write itself.
+local spawn, join, type, error = async.spawn, async.join, type, error
 
 local function functions_of(first, ...)
   if type(first) == "table" and getmetatable(first) == nil then return first end
@@ -16,12 +16,9 @@ function async.all(...)
   local items = functions_of(...)
   local tasks, results = {}, array({})
   for i = 1, #items do tasks[i] = start(items[i]) end
+  join(tasks)
   for i = 1, #tasks do
-    local ok, value = pcall(tasks[i].await, tasks[i])
-    if not ok then
-      for j = i + 1, #tasks do tasks[j]:cancel() end
-      error(value, 0)
-    end
+    local value = tasks[i]:await()
     results[i] = value == nil and null or value
   end
   return results
