@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from figures import Unmeasurable
 from jupyter_client.manager import KernelManager
 
@@ -39,7 +39,9 @@ class Ran(NamedTuple):
     messages: tuple[Message, ...]
 
     def text(self, stream: str = "stdout") -> str:
-        return "".join(message.content["text"] for message in self.messages if message.kind == "stream" and message.content["name"] == stream)
+        return "".join(
+            message.content["text"] for message in self.messages if message.kind == "stream" and message.content["name"] == stream
+        )
 
     @property
     def result(self) -> str | None:

@@ -51,7 +51,9 @@ def kernels(runs: Runs) -> Iterator[Figure]:
     yield _ratio("memory.kernel_pss", "idle kernel process, PSS", KERNEL_MOST, [w.kernel.pss for w in ours], [w.kernel.pss for w in theirs])
     tree = [w.tree.pss for w in theirs]
     yield _ratio("memory.tree", "idle kernel with all its children, PSS", TREE_MOST, [w.tree.pss for w in ours], tree)
-    yield _ratio("memory.tree_used", "the same after a `%%lua` cell (its worker and the spare), PSS", TREE_MOST, [w.tree.pss for w in used], tree)
+    yield _ratio(
+        "memory.tree_used", "the same after a `%%lua` cell (its worker and the spare), PSS", TREE_MOST, [w.tree.pss for w in used], tree
+    )
 
 
 def _ratio(name: str, measure: str, most: float, ours: list[int], theirs: list[int]) -> Figure:

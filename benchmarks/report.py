@@ -71,5 +71,7 @@ def shortfalls(figures: Sequence[Figure]) -> str:
     short = [figure for figure in figures if not figure.ok]
     if not short:
         return "Every bar was met in this run."
-    lines = [f"- {figure.measure}: {figure.measured or figure.reference}" + (f", bar {figure.bar}" if figure.bar else "") for figure in short]
+    lines = [
+        f"- {figure.measure}: {figure.measured or figure.reference}" + (f", bar {figure.bar}" if figure.bar else "") for figure in short
+    ]
     return "\n".join(["Not met in this run:", "", *lines])

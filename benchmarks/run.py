@@ -20,7 +20,9 @@ import stream
 from figures import Figure, Measure, Runs, failed
 
 MEASURES: dict[str, Measure] = {
-    name: measure for group in (start, cells, output, interrupt, bridge, memory, stream, protocol) for name, measure in group.MEASURES.items()
+    name: measure
+    for group in (start, cells, output, interrupt, bridge, memory, stream, protocol)
+    for name, measure in group.MEASURES.items()
 }
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
@@ -31,7 +33,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure what the project promises, each beside ipykernel or the direct call.")
     parser.add_argument("--only", nargs="+", metavar="NAME", default=[], help="only measures whose name starts so; --list shows the names")
     parser.add_argument("--quick", action="store_true", help="few repetitions: shows that the measures work, not how fast we are")
-    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where to write the samples (benchmarks/results/latest.json)")
+    parser.add_argument(
+        "--json", type=Path, default=RESULTS, metavar="FILE", help="where to write the samples (benchmarks/results/latest.json)"
+    )
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md; needs a full run")
     parser.add_argument("--list", action="store_true", help="show the names of the measures")
     given = parser.parse_args()

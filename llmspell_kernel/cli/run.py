@@ -17,7 +17,7 @@ from ..errors import BridgeError, ConfigError, Interrupted, SpellError
 
 if TYPE_CHECKING:
     from ..session import Outcome, Session
-    from ._script import Script
+    from ..spells.script_file import Script
     from ._terminal import Terminal
 
 SCRIPT_FAILED = 1
@@ -42,11 +42,13 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
 
     from ..engines._registry import discover
     from ..installation import check_quickjs
-    from ._script import load, parameters
+    from ..spells.script_file import load, parameters
     from ._terminal import Terminal
 
-    script = load(file, engine, discover())
-    params = parameters(pairs)
+    try:
+        script, params = load(file, engine, discover()), parameters(pairs)
+    except ConfigError as error:
+        raise click.UsageError(error.message) from error
     if problem := check_quickjs():
         raise ConfigError(problem)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)

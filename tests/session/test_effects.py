@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import msgspec
@@ -105,11 +104,10 @@ def test_the_journal_tells_a_call_from_start_to_end_in_order() -> None:
 
 def test_every_call_ends_in_the_journal_exactly_once() -> None:
     async def play() -> World:
-        items = [effect(1, "echo", 1), effect(2, "fail"), effect(3, "count", "x"), effect(4, "hang"), effect(5, "say", "a")]
+        first = asks(effect(1, "echo", 1), effect(2, "fail"), effect(3, "count", "x"), effect(4, "hang"), effect(5, "say", "a"))
         probe = Probe()
         probe.raises = ValueError("no")
-        async with world([asks(*items), Suspended([], abandoned=[4]), *[Suspended([effect(6, "echo")])], *[Suspended()] * 9], probe=probe) as made:
-            made.fake.items[2:] = [Finished()]
+        async with world([first, Finished()], probe=probe) as made:
             await made.session.run("x")
             return made
 
@@ -150,7 +148,7 @@ def test_the_effect_limit_counts_anew_in_each_cell() -> None:
 
 
 class Odd(Exception):
-    """Whose text cannot be had."""
+    """Of a kind nobody foresaw."""
 
 
 @pytest.mark.parametrize(
@@ -246,10 +244,24 @@ def test_an_abandoned_effect_is_cancelled_and_never_answered() -> None:
     assert done.probe.cancelled == 1
 
 
-def test_what_a_script_gets_to_see_of_an_error_is_json() -> None:
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("a\ud800b"), "probe.fail failed: ValueError: a\\ud800b"),
+        (BridgeError("a\ud800b"), "a\\ud800b"),
+        (Unreadable(), "probe.fail failed: Unreadable: (its text cannot be read)"),
+    ],
+)
+def test_an_error_whose_text_cannot_be_sent_still_reaches_the_script(error: Exception, message: str) -> None:
     probe = Probe()
-    probe.raises = ValueError("a\ud800b")
+    probe.raises = error
     done = one_effect(effect(1, "fail"), probe=probe)
     fault = answers(done.fake)[1].fault
     assert fault is not None
-    json.dumps(fault.message).encode()
+    assert fault.message == message
+    assert len(done.events(CallFailed)) == 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from llmspell_kernel.cli._script import MAX_SCRIPT_BYTES, load, parameters
 from llmspell_kernel.engines._registry import EngineDeclaration, EngineRegistry
+from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.spells.script_file import MAX_SCRIPT_BYTES, load, parameters
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_last_of_two_equal_parameters_wins() -> None:
 
 @pytest.mark.parametrize("pair", ["topic", "=tea", " =tea", ""])
 def test_a_malformed_parameter_is_one_error_with_an_example(pair: str) -> None:
-    with pytest.raises(click.UsageError, match=r"-p needs KEY=VALUE.*for example: -p topic=tea"):
+    with pytest.raises(ConfigError, match=r"-p needs KEY=VALUE.*for example: -p topic=tea"):
         parameters([pair])
 
 
@@ -70,30 +70,30 @@ def test_a_named_engine_overrides_the_ending(tmp_path: Path, engines: EngineRegi
 
 
 def test_an_unknown_ending_names_the_known_ones_and_the_way_out(tmp_path: Path, engines: EngineRegistry) -> None:
-    with pytest.raises(click.UsageError, match=r"spell\.py.*\.lua, \.js, \.mjs.*--engine"):
+    with pytest.raises(ConfigError, match=r"spell\.py.*\.lua, \.js, \.mjs.*--engine"):
         load(tmp_path / "spell.py", None, engines)
 
 
 def test_an_unknown_engine_suggests_the_nearest(tmp_path: Path, engines: EngineRegistry) -> None:
-    with pytest.raises(click.UsageError, match="did you mean 'javascript'"):
+    with pytest.raises(ConfigError, match="did you mean 'javascript'"):
         load(tmp_path / "spell.lua", "javscript", engines)
 
 
 def test_a_missing_file_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
-    with pytest.raises(click.UsageError, match=r"cannot read the script .*nowhere\.lua: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the script .*nowhere\.lua: No such file"):
         load(tmp_path / "nowhere.lua", None, engines)
 
 
 def test_a_folder_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
     (tmp_path / "folder.lua").mkdir()
-    with pytest.raises(click.UsageError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="Is a directory"):
         load(tmp_path / "folder.lua", None, engines)
 
 
 def test_a_file_that_is_not_utf8_names_byte_and_line(tmp_path: Path, engines: EngineRegistry) -> None:
     path = tmp_path / "latin.lua"
     path.write_bytes(b"local a = 1\nreturn 'caf\xe9'")
-    with pytest.raises(click.UsageError, match="not UTF-8 text .byte 0xe9 in line 2"):
+    with pytest.raises(ConfigError, match="not UTF-8 text .byte 0xe9 in line 2"):
         load(path, None, engines)
 
 
@@ -101,5 +101,5 @@ def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path: Path, engines:
     path = tmp_path / "weights.lua"
     with path.open("wb") as file:
         file.truncate(MAX_SCRIPT_BYTES + 1)
-    with pytest.raises(click.UsageError, match="larger than 4 MiB"):
+    with pytest.raises(ConfigError, match="larger than 4 MiB"):
         load(path, None, engines)

@@ -1,4 +1,4 @@
-"""What `llmspell run` is given: a script's file and its parameters, read into data or refused with one clear error."""
+"""A script's file and its parameters, read into data or refused with one clear error."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import click
 
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError
@@ -24,11 +22,8 @@ class Script(NamedTuple):
 
 
 def load(path: Path, engine: str | None, engines: EngineRegistry) -> Script:
-    """The script in a file; a given `engine` overrides what its ending says.  Raises click.UsageError."""
-    try:
-        chosen = engines.get(engine) if engine is not None else engines.for_file(path.name)
-    except ConfigError as error:
-        raise click.UsageError(error.message) from error
+    """The script in a file; a given `engine` overrides what its ending says.  Raises ConfigError."""
+    chosen = engines.get(engine) if engine is not None else engines.for_file(path.name)
     return Script(_text(path), chosen.name, path.name)
 
 
@@ -38,7 +33,7 @@ def parameters(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
-            raise click.UsageError(f'-p needs KEY=VALUE, got {pair!r}; for example: -p topic=tea -p count=3 -p \'tags=["a","b"]\'')
+            raise ConfigError(f'-p needs KEY=VALUE, got {pair!r}; for example: -p topic=tea -p count=3 -p \'tags=["a","b"]\'')
         found[key.strip()] = _value(text)
     return found
 
@@ -61,11 +56,11 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
-        raise click.UsageError(f"cannot read the script {path}: {error.strerror or error}") from None
+        raise ConfigError(f"cannot read the script {path}: {error.strerror or error}") from None
     if len(data) > MAX_SCRIPT_BYTES:
-        raise click.UsageError(f"{path} is larger than {MAX_SCRIPT_BYTES // 1024 // 1024} MiB: is it a script?")
+        raise ConfigError(f"{path} is larger than {MAX_SCRIPT_BYTES // 1024 // 1024} MiB: is it a script?")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise click.UsageError(f"{path} is not UTF-8 text (byte 0x{data[error.start]:02x} in line {line}); save it as UTF-8") from None
+        raise ConfigError(f"{path} is not UTF-8 text (byte 0x{data[error.start]:02x} in line {line}); save it as UTF-8") from None
