@@ -35,7 +35,7 @@ test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]  # 5: no test is marked slow
 
 bench: $(VENV)/.ready
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --docs
 
 # New lock files from pyproject.toml.  No index address goes into them, so they install from any index; the hashes say what is meant.
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet

@@ -76,6 +76,12 @@ class Kernel:
     def pid(self) -> int:
         return int(self._manager.provisioner.pid)
 
+    @property
+    def cpu_s(self) -> float:
+        """What the kernel process used, its children not counted."""
+        used = psutil.Process(self.pid).cpu_times()
+        return float(used.user + used.system)
+
     def ready(self) -> Kernel:
         self._client.wait_for_ready(timeout=TIMEOUT_S)
         return self

@@ -11,6 +11,19 @@ from typing import Any
 
 
 @contextmanager
+def early_interrupt(note: Callable[[], None]) -> Iterator[None]:
+    """Within it, SIGINT calls `note` at once, wherever the main thread is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: note())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Within it, SIGINT calls `stop` on the running event loop.  In a thread other than the main one signals cannot be taken."""
     if threading.current_thread() is not threading.main_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
@@ -11,6 +12,7 @@ from .. import __version__
 from ..errors import SpellError
 from .cells import PYTHON, ScriptCell, script_cell
 from .extension import install
+from .interrupt import early_interrupt
 from .language import complete, describe, name_at, token_before
 
 LANGUAGE_INFO: dict[str, dict[str, Any]] = {
@@ -62,6 +64,24 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             for socket in (pair.from_socket, pair.to_socket):
                 socket.set(SocketOption.SNDHWM, 0)
                 socket.set(SocketOption.RCVHWM, 0)
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Notes an interrupt that comes before a script cell has begun: ipykernel would end the request without a reply."""
+        cell = script_cell(str(parent.get("content", {}).get("code", "")), self.notebook.magics, self.notebook.default)
+        if cell is None:  # Python's cells keep Python's interrupt
+            await super().execute_request(stream, ident, parent)
+            return
+        with early_interrupt(self.notebook.stop_soon):
+            await super().execute_request(stream, ident, parent)
+
+    async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """An interrupt that comes before the cell's first step cancels its task, and ipykernel would then send no reply at all."""
+        try:
+            return await super().do_execute(*args, **kwargs)  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            error = {"ename": "KeyboardInterrupt", "evalue": "stopped before it began", "traceback": ["KeyboardInterrupt: stopped before it began"]}
+            self.send_response(self.iopub_socket, "error", error)
+            return {"status": "error", **error, "execution_count": self.shell.execution_count, "user_expressions": {}, "payload": []}
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         cursor = len(code) if cursor_pos is None else cursor_pos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ class Notebook:
         self.session = Session(settings=settings)
         self.values: list[Value] = []
         """The results of the last script cell."""
+        self._stop_soon = False
         self.keeps_globals = False
         """In a stock kernel: are the globals of each language read after its cells, for completion?"""
         self.seen_globals: dict[str, list[list[str]]] = {}
@@ -52,7 +54,7 @@ class Notebook:
         view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
         try:
             with on_interrupt(self.session.interrupt):
-                outcome = await self.session.run(
+                running = self.session.run(
                     code,
                     engine=name,
                     state=options.state,
@@ -63,12 +65,31 @@ class Notebook:
                     sink=output,
                     cell=number,
                 )
+                task = asyncio.ensure_future(running)
+                if self._stop_soon:
+                    asyncio.get_running_loop().call_soon(self.session.interrupt)
+                outcome = await self._to_its_end(task)
         finally:
+            self._stop_soon = False
             view.finish()
         self.session.sources[chunk] = _as_seen(engine, line, code, offset)
         if self.keeps_globals:
             self.seen_globals[name] = await self.session.ask("members", "", engine=name, state=options.state) or []
         self._take(outcome, options, output, self.session.engines.get(engine).null)
+
+    def stop_soon(self) -> None:
+        """A stop that came before the cell could take it: it ends the cell when it begins."""
+        self._stop_soon = True
+
+    async def _to_its_end(self, running: asyncio.Future[Outcome]) -> Outcome:
+        """A cell whose task is cancelled (ipykernel's own answer to an early interrupt) is stopped as by the stop button: the state stays."""
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if running.cancelled():
+                raise
+            self.session.interrupt()
+            return await running
 
     async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:
         """Runs a script from Python; its value (a tuple of several Lua results).  Raises SpellError."""

@@ -26,8 +26,20 @@ def fault_of(error: BaseException, what: str) -> Fault:
         # a function of the script that failed when the host called it: its own name and places go on with the error
         name = error.name if isinstance(error, ScriptError) and error.name else type(error).__name__
         frames = [Place(frame.chunk, frame.line, frame.column, frame.function) for frame in error.frames]
-        return Fault(error.code, error.message, name, frames, error.retryable)
-    return Fault("bridge", f"{what} failed: {type(error).__name__}: {error}", "BridgeError")
+        return Fault(error.code, _written(error.message), name, frames, error.retryable)
+    return Fault("bridge", f"{what} failed: {type(error).__name__}: {_text(error)}", "BridgeError")
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _written(str(error))
+    except Exception:  # a stranger's __str__
+        return "(its text cannot be read)"
+
+
+def _written(text: str) -> str:
+    """The text as it can be sent: names of files may hold lone surrogates, which are not valid Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def error_of(fault: Fault, engine: str) -> SpellError:

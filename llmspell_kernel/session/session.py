@@ -115,6 +115,7 @@ class Session:
             status = "ok"
         except SpellError as caught:
             error, status = caught, _status(caught)
+            error.engine = error.engine or declaration.name
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:
                 self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason))

@@ -47,9 +47,13 @@ class Printed(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """The script runs until it is asked to stop; what follows is how it takes that.  A deaf one runs until it is killed."""
+    """The script runs until it is asked to stop; what follows is how it takes that.  A deaf one runs until it is killed.
+
+    `seconds` ends it earlier, by itself.
+    """
 
     deaf: bool = False
+    seconds: float | None = None
 
 
 class Dies(NamedTuple):
@@ -111,12 +115,13 @@ class FakeWorker:
         self.calls.append(("started", (timeout_s,)))
         if self._missing:
             self.lose(self._missing)
-        self._check_alive()
+        await self._pass()
         self._hear(Ready(self._pid, {name: dict(facts) for name, facts in self.engines.items()}))
 
     async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
         self.calls.append(("open", (state, engine, catalogue, options)))
         self._say(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
+        await self._pass()
         self._hear(Opened(state, self._refusal))
         if self._refusal is not None:
             raise ScriptError(self._refusal.message, code=self._refusal.code)
@@ -135,6 +140,7 @@ class FakeWorker:
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
         self.calls.append(("query", (state, kind, text, bytes(value))))
         self._say(Query(state, kind, text, msgspec.Raw(bytes(value))))
+        await self._pass()
         reply = self._replies.get((kind, text), b"null")
         if isinstance(reply, Fault):
             self._hear(Reply(state, fault=reply))
@@ -163,7 +169,13 @@ class FakeWorker:
         self.calls.append(("close", ()))
         self._die("it was closed", "signal SIGKILL")
 
+    async def _pass(self) -> None:
+        """An answer never comes in the turn of the event loop that asked for it."""
+        await asyncio.sleep(0)
+        self._check_alive()
+
     async def _play(self, state: int) -> Step:
+        await self._pass()
         while True:
             if not self.items:
                 raise AssertionError(f"the items of this FakeWorker are used up; its last call was {self.calls[-1]}")
@@ -172,8 +184,8 @@ class FakeWorker:
                     listener = self.on_output.get(state)
                     if listener is not None:
                         listener(Output(state, stream, text))
-                case Busy(deaf):
-                    await self._run_on(deaf)
+                case Busy(deaf, seconds):
+                    await self._run_on(deaf, seconds)
                 case Dies(reason):
                     self._die("it ended", reason)
                 case step:
@@ -182,10 +194,10 @@ class FakeWorker:
                     return step
             self._check_alive()
 
-    async def _run_on(self, deaf: bool) -> None:
+    async def _run_on(self, deaf: bool, seconds: float | None) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (self._end, *(() if deaf else (self._stop,)))]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

@@ -80,7 +80,8 @@ class Worker:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
 
     async def begin(self, state: int, code: str, chunk: str) -> Step:
-        self._process.clear_stop()
+        if self.alive:
+            self._process.clear_stop()
         return self._stepped(await self._ask(Begin(state, code, chunk)))
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:

@@ -90,6 +90,7 @@ class Probe(Bridge):
         self._in_flight = self._peak = self._cancelled = 0
         self._meeting: list[asyncio.Future[None]] = []
         self._kept: Callback | None = None
+        self._seen: list[Value] = []
 
     @method
     async def echo(self, ctx: Context, value: Value = None) -> Value:
@@ -200,6 +201,12 @@ class Probe(Bridge):
         """What the kept function makes of the value."""
         assert self._kept is not None
         return await ctx.invoke(self._kept, value)
+
+    @method
+    async def differs(self, ctx: Context, value: Value) -> bool:
+        """Is the value another than at the case's first call of this method?"""
+        self._seen.append(value)
+        return bool(value != self._seen[0])
 
     @method
     async def count(self, ctx: Context, limit: int, options: CountOptions | None = None) -> Counter:

@@ -13,8 +13,8 @@ LANGUAGES = {
     "lua": {
         "magic": "%%lua",
         "count": "n = (n or 0) + 1\nreturn n",
-        "loop": "while true do pcall(function() while true do end end) end",
-        "sleep": "sleep(30)",
+        "loop": "print(1) while true do pcall(function() while true do end end) end",
+        "sleep": "print(1) sleep(30)",
         "stream": 'llm.chat("one two three four", {max_tokens = 20})',
         "print": 'for i = 1, {n} do print("line " .. i) end',
         "rows": "rows[1].a + #rows",
@@ -24,8 +24,8 @@ LANGUAGES = {
     "javascript": {
         "magic": "%%js",
         "count": "globalThis.n = (globalThis.n ?? 0) + 1",
-        "loop": "for (;;) { try { for (;;) {} } catch (e) {} finally {} }",
-        "sleep": "await sleep(30)",
+        "loop": "console.log(1); await sleep(0); for (;;) { try { for (;;) {} } catch (e) {} finally {} }",
+        "sleep": "console.log(1); await sleep(30)",
         "stream": 'await llm.chat("one two three four", {maxTokens: 20})',
         "print": 'for (let i = 1; i <= {n}; i++) console.log("line " + i)',
         "rows": "rows[0].a + rows.length",
@@ -70,6 +70,10 @@ class Client:
     def __init__(self, name: str) -> None:
         self.manager, self.channels = start_new_kernel(kernel_name=name, startup_timeout=60)
 
+    @property
+    def pid(self) -> int:
+        return int(self.manager.provisioner.pid)
+
     def send(self, code: str) -> str:
         return str(self.channels.execute(code, stop_on_error=False))
 
@@ -106,10 +110,11 @@ class Client:
             if message["msg_type"] == kind:
                 return dict(message["content"])
 
-    def wait_until_busy(self, request: str) -> None:
+    def wait_until(self, kind: str, request: str) -> None:
+        """Reads messages up to the first of a kind that belongs to a request."""
         while True:
             message = self.channels.get_iopub_msg(timeout=30)
-            if message["msg_type"] == "execute_input" and message["parent_header"].get("msg_id") == request:
+            if message["msg_type"] == kind and message["parent_header"].get("msg_id") == request:
                 return
 
     def close(self) -> None:
@@ -131,6 +136,14 @@ def client(request, environment):
     started = Client(request.param)
     if request.param == "python3":
         assert started.run("%load_ext llmspell_kernel").status == "ok"
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def own_client(environment):
+    """Our own kernel only: a stock ipykernel gives no reply to a cell that is interrupted before it begins."""
+    started = Client("llmspell")
     yield started
     started.close()
 

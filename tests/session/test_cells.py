@@ -205,15 +205,9 @@ def test_waiting_for_effects_is_not_script_time() -> None:
 
 
 def test_script_time_adds_up_over_the_steps_of_a_cell() -> None:
-    """Each of two waits of the script is under the limit; both together are over it."""
-
-    async def play() -> Outcome:
-        async with world(FakeWorker([Busy(), asks(effect(1, "echo")), Busy(), STOPPED]), limits=LIMITS._replace(script_time_s=0.3)) as made:
-            asyncio.get_running_loop().call_later(0.2, made.fake.stop)  # ends the first busy time, as if the script had gone on by itself
-            return await made.session.run("x")
-
+    script = [Busy(seconds=0.2), asks(effect(1, "echo")), Busy(), STOPPED]
     started = time.monotonic()
-    outcome = asyncio.run(play())
+    _, outcome = run(script, limits=LIMITS._replace(script_time_s=0.3))
     assert isinstance(outcome.error, LimitError)
     assert time.monotonic() - started < 0.48
 
@@ -346,7 +340,7 @@ def test_a_lost_worker_is_told_and_journaled_and_the_next_cell_gets_a_new_state(
 )
 def test_results_that_are_no_values_are_one_clear_error_and_the_session_goes_on(step: Step) -> None:
     async def play() -> None:
-        async with world([step, values(b"[1]")]) as made:
+        async with world([step, values(b"[1]")], [values(b"[1]")]) as made:
             outcome = await made.session.run("x")
             assert isinstance(outcome.error, SpellError)
             assert outcome.values == []

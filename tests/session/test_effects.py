@@ -104,10 +104,10 @@ def test_the_journal_tells_a_call_from_start_to_end_in_order() -> None:
 
 def test_every_call_ends_in_the_journal_exactly_once() -> None:
     async def play() -> World:
-        first = asks(effect(1, "echo", 1), effect(2, "fail"), effect(3, "count", "x"), effect(4, "hang"), effect(5, "say", "a"))
+        each = [effect(1, "echo", 1), effect(2, "fail"), effect(3, "count", "x"), effect(4, "say", "a")]
         probe = Probe()
         probe.raises = ValueError("no")
-        async with world([first, Finished()], probe=probe) as made:
+        async with world([*map(asks, each), asks(effect(5, "hang"), effect(6, "echo")), Finished()], probe=probe) as made:
             await made.session.run("x")
             return made
 
@@ -115,7 +115,7 @@ def test_every_call_ends_in_the_journal_exactly_once() -> None:
     started = [event.call for event in done.events(CallStarted)]
     ended = [event.call for event in done.events(CallFinished, CallFailed)]
     assert sorted(started) == sorted(ended)
-    assert len(set(ended)) == len(ended) == 4
+    assert len(set(ended)) == len(ended) == 5
     (cancelled,) = [event for event in done.events(CallFailed) if event.cancelled]
     assert cancelled.code == "cancelled"
 

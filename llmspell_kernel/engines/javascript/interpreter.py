@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ...errors import ScriptError, ValueCrossingError
-from ...protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
+from ...protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Place, QueryKind, Returned, Step, Suspended
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
 from .native import EngineFailure, JSValue, Realm, Stopped, load_library, self_test
@@ -30,13 +30,14 @@ _here = Path(__file__).parent
 
 
 class _Fault(msgspec.Struct, frozen=True):
-    """An error as the prelude describes it; `stack` is the engine's text."""
+    """An error as the prelude describes it; `stack` is the engine's text, `effect` the id of the effect whose failure it is (0 = none)."""
 
     code: str
     name: str
     message: str
     stack: str
     retryable: bool
+    effect: int = 0
 
 
 class _Returned(msgspec.Struct, frozen=True):
@@ -112,6 +113,8 @@ class JavaScriptState:
         self._realm = realm
         self._emit = emit
         self._sources = Sources()
+        self._passed_on: dict[int, list[Place]] = {}
+        """Where a function of the script failed that the host had called, by the effect through which the error came back."""
         realm.enter()
         prelude, values, inspect = (realm.load(source, f"llmspell:{name}") for name, source in parts)
         select = realm.apply(prelude, values, inspect, _settings(options, catalogue))
@@ -149,6 +152,7 @@ class JavaScriptState:
         except UnicodeEncodeError:
             return Failed(Fault(code="script", name="SyntaxError", message="the source holds a lone surrogate, which is not valid Unicode"))
         self._call("begin")
+        self._passed_on.clear()
         rewritten = rewrite(source)
         self._sources.add(chunk, rewritten)
         ok, value = self._realm.evaluate(rewritten.code, chunk)
@@ -168,6 +172,9 @@ class JavaScriptState:
         return fault
 
     def _answer(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> None:
+        for answer in answers:
+            if answer.fault is not None and answer.fault.frames:
+                self._passed_on[answer.id] = answer.fault.frames
         text = _encode((answers, invocations))
         self._call("resume", text.decode(), "1" if b'"$"' in text else "0")
 
@@ -264,9 +271,8 @@ class JavaScriptState:
         return fault
 
     def _fault(self, fault: _Fault) -> Fault:
-        return Fault(
-            code=fault.code, message=fault.message, name=fault.name, frames=self._sources.frames(fault.stack), retryable=fault.retryable
-        )
+        frames = self._passed_on.get(fault.effect, []) + self._sources.frames(fault.stack)
+        return Fault(code=fault.code, message=fault.message, name=fault.name, frames=frames, retryable=fault.retryable)
 
     def _returned(self, item: _Returned) -> Returned:
         return Returned(id=item.id, value=item.value, fault=self._fault(item.fault) if item.fault else None)

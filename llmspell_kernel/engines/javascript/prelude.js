@@ -113,9 +113,9 @@
     }
     return typeof thrown === 'symbol' ? inspect(thrown) : '' + thrown;
   };
-  const faultText = (code, name, message, stack, retryable) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
+  const faultText = (code, name, message, stack, retryable, effect = 0) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
     ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
-    ',"retryable":' + (retryable ? 'true' : 'false') + '}';
+    ',"retryable":' + (retryable ? 'true' : 'false') + ',"effect":' + effect + '}';
   const OUT_OF_MEMORY = 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory';
   const describe = (thrown) => {
     try {
@@ -126,7 +126,8 @@
       const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = stackOf(thrown, origin);
       if (name === 'InternalError' && message === 'out of memory') return faultText('limit', name, OUT_OF_MEMORY, stack, false);
       const clean = apply(toWellFormed, clip(name, 100), []);
-      return faultText(origin === undefined ? 'script' : origin.code, clean, message, stack, origin !== undefined && origin.retryable);
+      if (origin === undefined) return faultText('script', clean, message, stack, false);
+      return faultText(origin.code, clean, message, stack, origin.retryable, origin.effect);
     } catch (_) {
       return faultText('script', 'Error', 'an error that throws when it is read', '', false);
     }
@@ -135,14 +136,14 @@
   // An effect's fault as the Error its promise is rejected with; `site` was made at the call, so its stack points there.
   const natives = { __proto__: null, TypeError: TypeErr.prototype, RangeError: RangeError.prototype, SyntaxError: SyntaxError.prototype };
   const names = { __proto__: null, denied: 'DeniedError', limit: 'LimitError', argument: 'TypeError', value: 'TypeError', interrupted: 'InterruptedError' };
-  const dress = (site, fault) => {
-    const name = fault.code === 'script' && fault.name !== '' ? clip(fault.name, 100) : names[fault.code] ?? 'BridgeError';
+  const dress = (site, fault, effect) => {
+    const name = names[fault.code] ?? (fault.name === '' || fault.name === 'ScriptError' ? 'Error' : clip(fault.name, 100));
     if (name in natives) setPrototypeOf(site, natives[name]);
     else defineProperty(site, 'name', hidden(name));
     defineProperty(site, 'message', hidden(fault.message));
     defineProperty(site, 'code', { __proto__: null, value: fault.code, writable: true, configurable: true, enumerable: true });
     defineProperty(site, 'retryable', { __proto__: null, value: fault.retryable, writable: true, configurable: true, enumerable: true });
-    values.remember(site, fault.code, fault.retryable);
+    values.remember(site, fault.code, fault.retryable, effect);
     return site;
   };
 
@@ -446,7 +447,7 @@
         delete run.pending[id];
         run.open--;
         if (fault === null) entry.resolve(tagged === '1' ? values.revive(value) : value);
-        else entry.reject(dress(entry.site, fault));
+        else entry.reject(dress(entry.site, fault, id));
       }
       for (let i = 0; i < calls.length; i++) invoke(calls[i].id, calls[i].callback, tagged === '1' ? values.revive(calls[i].args) : calls[i].args);
       return '';

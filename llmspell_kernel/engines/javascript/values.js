@@ -55,7 +55,8 @@
 
   // -- errors that name the path --------------------------------------------------------------------------------------------------------
   const origins = new WeakMap();
-  const remember = (error, code, retryable) => apply(weakSet, origins, [error, { __proto__: null, code, retryable }]);
+  // `effect` is the id of the effect that failed, 0 for none
+  const remember = (error, code, retryable, effect = 0) => apply(weakSet, origins, [error, { __proto__: null, code, retryable, effect }]);
   const originOf = (error) => apply(weakGet, origins, [error]);
 
   const isName = (key) => {
@@ -139,7 +140,7 @@
 
   const checkRoom = (v, key, up, job) => {
     for (let at = up; at !== null; at = at.up) if (at.value === v) refuse('the value contains itself', key, up, job);
-    if (up !== null && up.depth + 1 >= MAX_DEPTH) refuse('nested deeper than ' + MAX_DEPTH + ' levels', key, up, job);
+    if (up !== null && up.depth >= MAX_DEPTH) refuse('nested deeper than ' + MAX_DEPTH + ' levels', key, up, job);
   };
 
   const writeObject = (v, key, up, job) => {
@@ -152,6 +153,8 @@
       case 'resource': {
         const ref = resourceOf(v);
         if (ref === undefined) return shownOr(v, 'a copy of a resource cannot cross; pass the resource itself', key, up, job);
+        // the host keeps it for this state alone: as a cell's result it can only be shown
+        if (job.show !== null) return shownOr(v, '', key, up, job);
         return counted(tag('r', ref.id + ',' + stringify(ref.type)), key, up, job);
       }
       case 'bridge': return shownOr(v, 'a bridge cannot cross', key, up, job);

@@ -488,7 +488,10 @@ local function failed(fault_json)
   return '{"type":"failed","fault":' .. fault_json .. "}"
 end
 
+local RESULT = {} -- given to a cell, which puts it before the values of its last expression (see with_result)
+
 local function finished(results)
+  if rawequal(results[1], RESULT) then results = tpack(tunpack(results, 2, results.n)) end
   local ok, text = pcall(results_text, results)
   if not ok then return failed(fault_text(text)) end
   reset()
@@ -765,13 +768,12 @@ string_metatable.__metatable = false
 
 ---------------------------------------------------------------------------------------------------------------- compiling cells
 
-local function pass(...) return ... end
-
+-- With a mark before it the last expression is no tail call, so that the cell's own frame is there when it fails; also where the script wrote
+-- the `return`.  A closing bracket after it would not do: the lines of its errors would be the bracket's.
 local function with_result(lines, from)
   local out = { tunpack(lines) }
-  -- not a tail call, also where the script wrote the `return`, so that the cell's own frame is there when the last expression fails
-  out[from] = "return (...)(" .. gsub(out[from], "^return%f[%s({\"']", "")
-  return (gsub(concat(out, "\n"), ";%s*$", "")) .. "\n)"
+  out[from] = "return (...)," .. gsub(out[from], "^return%f[%s({\"']", "")
+  return concat(out, "\n")
 end
 
 -- Can no expression that reaches the end begin above this line?  Closing and chaining lines belong to what is above them.
@@ -824,7 +826,7 @@ function H.start(code, chunk)
       .. (line and '{"chunk":' .. quote(chunk) .. ',"line":' .. line .. "}" or "") .. "]}")
   end
   remember_locals(code, chunk)
-  main_task = spawn(fn, pass)
+  main_task = spawn(fn, RESULT)
   return drive()
 end
 

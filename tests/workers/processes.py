@@ -1,0 +1,55 @@
+"""What the worker tests share: pools that are closed, and waiting for the end of a process without polling."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from llmspell_kernel.engines._registry import discover
+from llmspell_kernel.protocol.output import Output
+from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.worker import Worker
+
+ENGINE_FOLDER = Path(__file__).parent / "engines"
+ACTING = {"acting": "acting_engine"}
+REAL = dict(discover().interpreters())
+
+
+@asynccontextmanager
+async def pool_of(interpreters: dict[str, str], startup_s: float = 10.0) -> AsyncIterator[WorkerPool]:
+    pool = WorkerPool(interpreters, startup_s=startup_s)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@asynccontextmanager
+async def worker_of(interpreters: dict[str, str], engine: str, catalogue: bytes = b"{}") -> AsyncIterator[tuple[Worker, list[Output]]]:
+    """A started worker with state 1 open, and what it prints."""
+    printed: list[Output] = []
+    async with pool_of(interpreters) as pool:
+        worker = await pool.take(keep_spare=False)
+        worker.on_output[1] = printed.append
+        await worker.open(1, engine, catalogue, b'{"state":1}')
+        yield worker, printed
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+class Watch:
+    """Sees the end of any process, also of one that is not our child.  Make it while the process lives."""
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = os.pidfd_open(pid)
+
+    def ended_within(self, seconds: float) -> bool:
+        return bool(select.select([self._descriptor], [], [], seconds)[0])
+
+    def close(self) -> None:
+        os.close(self._descriptor)

@@ -1,0 +1,115 @@
+"""What a real worker process holds: nothing of ours in its environment, descriptors and modules."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .processes import ACTING, REAL, worker_of
+
+CANARY = "canary-7f3a91"
+HOST_PARTS = (
+    "asyncio",
+    "subprocess",
+    "litellm",
+    "pydantic_ai",
+    "langgraph",
+    "httpx",
+    "IPython",
+    "ipykernel",
+    *(f"llmspell_kernel.{part}" for part in ("session", "bridges", "services", "journal", "render", "kernel", "cli", "spells", "policy", "testing")),
+)
+
+
+@pytest.fixture
+def canary(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    monkeypatch.setenv("LLMSPELL_CANARY", CANARY)
+    monkeypatch.setenv("PYTHONPATH", f"/{CANARY}")
+    return CANARY
+
+
+def test_the_environment_and_command_line_of_a_worker_hold_nothing_of_ours(canary: str) -> None:
+    async def play() -> None:
+        async with worker_of(REAL, "lua") as (worker, _):
+            proc = Path(f"/proc/{worker.pid}")
+            assert (proc / "environ").read_bytes() == b"LC_ALL=C.UTF-8\0"
+            assert canary.encode() not in (proc / "cmdline").read_bytes()
+
+    asyncio.run(play())
+
+
+def test_a_workers_descriptors_are_its_three_streams_and_the_control_socket() -> None:
+    inherited = os.open("/etc/hostname", os.O_RDONLY)
+    os.set_inheritable(inherited, True)
+
+    async def play() -> None:
+        async with worker_of(REAL, "lua") as (worker, _):
+            links = {int(entry.name): str(entry.readlink()).partition(":")[0] for entry in Path(f"/proc/{worker.pid}/fd").iterdir()}
+            (control,) = set(links) - {0, 1, 2}
+            assert (links[0], links[1], links[2], links[control]) == ("/dev/null", "pipe", "pipe", "socket")
+
+    try:
+        asyncio.run(play())
+    finally:
+        os.close(inherited)
+
+
+def test_a_worker_runs_at_the_root_in_a_session_of_its_own() -> None:
+    async def play() -> None:
+        async with worker_of(REAL, "lua") as (worker, _):
+            assert str(Path(f"/proc/{worker.pid}/cwd").readlink()) == "/"
+            assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
+
+    asyncio.run(play())
+
+
+def test_a_worker_can_gain_no_privilege_write_no_file_and_leave_no_core() -> None:
+    async def play() -> None:
+        async with worker_of(REAL, "lua") as (worker, _):
+            proc = Path(f"/proc/{worker.pid}")
+            assert "NoNewPrivs:\t1" in (proc / "status").read_text()
+            limits = {line[:26].strip(): line[26:].split()[:2] for line in (proc / "limits").read_text().splitlines()}
+            assert limits["Max file size"] == limits["Max core file size"] == ["0", "0"]
+            assert limits["Max open files"] == ["32", "32"]
+
+    asyncio.run(play())
+
+
+def test_a_worker_imports_no_host_part() -> None:
+    async def play() -> list[str]:
+        async with worker_of({**REAL, **ACTING}, "acting") as (worker, _):
+            return list(json.loads(await worker.query(1, "members", "")))
+
+    loaded = asyncio.run(play())
+    assert "llmspell_kernel.workers.child" in loaded
+    assert [name for name in loaded if any(name == part or name.startswith(f"{part}.") for part in HOST_PARTS)] == []
+
+
+HOST = """
+import asyncio, json, sys
+from llmspell_kernel.session import Session
+
+async def main():
+    session = Session()
+    results = [(await session.run(code, engine=engine)).values for engine, code in json.loads(sys.argv[1]).items()]
+    await session.close()
+    print(json.dumps([results, sorted(sys.modules)]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_host_imports_no_engine_library_and_no_large_package() -> None:
+    cells = {engine: "1 + 1" for engine in REAL}
+    done = subprocess.run([sys.executable, "-c", HOST, json.dumps(cells)], capture_output=True, text=True, timeout=60, check=True)
+    results, loaded = json.loads(done.stdout)
+    assert results == [[2]] * len(cells)
+    unwanted = {"lupa", "quickjs", "_quickjs", "tree_sitter", "tree_sitter_javascript", "litellm", "pydantic_ai", "langgraph"}
+    assert sorted({name.partition(".")[0] for name in loaded} & unwanted) == []
