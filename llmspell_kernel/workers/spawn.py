@@ -51,8 +51,10 @@ class WorkerProcess:
         self.control, theirs = socket.socketpair()
         self.output, output_in = os.pipe()
         self.errors, errors_in = os.pipe()
-        page_descriptor = os.memfd_create("llmspell-stop")
+        page_descriptor = os.memfd_create("llmspell-stop", os.MFD_ALLOW_SEALING)
         os.truncate(page_descriptor, PAGE_BYTES)
+        # a worker that shrank the page would have the host killed (SIGBUS) when it next writes there
+        fcntl.fcntl(page_descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._page = mmap.mmap(page_descriptor, PAGE_BYTES)
         text = f"{STOP_VARIABLE}=0\0".encode()
         self._page[: len(text)] = text

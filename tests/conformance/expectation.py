@@ -41,7 +41,9 @@ def error_differences(error: SpellError, expected: Mapping[str, Any], *, engine:
     }
     if has_columns:
         checks["column"] = error.frames[0].column if error.frames else 0
-    differences = [f"{key}: {found!r}, not {expected[key]!r}" for key, found in checks.items() if key in expected and found != expected[key]]
+    differences = [
+        f"{key}: {found!r}, not {expected[key]!r}" for key, found in checks.items() if key in expected and found != expected[key]
+    ]
     if not re.search(expected.get("message", ""), error.message, re.DOTALL):
         differences.append(f"message: {error.message!r} does not match {expected['message']!r}")
     if error.engine != engine:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
+from llmspell_kernel.engines._registry import discover
+
 from .case_files import AROUND, EXPECTATIONS, OTHER, Case, read_cases, value_of
 from .expectation import error_differences, merged, of_stream, same
 from .world import Played, World
-
-from llmspell_kernel.engines._registry import discover
 
 ENGINES = [engine.name for engine in discover()]
 CASES = read_cases()
@@ -70,7 +71,7 @@ def _last_cell(case: Case, engine: str, played: Played, has_columns: bool) -> li
 def _compared(expected: Mapping[str, Any], played: Played) -> list[tuple[str, Any, Any]]:
     """(what, found, wanted) for each expectation but the error."""
     outcome = played.outcomes[-1]
-    compared = []
+    compared: list[tuple[str, Any, Any]] = []
     if "value" in expected:
         compared.append(("values", outcome.values, [value_of(expected["value"])]))
     if "values" in expected:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-from .case_files import Case, value_of
-from .probe import Probe
-
 from llmspell_kernel.journal.events import CallChunk
 from llmspell_kernel.session import Session
 from llmspell_kernel.session.outcome import Outcome
 from llmspell_kernel.values import Value
+
+from .case_files import Case, value_of
+from .probe import Probe
 
 CASE_TIMEOUT_S = 30.0
 T = TypeVar("T")

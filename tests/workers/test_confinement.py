@@ -45,20 +45,39 @@ def test_the_environment_and_command_line_of_a_worker_hold_nothing_of_ours(canar
     asyncio.run(play())
 
 
-def test_a_workers_descriptors_are_its_three_streams_and_the_control_socket() -> None:
+def descriptors(pid: int) -> dict[int, str]:
+    return {int(entry.name): str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def test_a_workers_descriptors_are_its_streams_the_control_socket_and_the_shared_page() -> None:
     inherited = os.open("/etc/hostname", os.O_RDONLY)
     os.set_inheritable(inherited, True)
 
     async def play() -> None:
         async with worker_of(REAL, "lua") as (worker, _):
-            links = {int(entry.name): str(entry.readlink()).partition(":")[0] for entry in Path(f"/proc/{worker.pid}/fd").iterdir()}
-            (control,) = set(links) - {0, 1, 2}
-            assert (links[0], links[1], links[2], links[control]) == ("/dev/null", "pipe", "pipe", "socket")
+            found = descriptors(worker.pid)
+            assert (found.pop(0), found.pop(1)[:5], found.pop(2)[:5]) == ("/dev/null", "pipe:", "pipe:")
+            assert sorted(name.partition("[")[0] for name in found.values()) == ["/memfd:llmspell-stop (deleted)", "socket:"]
 
     try:
         asyncio.run(play())
     finally:
         os.close(inherited)
+
+
+def test_the_shared_page_cannot_be_taken_from_under_the_host() -> None:
+    async def play() -> None:
+        async with worker_of(REAL, "lua") as (worker, _):
+            (number,) = [number for number, name in descriptors(worker.pid).items() if "memfd" in name]
+            page = os.open(f"/proc/{worker.pid}/fd/{number}", os.O_RDWR)
+            try:
+                for size in (0, 1 << 20):
+                    with pytest.raises(PermissionError):
+                        os.ftruncate(page, size)
+            finally:
+                os.close(page)
+
+    asyncio.run(play())
 
 
 def test_a_worker_runs_at_the_root_in_a_session_of_its_own() -> None:

@@ -116,12 +116,13 @@ class JavaScriptState:
         self._passed_on: dict[int, list[Place]] = {}
         """Where a function of the script failed that the host had called, by the effect through which the error came back."""
         realm.enter()
-        prelude, values, inspect = (realm.load(source, f"llmspell:{name}") for name, source in parts)
-        select = realm.apply(prelude, values, inspect, _settings(options, catalogue))
-        self._hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
-        realm.release(select)
-        for name, source in libraries:
-            realm.load(source, f"llmspell:{name}")
+        with realm.undisturbed():
+            prelude, values, inspect = (realm.load(source, f"llmspell:{name}") for name, source in parts)
+            select = realm.apply(prelude, values, inspect, _settings(options, catalogue))
+            self._hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
+            realm.release(select)
+            for name, source in libraries:
+                realm.load(source, f"llmspell:{name}")
 
     # -- steps --------------------------------------------------------------------------------------------------------------------------------
 
@@ -213,7 +214,9 @@ class JavaScriptState:
         """Ends the cell with a fault: nothing of it goes on."""
         self._realm.discard_jobs()
         try:
-            self._print(self._read(_decode_printed, self._realm.undisturbed(lambda: self._call("abandon"))))
+            with self._realm.undisturbed():
+                printed = self._call("abandon")
+            self._print(self._read(_decode_printed, printed))
         except EngineFailure as error:
             return Failed(
                 Fault(code=fault.code, name=fault.name, message=f"{fault.message} (what it printed is lost: {error})", frames=fault.frames)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import resource
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import _quickjs
 
@@ -224,31 +225,31 @@ class Realm:
             raise EngineFailure(text)
         return result
 
-    def undisturbed(self, action: Callable[[], bytes]) -> bytes:
-        """Runs a call that touches nothing of the script although the stop flag is raised."""
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """For calls that touch nothing of the script: they run although the stop flag is raised."""
         self._mode = "ignore"
         try:
-            return action()
+            yield
         finally:
             self._mode = "obey"
 
     def discard_jobs(self) -> None:
         """Ends what a stopped cell left in the job queue: its promise loops must not go on in the next cell.
 
-        The library cannot empty the queue, so the jobs are run where they get nowhere: every call overflows a stack of one byte, every
-        allocation fails (so no job can be added and the loop ends), and a loop without either is ended by the interrupt handler.
+        The library cannot empty the queue, so the jobs are run where they get nowhere: every call overflows a stack of one byte, also the
+        one that `await` makes, and what loops without a call is ended by the interrupt handler.  (Refusing memory as well would end them
+        sooner, but the library aborts the process when it cannot settle a promise.)
         """
         library = self._library
         context = ctypes.byref(_pointer())
         self._mode = "end"
         library.JS_SetMaxStackSize(self._runtime, 1)
-        self._limit(1)
         try:
             while (done := library.JS_ExecutePendingJob(self._runtime, context)) != 0:
                 if done < 0:
                     self._free(self._exception())
         finally:
-            self._limit(self._script_bytes)
             library.JS_SetMaxStackSize(self._runtime, self._stack_bytes)
             self._mode = "obey"
             self.forget_rejections()

@@ -776,12 +776,11 @@ local function with_result(lines, from)
   return concat(out, "\n")
 end
 
--- Can no expression that reaches the end begin above this line?  Closing and chaining lines belong to what is above them.
-local function is_statement_start(lines, from)
-  local line = lines[from]
-  if find(line, "^[%s%)%]}:%.]") or find(line, "^end%f[^%w_]") then return false end
-  return load(concat(lines, "\n", 1, from - 1), "=cell", "t", ENV) ~= nil
-end
+-- Do the lines above stand alone?  Else this line begins inside a statement, a string or a comment, and nothing may be put before it.
+local function stands_alone(lines, before) return load(concat(lines, "\n", 1, before - 1), "=cell", "t", ENV) ~= nil end
+
+-- Closing and chaining lines belong to what is above them.
+local function continues(line) return find(line, "^[%s%)%]}:%.]") or find(line, "^end%f[^%w_]") end
 
 -- The last expression of a cell is its result: put a `return` before the last lines that then compile.
 local function compile(code, chunk)
@@ -791,8 +790,8 @@ local function compile(code, chunk)
   for from = #lines, #lines > 60 and #lines - 60 or 1, -1 do
     if find(lines[from], "%S") and not find(lines[from], "^%s*%-%-") then
       local fn = load(with_result(lines, from), "=" .. chunk, "t", ENV)
-      if fn then return fn end
-      if plain and is_statement_start(lines, from) then break end
+      if fn and stands_alone(lines, from) then return fn end
+      if not fn and plain and not continues(lines[from]) and stands_alone(lines, from) then break end
     end
   end
   if plain then return plain end
