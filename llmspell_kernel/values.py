@@ -164,7 +164,9 @@ def _tagged(wire: dict[str, Any], depth: int, empty_as_object: bool) -> Value:
                 return b64decode(text, validate=True)
             except ValueError:
                 raise ValueCrossingError("malformed base64 in a bytes value") from None
-        case {"$": ["i", str(text)], **rest} if not rest and len(text) <= 20 and text.removeprefix("-").isascii() and text.removeprefix("-").isdigit():
+        case {"$": ["i", str(text)], **rest} if (
+            not rest and len(text) <= 20 and text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+        ):
             number = int(text)
             if INT_MIN <= number <= INT_MAX:
                 return number

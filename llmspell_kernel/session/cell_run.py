@@ -96,7 +96,7 @@ class CellRun:
     async def execute(self, code: str) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
         deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
-        self._state.listen(self._printed)
+        self._state.listen(self._printed, self._wake.set)
         self._live = True
         try:
             return await self._loop(code)
@@ -108,7 +108,7 @@ class CellRun:
         finally:
             self._live = False
             deadline.cancel()
-            self._state.listen(None)
+            self._state.listen_no_more()
             await self._end()
             if self._sink_failure is not None:
                 raise self._sink_failure
@@ -132,7 +132,7 @@ class CellRun:
 
     async def _next(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""
-        while not (self._answers or self._invocations or self._state.stopping):
+        while not (self._answers or self._invocations or self._state.stopping or self._state.worker is None):
             self._wake.clear()
             await self._wake.wait()
         answers, self._answers = self._answers, []

@@ -75,13 +75,16 @@ class ScriptState:
             raise
         self._worker, self.number = worker, number
 
-    def listen(self, listener: Callable[[Output], None] | None) -> None:
-        if self._worker is None:
-            return
-        if listener is None:
+    def listen(self, printed: Callable[[Output], None], lost: Callable[[], None]) -> None:
+        """Tells of what the script prints and of the worker's end, until `listen_no_more`."""
+        assert self._worker is not None
+        self._worker.on_output[self.number] = printed
+        self._worker.on_lost[self.number] = lost
+
+    def listen_no_more(self) -> None:
+        if self._worker is not None:
             self._worker.on_output.pop(self.number, None)
-        else:
-            self._worker.on_output[self.number] = listener
+            self._worker.on_lost.pop(self.number, None)
 
     async def begin(self, code: str, chunk: str, budget_s: float) -> Step:
         assert self._worker is not None
@@ -152,7 +155,9 @@ class ScriptState:
                 message = f"the cell took more than its {cap:g} s in all{tail}"
                 return LimitError(message, limit="total_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
         if isinstance(error, WorkerLost):
-            return WorkerLost(f"the worker of the {self.engine} state was lost: {error.message}{tail}", reason=error.reason, engine=self.engine)
+            return WorkerLost(
+                f"the worker of the {self.engine} state was lost: {error.message}{tail}", reason=error.reason, engine=self.engine
+            )
         return error
 
     def close(self) -> None:

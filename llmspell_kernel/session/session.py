@@ -202,9 +202,7 @@ class Session:
         self._last_invocation += 1
         return self._last_invocation
 
-    async def _execute(
-        self, script: ScriptState, cell: int, code: str, chunk: str, inputs: Mapping[str, Value], sink: Sink
-    ) -> list[Value]:
+    async def _execute(self, script: ScriptState, cell: int, code: str, chunk: str, inputs: Mapping[str, Value], sink: Sink) -> list[Value]:
         key = (script.name, script.engine)
         if key in self._runs:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
@@ -227,7 +225,9 @@ class Session:
     def _named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
         if key not in self._states:
-            self._states[key] = ScriptState(name, engine, self._pool, self.limits, worker_catalogue(tuple(self.declarations.values())), self.settings.seed)
+            self._states[key] = ScriptState(
+                name, engine, self._pool, self.limits, worker_catalogue(tuple(self.declarations.values())), self.settings.seed
+            )
         return self._states[key]
 
     async def _ready(self, script: ScriptState) -> ScriptState:

@@ -87,6 +87,7 @@ class FakeWorker:
         self.calls: list[Recorded] = []
         self.engines: Mapping[str, Mapping[str, str | bool]] = engines or {"lua": {}, "javascript": {}}
         self.on_output: dict[int, Callable[[Output], None]] = {}
+        self.on_lost: dict[int, Callable[[], None]] = {}
         self._replies = dict(replies or {})
         self._refusal = refusal
         self._missing = missing
@@ -223,6 +224,8 @@ class FakeWorker:
         if self._lost is None:
             self._lost = WorkerLost(f"{why} ({reason})", reason=reason)
             self._end.set()
+            for listener in tuple(self.on_lost.values()):
+                listener()
 
 
 class FakePool(WorkerPool):

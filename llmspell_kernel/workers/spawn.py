@@ -23,7 +23,10 @@ from ..errors import ConfigError
 from .child import PAGE_BYTES, STOP_VARIABLE
 
 NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
-BOOT = "import sys; sys.path[:0] = sys.argv[4:]; from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+BOOT = (
+    "import sys; sys.path[:0] = sys.argv[4:]; "
+    "from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+)
 
 
 def package_folders(interpreters: Mapping[str, str]) -> list[str]:

@@ -49,6 +49,8 @@ class Worker:
         self._lost: WorkerLost | None = None
         self.engines: Mapping[str, Mapping[str, str | bool]] = {}
         self.on_output: dict[int, Callable[[Output], None]] = {}
+        self.on_lost: dict[int, Callable[[], None]] = {}
+        """By state, as `on_output`: who waits for something else than this worker must learn of its end too."""
 
     @property
     def pid(self) -> int:
@@ -121,6 +123,8 @@ class Worker:
                 future.set_exception(self._lost)
                 future.exception()  # a waiter that went away must not leave a warning behind
         self._waiting.clear()
+        for listener in tuple(self.on_lost.values()):
+            listener()
 
     def kill(self) -> None:
         """Only the signal; who waits learns of it when the socket closes."""

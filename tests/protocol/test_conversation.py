@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from .protocol_talk import EMPTY, RECEIVED, STATE, at, happen, hear, ready_conversation
 
 from llmspell_kernel.errors import LocalProtocolError, RemoteProtocolError
 from llmspell_kernel.protocol import conversation
@@ -26,6 +25,8 @@ from llmspell_kernel.protocol.messages import (
 )
 from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Invocation, Returned, Suspended
 from llmspell_kernel.protocol.transitions import Event, Phase
+
+from .protocol_talk import EMPTY, RECEIVED, STATE, at, happen, hear, ready_conversation
 
 
 def suspended(*effects: int, returned: tuple[int, ...] = (), abandoned: tuple[int, ...] = ()) -> Stepped:

@@ -7,7 +7,6 @@ import random
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from .protocol_talk import RECEIVED, STATE, at
 
 from llmspell_kernel.errors import RemoteProtocolError
 from llmspell_kernel.protocol.conversation import END, Conversation
@@ -15,6 +14,8 @@ from llmspell_kernel.protocol.framing import frame
 from llmspell_kernel.protocol.messages import Opened, Ready, Reply, Stepped, decode_from_worker, encode
 from llmspell_kernel.protocol.steps import Effect, Failed, Fault, Place, Returned, Suspended
 from llmspell_kernel.protocol.transitions import Phase
+
+from .protocol_talk import RECEIVED, STATE, at
 
 MESSAGES = [
     *RECEIVED.values(),

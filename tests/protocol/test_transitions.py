@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from .protocol_talk import RECEIVED, SENT, STATE, at, happen
 
 from llmspell_kernel.errors import LocalProtocolError, RemoteProtocolError
 from llmspell_kernel.protocol.conversation import StateTalk
 from llmspell_kernel.protocol.transitions import BY_HOST, TABLE, Event, Phase
 
-
+from .protocol_talk import RECEIVED, SENT, STATE, at, happen
 
 EVERY = list(itertools.product(Phase, Event))
 # a closed state is forgotten, so the conversation sees it as one that never was: its id is free again

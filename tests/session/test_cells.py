@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from llmspell_kernel.errors import Interrupted, LimitError, RemoteProtocolError, ScriptError, SpellError, ValueCrossingError, WorkerLost
-from llmspell_kernel.journal.events import CallFailed, CallStarted, CellFinished, CellStarted, WorkerWasLost
+from llmspell_kernel.journal.events import CallFailed, CellFinished, CellStarted, WorkerWasLost
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Place, Returned, Step, Suspended
 from llmspell_kernel.session import Outcome, Session
 from llmspell_kernel.testing.fake_worker import Busy, Dies, FakePool, FakeWorker, Printed
@@ -325,6 +325,18 @@ def test_a_lost_worker_is_told_and_journaled_and_the_next_cell_gets_a_new_state(
     asyncio.run(play())
 
 
+def test_a_worker_lost_while_its_cell_waits_ends_the_cell_at_once() -> None:
+    async def play() -> None:
+        async with world([asks(effect(1, "hang"))]) as made, asyncio.timeout(5):
+            cell = asyncio.ensure_future(made.session.run("x"))
+            await made.probe.waiting.wait()
+            made.fake.kill()
+            assert isinstance((await cell).error, WorkerLost)
+            assert made.probe.cancelled == 1
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize(
     "step",
     [
@@ -465,8 +477,7 @@ def test_a_question_asked_while_a_cell_waits_does_not_disturb_its_next_step() ->
         fake = Slow([asks(effect(1, "wait", 0.02)), values(b"[1]")], replies={("members", ""): b'[["x","number"]]'})
         async with world(fake) as made:
             cell = asyncio.ensure_future(made.session.run("x"))
-            while not made.events(CallStarted):
-                await asyncio.sleep(0)
+            await made.probe.called.wait()
             assert await made.session.ask("members", "", engine="lua") == [["x", "number"]]
             assert (await cell).values == [1]
 

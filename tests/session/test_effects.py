@@ -12,7 +12,7 @@ from llmspell_kernel.errors import BridgeError, DeniedError, ScriptError
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CallFinished, CallStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Suspended
-from llmspell_kernel.testing.fake_worker import FakeWorker
+from llmspell_kernel.testing.fake_worker import FakeWorker, Item
 from llmspell_kernel.values import dumps, loads
 
 from .world import LIMITS, Probe, World, world
@@ -22,7 +22,7 @@ def effect(number: int, method: str, *args: Any, bridge: str = "probe", target: 
     return Effect(number, bridge, method, msgspec.Raw(b"[" + b",".join(map(dumps, args)) + b"]"), target)
 
 
-def asks(*effects: Effect) -> Suspended:
+def asks(*effects: Effect) -> Item:
     return Suspended(list(effects))
 
 
@@ -94,7 +94,16 @@ def test_a_wrongly_called_effect_never_reaches_its_bridge(item: Effect, code: st
 
 def test_the_journal_tells_a_call_from_start_to_end_in_order() -> None:
     done = one_effect(effect(1, "say", "hey"))
-    assert done.names() == ["CellStarted", "CallStarted", "CallChunk", "CallChunk", "CallChunk", "CallUsage", "CallFinished", "CellFinished"]
+    assert done.names() == [
+        "CellStarted",
+        "CallStarted",
+        "CallChunk",
+        "CallChunk",
+        "CallChunk",
+        "CallUsage",
+        "CallFinished",
+        "CellFinished",
+    ]
     started, *rest = [event for event in done.events() if hasattr(event, "call")]
     assert {event.call for event in rest} == {started.call}
     assert {event.cell for event in done.events()} == {1}

@@ -90,6 +90,8 @@ class Probe(Bridge):
         self.cancelled = 0
         self.waiting = asyncio.Event()
         """Set once a call waits."""
+        self.called = asyncio.Event()
+        """Set once `echo` or `wait` is called."""
         self.context: Context | None = None
         self.callback: Callback | None = None
         self.raises: Exception | None = None
@@ -107,6 +109,7 @@ class Probe(Bridge):
     async def echo(self, ctx: Context, value: Value = None) -> Value:
         """Gives back what it got."""
         self.calls.append("echo")
+        self.called.set()
         return value
 
     @method
@@ -154,6 +157,7 @@ class Probe(Bridge):
     @method
     async def wait(self, ctx: Context, seconds: float) -> None:
         """Waits that long."""
+        self.called.set()
         await asyncio.sleep(seconds)
 
     @method

@@ -23,7 +23,10 @@ HOST_PARTS = (
     "httpx",
     "IPython",
     "ipykernel",
-    *(f"llmspell_kernel.{part}" for part in ("session", "bridges", "services", "journal", "render", "kernel", "cli", "spells", "policy", "testing")),
+    *(
+        f"llmspell_kernel.{part}"
+        for part in ("session", "bridges", "services", "journal", "render", "kernel", "cli", "spells", "policy", "testing")
+    ),
 )
 
 
@@ -83,7 +86,7 @@ def test_the_shared_page_cannot_be_taken_from_under_the_host() -> None:
 def test_a_worker_runs_at_the_root_in_a_session_of_its_own() -> None:
     async def play() -> None:
         async with worker_of(REAL, "lua") as (worker, _):
-            assert str(Path(f"/proc/{worker.pid}/cwd").readlink()) == "/"
+            assert os.readlink(f"/proc/{worker.pid}/cwd") == "/"
             assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
 
     asyncio.run(play())
@@ -126,7 +129,7 @@ asyncio.run(main())
 
 
 def test_the_host_imports_no_engine_library_and_no_large_package() -> None:
-    cells = {engine: "1 + 1" for engine in REAL}
+    cells = dict.fromkeys(REAL, "1 + 1")
     done = subprocess.run([sys.executable, "-c", HOST, json.dumps(cells)], capture_output=True, text=True, timeout=60, check=True)
     results, loaded = json.loads(done.stdout)
     assert results == [[2]] * len(cells)

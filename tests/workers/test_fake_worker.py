@@ -25,7 +25,7 @@ def test_the_fake_has_every_public_name_of_the_worker_with_its_signature() -> No
         assert type(fake[name]) is type(member), name
         if inspect.isfunction(member):
             assert inspect.signature(fake[name]) == inspect.signature(member), name  # type: ignore[arg-type]
-    assert {"engines", "on_output", "pid", "alive"} <= set(dir(FakeWorker()))
+    assert {"engines", "on_output", "on_lost", "pid", "alive"} <= set(dir(FakeWorker()))
 
 
 async def ready(*items: object) -> FakeWorker:

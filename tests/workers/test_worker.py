@@ -258,7 +258,10 @@ def test_workers_die_with_their_host_when_it_is_killed() -> None:
             watch.close()
 
 
-BUSY: dict[str, str] = {"lua": "kept = 5 while true do pcall(function() while true do end end) end", "javascript": "var kept = 5; while (true) { try { while (true) {} } catch (e) {} }"}
+BUSY: dict[str, str] = {
+    "lua": "kept = 5 while true do pcall(function() while true do end end) end",
+    "javascript": "var kept = 5; while (true) { try { while (true) {} } catch (e) {} }",
+}
 KEPT: dict[str, str] = {"lua": "return kept", "javascript": "kept"}
 
 

@@ -8,13 +8,14 @@ Rules
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ...errors import ScriptError, ValueCrossingError
+from ...errors import ConfigError, ScriptError, ValueCrossingError
 from ...protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Place, QueryKind, Returned, Step, Suspended
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
@@ -77,9 +78,7 @@ class JavaScriptEngine:
     def __init__(self, stop: StopFlag, emit: Emit) -> None:
         self._stop = stop
         self._emit = emit
-        self._library = load_library()
-        if not self_test(self._library):
-            raise EngineFailure("this build of quickjs-ng does not pass the self-test of its C functions; install quickjs-ng 0.17")
+        self._library = _tested_library()
         version = self._library.JS_GetVersion().decode()
         self.facts: Mapping[str, str | bool] = {
             "language_version": "ES2025",
@@ -212,6 +211,8 @@ class JavaScriptState:
 
     def _abandon(self, fault: Fault) -> Failed:
         """Ends the cell with a fault: nothing of it goes on."""
+        if fault.code == "limit":
+            self._realm.relieve()
         self._realm.discard_jobs()
         try:
             with self._realm.undisturbed():
@@ -286,6 +287,18 @@ class JavaScriptState:
 
 
 _HOOKS = ("begin", "watch", "describe", "resume", "take", "abandon", "members", "get", "set")
+
+
+def _tested_library() -> ctypes.CDLL:
+    """Raises ConfigError for a library this engine cannot use, such as the archived `quickjs` in place of quickjs-ng."""
+    mend = "run: pip uninstall -y quickjs; pip install --force-reinstall 'quickjs-ng>=0.17,<0.18'"
+    try:
+        library = load_library()
+    except (OSError, AttributeError) as error:
+        raise ConfigError(f"the JavaScript library lacks what this engine needs ({error}); {mend}") from None
+    if not self_test(library):
+        raise ConfigError(f"the JavaScript library does not pass its self-test; {mend}")
+    return library
 
 
 def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:

@@ -120,6 +120,11 @@ class Realm:
         self._limit(self._script_bytes)
         library.JS_SetMaxStackSize(self._runtime, self._stack_bytes)
 
+    def relieve(self) -> None:
+        """After the script met its limit: half of the reserve is its own from now on, so that it can drop what filled the memory."""
+        self._script_bytes = self._memory_bytes - min(RESERVE_BYTES, self._memory_bytes // 4) // 2
+        self._limit(self._script_bytes)
+
     # -- what runs inside the engine's calls --------------------------------------------------------------------------------------------------
 
     def _interrupt(self, _runtime: int, _opaque: int) -> int:

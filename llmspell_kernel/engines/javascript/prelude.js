@@ -116,7 +116,7 @@
   const faultText = (code, name, message, stack, retryable, effect = 0) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
     ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
     ',"retryable":' + (retryable ? 'true' : 'false') + ',"effect":' + effect + '}';
-  const OUT_OF_MEMORY = 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory';
+  const OUT_OF_MEMORY = 'the script needs more than its limit of ' + settings.memory_bytes + ' bytes of memory; drop what is no longer needed, or reset the state';
   const describe = (thrown) => {
     try {
       // what the engine throws when no memory is left even for the error; a script that throws null looks the same
@@ -149,7 +149,12 @@
 
   // -- effects ----------------------------------------------------------------------------------------------------------------------------
   const ask = (head, tail, args, method) => {
-    const text = values.argumentsText(args);
+    let text;
+    try { text = values.argumentsText(args); } catch (error) {
+      // ours was made deep in the serializer: its stack should say where the call is
+      if (typeof error === 'object' && error !== null && values.originOf(error) !== undefined) captureStackTrace(error, method);
+      throw error;
+    }
     if (run.open >= MAX_OPEN_EFFECTS) {
       const error = new RangeError('more than ' + MAX_OPEN_EFFECTS + ' calls are waiting for an answer; await some of them first');
       values.remember(error, 'limit', false);

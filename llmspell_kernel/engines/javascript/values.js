@@ -14,7 +14,7 @@
   const U8 = Uint8Array, Big = BigInt, TypeErr = TypeError;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapForEach = Map.prototype.forEach, setForEach = Set.prototype.forEach;
   const weakGet = WeakMap.prototype.get, weakSet = WeakMap.prototype.set;
-  const isWellFormed = String.prototype.isWellFormed, charCodeAt = String.prototype.charCodeAt;
+  const isWellFormed = String.prototype.isWellFormed, charCodeAt = String.prototype.charCodeAt, slice = String.prototype.slice;
   const getTime = Date.prototype.getTime, toISOString = Date.prototype.toISOString;
   const typedArray = getPrototypeOf(U8.prototype);
   const getter = (of, name) => getOwnPropertyDescriptor(of, name).get;
@@ -72,7 +72,8 @@
   const pathOf = (key, up, job) => {
     let path = '';
     for (; up !== null; key = up.key, up = up.up) path = segment(key) + path;
-    return (typeof key === 'number' ? job.root + '[' + key + ']' : job.root) + path;
+    path = (typeof key === 'number' ? job.root + '[' + key + ']' : job.root) + path;
+    return path.length > 200 ? apply(slice, path, [0, 200]) + '...' : path;
   };
   const refuse = (message, key, up, job) => {
     const error = new TypeErr(message + ' (at ' + pathOf(key, up, job) + ')');
