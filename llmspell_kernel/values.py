@@ -105,7 +105,9 @@ def _to_wire(value: Value, path: str, depth: int) -> Any:
     if isinstance(value, (list, tuple)):
         return [_to_wire(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     # subclasses (enum.IntEnum, numpy scalars that are Python numbers) cross as what they are
-    for base in (bool, int, float, str):
+    if isinstance(value, str):
+        return _text(str.__str__(value), path)  # str() of an enum's member is the member's name
+    for base in (bool, int, float):
         if isinstance(value, base):
             return _to_wire(base(value), path, depth)
     raise ValueCrossingError(
@@ -148,7 +150,10 @@ def _from_wire(wire: Any, depth: int, empty_as_object: bool) -> Value:
             return _tagged(wire, depth, empty_as_object)
         return {key: _from_wire(item, depth + 1, empty_as_object) for key, item in wire.items()}
     if type(wire) is int and not INT_MIN <= wire <= INT_MAX:
-        return float(wire)  # an engine's double that is integral but beyond 64 bits, such as 1e300
+        try:
+            return float(wire)  # an engine's double that is integral but beyond 64 bits, such as 1e300
+        except OverflowError:
+            raise ValueCrossingError("a number is beyond every double") from None
     return wire
 
 

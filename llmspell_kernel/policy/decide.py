@@ -18,17 +18,24 @@ class Allow(NamedTuple):
     pass
 
 
+class Exceeded(NamedTuple):
+    """A limit of policy.limits is used up."""
+
+    limit: str
+    value: float
+
+
 class Deny(NamedTuple):
     reason: str
     capability: str
 
 
-def decide(capability: str, grants: Grants, effects_so_far: int, effects_limit: int) -> Allow | Deny:
+def decide(capability: str, grants: Grants, effects_so_far: int, effects_limit: int) -> Allow | Deny | Exceeded:
     for pattern in grants.deny:
         if fnmatchcase(capability, pattern):
             return Deny(f"the policy denies {capability} (rule 'deny = {pattern}')", capability)
     if not any(fnmatchcase(capability, pattern) for pattern in grants.allow):
         return Deny(f"the policy does not allow {capability}; allow it with 'allow = {capability}'", capability)
     if effects_so_far >= effects_limit:
-        return Deny(f"the cell has used its {effects_limit} effects", capability)
+        return Exceeded("effects", effects_limit)
     return Allow()

@@ -14,7 +14,7 @@ import msgspec
 
 from ..bridges._bridge import Resource
 from ..bridges._declaration import MethodDeclaration
-from ..errors import DeniedError, InternalError, ScriptError, SpellError, nearest
+from ..errors import DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
 from ..journal.events import (
     AnyEvent,
     CallChunk,
@@ -25,7 +25,7 @@ from ..journal.events import (
     CallUsage,
     Logged,
 )
-from ..policy.decide import Deny, decide
+from ..policy.decide import Deny, Exceeded, decide
 from ..protocol.steps import Answer, Effect, Fault
 from ..values import Callback, Value, dumps
 from .faults import fault_of
@@ -138,6 +138,8 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
     verdict = decide(f"{effect.bridge}.{effect.method}", run.grants, run.effects - 1, run.limits.effects)
+    if isinstance(verdict, Exceeded):
+        raise LimitError(f"the cell has used its {verdict.value:g} {verdict.limit}", limit=verdict.limit, value=verdict.value, used=run.effects)
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if effect.target is not None:

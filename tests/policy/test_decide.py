@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmspell_kernel.policy.decide import Allow, Deny, Grants, decide
+from llmspell_kernel.policy.decide import Allow, Deny, Exceeded, Grants, decide
 from llmspell_kernel.policy.limits import PRESETS, Limits
 
 TABLE: list[tuple[Grants, str, bool]] = [
@@ -46,11 +46,8 @@ def test_a_denial_says_which_rule_and_a_missing_grant_which_line_would_give_it()
 
 
 @pytest.mark.parametrize(("so_far", "allowed"), [(0, True), (2, True), (3, False), (4, False)])
-def test_the_effect_over_the_limit_is_denied_and_the_one_before_is_not(so_far: int, allowed: bool) -> None:
-    verdict = decide("llm.chat", Grants(), so_far, 3)
-    assert isinstance(verdict, Allow if allowed else Deny)
-    if isinstance(verdict, Deny):
-        assert "3 effects" in verdict.reason
+def test_the_effect_over_the_limit_is_refused_and_the_one_before_is_not(so_far: int, allowed: bool) -> None:
+    assert decide("llm.chat", Grants(), so_far, 3) == (Allow() if allowed else Exceeded("effects", 3))
 
 
 def test_a_rule_is_named_before_a_used_up_limit() -> None:
