@@ -93,9 +93,7 @@ class BridgeError(SpellError):
 
     code = "bridge"
 
-    def __init__(
-        self, message: str, *, retryable: bool = False, code: str = "", frames: Sequence[Frame] = (), engine: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, retryable: bool = False, code: str = "", frames: Sequence[Frame] = (), engine: str = "") -> None:
         super().__init__(message, frames=frames, engine=engine)
         self.retryable = retryable
         if code:

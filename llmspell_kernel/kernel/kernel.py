@@ -79,7 +79,11 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         try:
             return await super().do_execute(*args, **kwargs)  # type: ignore[no-any-return]
         except asyncio.CancelledError:
-            error = {"ename": "KeyboardInterrupt", "evalue": "stopped before it began", "traceback": ["KeyboardInterrupt: stopped before it began"]}
+            error = {
+                "ename": "KeyboardInterrupt",
+                "evalue": "stopped before it began",
+                "traceback": ["KeyboardInterrupt: stopped before it began"],
+            }
             self.send_response(self.iopub_socket, "error", error)
             return {"status": "error", **error, "execution_count": self.shell.execution_count, "user_expressions": {}, "payload": []}
 

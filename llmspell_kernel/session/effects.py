@@ -139,7 +139,9 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
     run.effects += 1
     verdict = decide(f"{effect.bridge}.{effect.method}", run.grants, run.effects - 1, run.limits.effects)
     if isinstance(verdict, Exceeded):
-        raise LimitError(f"the cell has used its {verdict.value:g} {verdict.limit}", limit=verdict.limit, value=verdict.value, used=run.effects)
+        raise LimitError(
+            f"the cell has used its {verdict.value:g} {verdict.limit}", limit=verdict.limit, value=verdict.value, used=run.effects
+        )
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if effect.target is not None:

@@ -61,7 +61,10 @@ class TestJavaScriptKernel(jkt.KernelTests):
         {"code": "'a' + 'b'", "result": "ab"},
         {"code": "await Promise.resolve(4)", "result": "4"},
     ]
-    code_display_data = [{"code": "await ui.display([1, 2, 3])", "mime": "text/html"}, {"code": "await ui.display('hi')", "mime": "text/plain"}]
+    code_display_data = [
+        {"code": "await ui.display([1, 2, 3])", "mime": "text/html"},
+        {"code": "await ui.display('hi')", "mime": "text/plain"},
+    ]
     code_history_pattern = "1 +*"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "llm.chat"
