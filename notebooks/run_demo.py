@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,25 +21,50 @@ from nbconvert import HTMLExporter
 HERE = Path(__file__).parent
 MODEL = "spell/local"
 CELL_TIMEOUT_S = 120
+LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class PrintingClient(NotebookClient):
-    """Runs a notebook and prints each output in the moment the kernel sends it."""
+    """Runs a notebook and prints each output in the moment the kernel sends it, the model's words among them."""
+
+    at_line_start = True
+    pane = 0
 
     def process_message(self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int) -> Any:
         kind, content = msg["msg_type"], msg["content"]
         if kind == "stream":
-            show(content["text"])
-        elif kind in ("display_data", "update_display_data", "execute_result"):
-            show(content["data"].get("text/plain", "") + "\n")
+            self.show(content["text"])
+        elif kind == "comm_msg":
+            self.show_live(content["data"].get("content", {}))
+        elif kind == "update_display_data":  # the whole answer, whose words were shown as they came
+            self.end_line()
+        elif kind in ("display_data", "execute_result") and LIVE_VIEW not in content["data"]:
+            self.show(content["data"].get("text/plain", "") + "\n")
         elif kind == "error":
-            show("\n".join(content["traceback"]) + "\n")
+            self.show("\n".join(content["traceback"]) + "\n")
         return super().process_message(msg, cell, cell_index)
 
+    def show_live(self, content: dict[str, Any]) -> None:
+        """What the live view is told: a pane for each call, then its text piece by piece."""
+        for change in content.get("batch", []):
+            if change["op"] == "pane":
+                self.end_line()
+                self.show(f"[{change['title']}]\n")
+            elif change["op"] == "text":
+                if change["id"] != self.pane:  # calls at the same time take turns, each on lines of its own
+                    self.end_line()
+                self.pane = change["id"]
+                self.show(change["text"])
 
-def show(text: str) -> None:
-    sys.stdout.write(textwrap.indent(text, "    "))
-    sys.stdout.flush()
+    def show(self, text: str) -> None:
+        for line in text.splitlines(keepends=True):
+            sys.stdout.write(("    " if self.at_line_start else "") + line)
+            self.at_line_start = line.endswith("\n")
+        sys.stdout.flush()
+
+    def end_line(self) -> None:
+        if not self.at_line_start:
+            self.show("\n")
 
 
 def announce(cell: nbformat.NotebookNode, **_: Any) -> None:
@@ -53,7 +77,7 @@ def announce(cell: nbformat.NotebookNode, **_: Any) -> None:
 
 def run(notebook: Path) -> nbformat.NotebookNode:
     """The executed notebook.  Raises CellExecutionError for an error in a cell that is not tagged `raises-exception`."""
-    os.environ.update(LLMSPELL_MODEL=MODEL, LLMSPELL_DISPLAY="static")
+    os.environ.update(LLMSPELL_MODEL=MODEL, LLMSPELL_DISPLAY="live")
     node = nbformat.read(notebook, as_version=4)
     PrintingClient(
         node,
@@ -61,6 +85,7 @@ def run(notebook: Path) -> nbformat.NotebookNode:
         kernel_name="llmspell",
         resources={"metadata": {"path": str(notebook.parent)}},
         on_cell_start=announce,
+        store_widget_state=False,  # the kernel replaces each live view by what a notebook keeps
         extra_arguments=["--log-level=ERROR"],  # else it warns of unencrypted sockets, which stay on this machine
     ).execute()
     return node
