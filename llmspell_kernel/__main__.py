@@ -1,12 +1,14 @@
-"""`python -m llmspell_kernel --spec llmspell-lua -f FILE`: the kernel that a kernel.json starts."""
+"""`python -m llmspell_kernel --spec llmspell-lua -f FILE`: the kernel that a kernel.json starts.
+
+A worker process is started before ipykernel is imported: it gets ready while the kernel does.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from ipykernel.kernelapp import IPKernelApp
-
-from .kernel.kernel import SPECS, for_spec
+from .engines._registry import discover
+from .kernel.entrance import start_spare
 
 
 def main(arguments: list[str]) -> None:
@@ -15,9 +17,16 @@ def main(arguments: list[str]) -> None:
         at = arguments.index("--spec")
         spec = arguments[at + 1]
         arguments = arguments[:at] + arguments[at + 2 :]
+    engines = discover()
+    spare = start_spare(engines)
+
+    from ipykernel.kernelapp import IPKernelApp
+
+    from .kernel.kernel import SPECS, for_spec
+
     if spec not in SPECS:
         sys.exit(f"there is no kernel '{spec}'; known: {', '.join(SPECS)}")
-    IPKernelApp.launch_instance(arguments, kernel_class=for_spec(spec))
+    IPKernelApp.launch_instance(arguments, kernel_class=for_spec(spec, engines, spare))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import atexit
 import os
 from typing import Any
 
-from ..settings import Settings, from_environment
+from ..engines._registry import EngineRegistry, discover
+from ..settings import from_environment
+from ..workers.spawn import WorkerProcess
 from .cells import PYTHON
+from .entrance import Entrance, start_spare
 from .magics import register_all
-from .matcher import make_matcher
-from .notebook import Notebook
 from .transform import make_transformer
 
 MARK = "transform_script_cell"
@@ -18,32 +19,33 @@ MARK = "transform_script_cell"
 
 def load_ipython_extension(shell: Any) -> None:
     """Adds `%%lua` and `%%js` cells, the magics and the name `llmspell` to a shell.  Loading it again changes nothing."""
-    notebook = install(shell, default=PYTHON)
-    if not notebook.keeps_globals and getattr(shell, "Completer", None) is not None:
-        notebook.keeps_globals = True
+    if getattr(shell, "llmspell", None) is not None:
+        return
+    engines = discover()
+    notebook = install(shell, default=PYTHON, engines=engines, spare=start_spare(engines))
+    if getattr(shell, "Completer", None) is not None:
+        from .matcher import make_matcher
+
+        notebook.notebook.keeps_globals = True
         shell.Completer.custom_matchers.append(make_matcher(notebook))
 
 
-def install(shell: Any, *, default: str, settings: Settings | None = None) -> Notebook:
+def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> Entrance:
     """What the extension and our own kernel share; `default` is the language of cells without a magic."""
-    loaded: Notebook | None = getattr(shell, "llmspell", None)
-    if loaded is not None:
-        return loaded
-    notebook = Notebook(shell, settings or from_environment(os.environ), default)
+    notebook = Entrance(shell, from_environment(os.environ), default, engines, spare)
     shell.llmspell = notebook
     # position 0: before IPython's own cell_magic takes the cell
     shell.input_transformers_cleanup.insert(0, make_transformer(frozenset(notebook.magics), lambda: notebook.default))
     register_all(shell, notebook)
     shell.user_ns["llmspell"] = notebook
     shell.user_ns_hidden["llmspell"] = notebook
-    notebook.session.warm()
     atexit.register(notebook.close)
     return notebook
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Ends every state, and takes away what loading added."""
-    notebook: Notebook | None = getattr(shell, "llmspell", None)
+    notebook: Entrance | None = getattr(shell, "llmspell", None)
     if notebook is None:
         return
     notebook.close()

@@ -9,11 +9,12 @@ from ipykernel.ipkernel import IPythonKernel
 from zmq.constants import SocketOption
 
 from .. import __version__
+from ..engines._registry import EngineRegistry, discover
 from ..errors import SpellError
+from ..workers.spawn import WorkerProcess
 from .cells import PYTHON, ScriptCell, script_cell
 from .extension import install
 from .interrupt import early_interrupt
-from .language import complete, describe, name_at, token_before
 
 LANGUAGE_INFO: dict[str, dict[str, Any]] = {
     "lua": {
@@ -42,10 +43,12 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
     implementation = "llmspell"
     implementation_version = __version__
     default_engine = PYTHON
+    engines: EngineRegistry | None = None
+    spare: WorkerProcess | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.notebook = install(self.shell, default=self.default_engine)
+        self.notebook = install(self.shell, default=self.default_engine, engines=self.engines or discover(), spare=self.spare)
         if self.default_engine in LANGUAGE_INFO:
             self.language_info = LANGUAGE_INFO[self.default_engine]
 
@@ -92,6 +95,8 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         cell = self._script(code, cursor)
         if cell is None:
             return super().do_complete(code, cursor_pos)  # type: ignore[no-any-return]
+        from .language import complete, token_before
+
         engine = self._engine(cell)
         token = token_before(code, cursor)
         matches = complete(token, await self._members(engine, token.path), self.notebook.session.declarations, engine)
@@ -101,6 +106,8 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         cell = self._script(code, cursor_pos)
         if cell is None:
             return super().do_inspect(code, cursor_pos, detail_level, omit_sections)  # type: ignore[no-any-return]
+        from .language import describe, name_at
+
         engine = self._engine(cell)
         name = name_at(code, cursor_pos)
         members = await self._members(engine, name.rpartition(".")[0])
@@ -138,7 +145,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         return cell
 
     def _engine(self, cell: ScriptCell) -> str:
-        return self.notebook.session.engines.get(cell.engine).name
+        return self.notebook.engines.get(cell.engine).name
 
     async def _members(self, engine: str, path: str) -> list[list[str]]:
         try:
@@ -147,6 +154,6 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             return []
 
 
-def for_spec(name: str) -> type[LLMSpellKernel]:
-    """The kernel class of a kernelspec."""
-    return type("LLMSpellKernel", (LLMSpellKernel,), {"default_engine": SPECS[name]})
+def for_spec(name: str, engines: EngineRegistry, spare: WorkerProcess | None) -> type[LLMSpellKernel]:
+    """The kernel class of a kernelspec, with what was begun before ipykernel was imported."""
+    return type("LLMSpellKernel", (LLMSpellKernel,), {"default_engine": SPECS[name], "engines": engines, "spare": spare})

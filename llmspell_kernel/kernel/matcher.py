@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .cells import script_cell
-from .language import complete, token_before
-from .notebook import Notebook
+from .entrance import Entrance
 
 
-def make_matcher(notebook: Notebook) -> Callable[[Any], dict[str, Any]]:
+def make_matcher(notebook: Entrance) -> Callable[[Any], dict[str, Any]]:
     """A matcher of IPython's second API: it answers for script cells, and then suppresses the Python matchers."""
     from IPython.core.completer import SimpleCompletion, context_matcher
+
+    from .language import complete, token_before
 
     def script_names(context: Any) -> dict[str, Any]:
         text = context.full_text

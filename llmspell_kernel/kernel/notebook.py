@@ -6,38 +6,38 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Interrupted, SpellError, ValueCrossingError, nearest
 from ..journal.events import AnyEvent, CallChunk, CallFinished
+from ..policy.limits import PRESETS
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..session import Outcome, Session
 from ..settings import Settings
 from ..values import Opaque, Value, dumps
-from .cells import PYTHON, CellOptions, parse_options
+from ..workers.pool import WorkerPool
+from ..workers.spawn import WorkerProcess
+from .cells import CellOptions, parse_options
 from .display import LiveView
 from .interrupt import on_interrupt
 from .output import CellOutput, Publisher
 
 
 class Notebook:
-    """Made once a shell.  `default` is the language of cells without a magic."""
+    """Made once a shell, at its first script cell; `spare` is a worker that the shell's start has begun to start."""
 
-    def __init__(self, shell: Any, settings: Settings, default: str = PYTHON) -> None:
+    def __init__(self, shell: Any, settings: Settings, engines: EngineRegistry, spare: WorkerProcess | None = None) -> None:
         self.shell = shell
         self.settings = settings
-        self.default = default
-        self.session = Session(settings=settings)
+        limits = PRESETS[settings.preset]
+        pool = WorkerPool(engines.interpreters(), startup_s=limits.startup_s, spare=spare)
+        self.session = Session(settings=settings, pool=pool, engines=engines, limits=limits)
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._stop_soon = False
         self.keeps_globals = False
         """In a stock kernel: are the globals of each language read after its cells, for completion?"""
         self.seen_globals: dict[str, list[list[str]]] = {}
-
-    @property
-    def magics(self) -> list[str]:
-        """Names that may follow `%%`: engines and their aliases."""
-        return [name for engine in self.session.engines for name in (engine.name, *engine.aliases)]
 
     async def run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         """What a script cell becomes.  Raises the script's error, rendered without our frames."""

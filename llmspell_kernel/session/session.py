@@ -47,12 +47,13 @@ class Session:
         limits: Limits | None = None,
         grants: Grants | None = None,
         pool: WorkerPool | None = None,
+        engines: EngineRegistry | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.sink: Sink = sink or NullSink()
         self.recorder = Recorder()
         self.resources = ResourceTable()
-        self.engines: EngineRegistry = discover_engines()
+        self.engines: EngineRegistry = engines or discover_engines()
         self.limits = limits or PRESETS[self.settings.preset]
         self.grants = grants or Grants()
         found = discover_bridges()

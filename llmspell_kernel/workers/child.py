@@ -39,15 +39,16 @@ from ..protocol.messages import (
 )
 from ..protocol.output import record
 from ..protocol.steps import Failed, Fault, Step
+from .stop_page import PAGE_BYTES, STOP_VARIABLE
 
-STOP_VARIABLE = "LLMSPELL_STOP"
-PAGE_BYTES = 4096
+READ_BYTES = 1 << 16
+"""A read allocates all it may take: a megabyte would cost every effect 20 us."""
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
 
 class SharedStop:
-    """The page's text is `LLMSPELL_STOP=0`: a byte for JavaScript's handler, an environment variable for Lua's captured os.getenv."""
+    """The worker's end of stop_page."""
 
     variable = STOP_VARIABLE
 
@@ -155,7 +156,7 @@ def main(control: int, page_descriptor: int, interpreters: str) -> None:
     write_all(control, frame(encode(Ready(os.getpid(), {name: dict(engine.facts) for name, engine in engines.items()}))))
     frames = FrameReader()
     while True:
-        data = os.read(control, 1 << 20)
+        data = os.read(control, READ_BYTES)
         if not data:
             os._exit(0)
         frames.feed(data)

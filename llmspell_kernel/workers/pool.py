@@ -12,12 +12,15 @@ from .worker import Worker
 
 
 class WorkerPool:
-    """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare."""
+    """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare.
 
-    def __init__(self, interpreters: Mapping[str, str] | None = None, *, startup_s: float) -> None:
+    A `spare` that was started elsewhere is taken over.
+    """
+
+    def __init__(self, interpreters: Mapping[str, str] | None = None, *, startup_s: float, spare: WorkerProcess | None = None) -> None:
         self._interpreters = dict(interpreters) if interpreters is not None else None
         self._startup_s = startup_s
-        self._spare: Worker | None = None
+        self._spare = Worker(spare) if spare is not None else None
         self._given: list[Worker] = []
         self._closed = False
 
@@ -34,6 +37,7 @@ class WorkerPool:
         """A started worker.  A spare that died in the meantime is replaced once; a second failure is raised."""
         if self._closed:
             raise WorkerLost("no worker can start any more: the session was closed", reason="closed")
+        _refuse_wrong_quickjs()
         spare, self._spare = self._spare, None
         for worker in (spare, None):
             chosen = worker or self._start()
@@ -63,9 +67,12 @@ class WorkerPool:
         self._given, self._spare = [], None
 
     def _start(self) -> Worker:
-        problem = check_quickjs()
-        if problem:
-            raise ConfigError(problem)
         if self._interpreters is None:
             self._interpreters = dict(discover().interpreters())
         return Worker(WorkerProcess(self._interpreters))
+
+
+def _refuse_wrong_quickjs() -> None:
+    problem = check_quickjs()
+    if problem:
+        raise ConfigError(problem)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
-from .child import PAGE_BYTES, STOP_VARIABLE
+from .stop_page import PAGE_BYTES, STOP_VARIABLE
 
 NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
 BOOT = (

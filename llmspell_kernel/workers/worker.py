@@ -32,7 +32,8 @@ from ..protocol.steps import NULL, Answer, Invocation, QueryKind, Step
 from ..protocol.transitions import Phase
 from .spawn import WorkerProcess
 
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 16
+"""A read allocates all it may take: a megabyte would cost every effect 20 us."""
 
 
 class Worker:

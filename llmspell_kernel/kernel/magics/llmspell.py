@@ -24,7 +24,7 @@ def register(shell: Any, notebook: Any) -> None:
             case ["states"]:
                 print(notebook)
             case ["engines"]:
-                for engine in notebook.session.engines:
+                for engine in notebook.engines:
                     print(f"{engine.name:<12} %%{', %%'.join((engine.name, *engine.aliases))}   files: {', '.join(engine.file_endings)}")
             case ["reset", engine, *name] if len(name) <= 1:
                 _reset(notebook, engine, name[0] if name else "main")

@@ -9,7 +9,7 @@ from ...errors import ConfigError
 
 
 def register(shell: Any, notebook: Any) -> None:
-    for engine in notebook.session.engines:
+    for engine in notebook.engines:
         for name in (engine.name, *engine.aliases):
             shell.register_magic_function(_explain(name, engine.name), magic_kind="cell", magic_name=name)
 

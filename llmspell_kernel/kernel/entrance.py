@@ -1,0 +1,68 @@
+"""What a shell holds before the first script cell: names and defaults, and a worker that is already starting.
+
+Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel would pay; here it is paid when a
+script, or `llmspell` in Python, is first used.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..engines._registry import EngineRegistry
+from ..errors import ConfigError
+from ..settings import Settings
+from ..workers.spawn import WorkerProcess
+
+if TYPE_CHECKING:
+    from .notebook import Notebook
+
+
+def start_spare(engines: EngineRegistry) -> WorkerProcess | None:
+    """A worker process that no session waits for yet.  None where none can start: the session's own start then says why."""
+    with suppress(ConfigError):
+        return WorkerProcess(engines.interpreters())
+    return None
+
+
+class Entrance:
+    """The name `llmspell` in Python, and `shell.llmspell`: everything it does not know itself is the notebook's."""
+
+    def __init__(self, shell: Any, settings: Settings, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> None:
+        self.shell = shell
+        self.settings = settings
+        self.default = default
+        """The language of cells without a magic."""
+        self.engines = engines
+        self._spare = spare
+
+    @property
+    def magics(self) -> list[str]:
+        """Names that may follow `%%`: engines and their aliases."""
+        return [name for engine in self.engines for name in (engine.name, *engine.aliases)]
+
+    @cached_property
+    def notebook(self) -> Notebook:
+        from .notebook import Notebook
+
+        spare, self._spare = self._spare, None
+        return Notebook(self.shell, self.settings, self.engines, spare)
+
+    def close(self) -> None:
+        """Ends every worker; for the end of the process, in any thread."""
+        if "notebook" in self.__dict__:
+            self.notebook.close()
+        elif self._spare is not None:
+            self._spare.kill()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what IPython looks for in every object must not make a session
+            raise AttributeError(name)
+        return getattr(self.notebook, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), "get", "reset", "run", "session", "set", "states", "values"})
+
+    def __repr__(self) -> str:
+        return repr(self.notebook)

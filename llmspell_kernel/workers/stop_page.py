@@ -1,0 +1,7 @@
+"""The page that host and worker share for the soft stop; both ends import only this of each other.
+
+Its text is `LLMSPELL_STOP=0`: a byte for JavaScript's interrupt handler, an environment variable for Lua's captured os.getenv.
+"""
+
+STOP_VARIABLE = "LLMSPELL_STOP"
+PAGE_BYTES = 4096
