@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pkgutil import iter_modules
 from types import ModuleType
 
 from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.installation import plugins
 
 from ._bridge import Bridge
 from ._declaration import declare
@@ -55,7 +56,7 @@ def _built_in() -> Iterator[tuple[str, EntryPoint]]:
 
 
 def _installed() -> Iterator[tuple[str, EntryPoint]]:
-    for entry in entry_points(group=GROUP):
+    for entry in plugins(GROUP):
         if not entry.value.startswith(f"{_BUILT_IN}."):
             distribution = f" (from {entry.dist.name} {entry.dist.version})" if entry.dist else ""
             yield entry.value + distribution, entry

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llmspell_kernel.errors import ArgumentError
-from llmspell_kernel.services.llm.generation import Generation
 from llmspell_kernel.services.llm.models import ChatOptions
-from llmspell_kernel.services.llm.service import LlmService
 
 from ._bridge import Bridge, Context, Resource, method
+
+if TYPE_CHECKING:
+    from llmspell_kernel.services.llm.generation import Generation
+    from llmspell_kernel.services.llm.service import LlmService
 
 # How many pieces of text a stream fetches ahead of a script that reads slowly.
 READ_AHEAD = 32
@@ -104,7 +106,12 @@ class Llm(Bridge):
     resources = (LlmStream,)
 
     def __init__(self, service: LlmService | None = None) -> None:
-        self._service = service or LlmService()
+        if service is None:
+            # not at the top: every kernel declares this bridge, few ask it anything in their first second
+            from llmspell_kernel.services.llm.service import LlmService
+
+            service = LlmService()
+        self._service = service
 
     async def open(self) -> None:
         self._service.preload()

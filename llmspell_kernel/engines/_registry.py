@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError, nearest
+from ..installation import plugins
 
 
 class EngineDeclaration(NamedTuple):
@@ -77,7 +77,7 @@ def discover() -> EngineRegistry:
     for folder in sorted(Path(__file__).parent.iterdir()):
         if (folder / "interpreter.py").is_file():
             registry.register(read_declaration(import_module(f".{folder.name}", __package__).declaration))
-    for point in entry_points(group="llmspell.engines"):
+    for point in plugins("llmspell.engines"):
         if not point.value.startswith(f"{__package__}."):
             registry.register(read_declaration(point.load()))
     return registry

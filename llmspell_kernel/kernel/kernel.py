@@ -34,6 +34,7 @@ LANGUAGE_INFO: dict[str, dict[str, Any]] = {
         "codemirror_mode": "javascript",
     },
 }
+PREPARE_AFTER_S = 0.5
 SPECS = {"llmspell": PYTHON, "llmspell-lua": "lua", "llmspell-js": "javascript"}
 
 
@@ -62,6 +63,8 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         if hasattr(self.iopub_socket, "io_thread"):
             self.iopub_socket.io_thread.socket.set(SocketOption.SNDHWM, 0)
         super().start()
+        # a person's first script cell then need not wait for the session's imports
+        self.io_loop.call_later(PREPARE_AFTER_S, lambda: self.notebook.notebook)
         manager = self.shell_channel_thread.manager
         for pair in (manager._shell_channel_to_main, manager._main_to_shell_channel):
             for socket in (pair.from_socket, pair.to_socket):

@@ -15,7 +15,6 @@ from ..journal.events import AnyEvent
 from .budget import CUT_HTML, MAX_PLAIN_CHARS, Budget
 from .bundle import Bundle
 from .calls import ICONS, Call, Gathered, Status, gather
-from .markdown import markdown_html
 from .pretty import inline, pretty
 from .text import cap_text, clean, clip, escape, plural
 
@@ -114,6 +113,8 @@ def _answer_html(call: Call, budget: Budget) -> str:
     text = call.answer
     if budget.full or not text:
         return ""
+    from .markdown import markdown_html  # 13 ms that a kernel without an answer need not pay
+
     html = markdown_html(text)
     if len(html) > budget.left // 2:  # leave room for the calls after it
         html = f'<pre style="{_PRE}">{escape(cap_text(text, CUT_ANSWER_CHARS))}</pre>'

@@ -1,0 +1,116 @@
+-- Errors: the fault objects that scripts catch, and what is told of whatever a script raised.
+--
+-- Rule: an error value is the script's: it is read raw, and nothing of it (metatable, length, bytes) is believed.
+local sealed, frames = ...
+
+local error, rawequal, rawget, select, setmetatable, tostring, type =
+  error, rawequal, rawget, select, setmetatable, tostring, type
+local concat, find, match, sub, tunpack = table.concat, string.find, string.match, string.sub, table.unpack
+local tointeger, utf8_len = math.tointeger, utf8.len
+local raw_metatable = sealed.raw_metatable
+
+local MOST_MESSAGE_BYTES = 65536 -- a fault is read by people; one of many megabytes would end the conversation with the host
+local MOST_NAME_BYTES = 200
+
+local FAULT = { __metatable = false, __name = "error" }
+local fault_places = setmetatable({}, { __mode = "k" }) -- fault -> where a function of ours failed before the host passed the error on
+function FAULT.__tostring(fault) return tostring(rawget(fault, "message")) end
+
+local function fault(code, message, name, retryable)
+  return setmetatable({ code = code, message = message, name = name or "", retryable = retryable or false }, FAULT)
+end
+
+local function raise(code, message) error(fault(code, message), 0) end
+
+-- What the host answered instead of a value.  Places are chunk, line and function in turns.
+local function refusal(code, message, name, retryable, ...)
+  local refused, places = fault(code, message, name, retryable), {}
+  for i = 1, select("#", ...), 3 do
+    local chunk, line, called = select(i, ...)
+    places[#places + 1] = { chunk = chunk, line = line, name = called }
+  end
+  if #places > 0 then fault_places[refused] = places end
+  return refused
+end
+
+-- Valid UTF-8 of limited length, whatever the bytes.
+local function readable(text, most)
+  if #text > most then text = sub(text, 1, most) .. " ..." end
+  local length, bad = utf8_len(text)
+  if length then return text end
+  local out, from = {}, 1
+  while bad do
+    out[#out + 1] = sub(text, from, bad - 1)
+    from = bad + 1
+    length, bad = utf8_len(text, from)
+  end
+  out[#out + 1] = sub(text, from)
+  return concat(out, "?")
+end
+
+local earlier_locals = {} -- top-level local -> chunk it belonged to
+
+local function hint(message)
+  local name = match(message, "global '([%a_][%w_]*)'")
+  local chunk = name and find(message, "nil value", 1, true) and earlier_locals[name]
+  if not chunk then return message end
+  return message .. " ('" .. name .. "' was a local of " .. chunk .. ", and locals end with their cell; drop 'local' there to keep it)"
+end
+
+-- The frames from the place that the message names on; an error raised again elsewhere keeps its first place in front.
+local function from_place(found, chunk, line)
+  for i = 1, #found do
+    if found[i].chunk == chunk and found[i].line == line then return { tunpack(found, i) } end
+  end
+  return { { chunk = chunk, line = line }, tunpack(found) }
+end
+
+-- The position that Lua puts before a message moves into the frames; one of ours is nobody's business.
+local function read_text(text, found)
+  text = sub(text, 1, MOST_MESSAGE_BYTES + 1)
+  local chunk, line, rest = match(text, "^(.-):(%d+): (.*)$")
+  if chunk and #line < 10 and frames.is_script(chunk) then
+    text, found = rest, from_place(found, chunk, tointeger(line))
+  elseif chunk and find(chunk, "^prelude/%l+$") then
+    text = rest
+  end
+  if text == "not enough memory" then return "limit", "the state's memory limit was met", found end
+  return "script", hint(text), found
+end
+
+-- Whatever a script raised, as plain fields.
+local function read(value)
+  local found = frames.take(value)
+  local code, message, name, retryable = "script", "", "", false
+  if type(value) == "string" then
+    code, message, found = read_text(value, found)
+  elseif type(value) == "table" then
+    if fault_places[value] then found = frames.append({ tunpack(fault_places[value]) }, found) end
+    message, name = rawget(value, "message"), rawget(value, "name")
+    if type(message) ~= "string" then message = "an error object (a table without a 'message')" end
+    if rawequal(raw_metatable(value), FAULT) then
+      code, retryable = rawget(value, "code"), rawget(value, "retryable") == true
+    else
+      name = ""
+    end
+  else
+    message = "an error value: " .. tostring(value)
+  end
+  return {
+    code = type(code) == "string" and readable(code, MOST_NAME_BYTES) or "script",
+    message = readable(message, MOST_MESSAGE_BYTES),
+    name = type(name) == "string" and readable(name, MOST_NAME_BYTES) or "",
+    retryable = retryable,
+    frames = found,
+  }
+end
+
+return {
+  fault = fault,
+  note_local = function(name, chunk) earlier_locals[name] = chunk end,
+  raise = raise,
+  read = read,
+  readable_message = function(text) return readable(text, MOST_MESSAGE_BYTES) end,
+  readable_name = function(text) return readable(text, MOST_NAME_BYTES) end,
+  refusal = refusal,
+}

@@ -1,0 +1,228 @@
+-- Values as text in the written form of values.py, and what the host needs to build them here.
+--
+-- Rules
+-- * Tables of scripts are read with rawget, rawlen and next only; no metamethod of a script runs.
+-- * Depth and bytes are counted while writing; what cannot cross is named by its path.
+local settings, sealed, faults = ...
+
+local error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
+  error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type
+local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
+local concat, sort = table.concat, table.sort
+local math_type, huge = math.type, math.huge
+local utf8_len = utf8.len
+local raise = faults.raise
+local MAX_BYTES, MAX_DEPTH = settings.max_value_bytes, 64
+
+local null = sealed.seal({}, { __tostring = function() return "null" end, __newindex = function() error("null is read-only", 2) end })
+local arrays, objects = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local resources = setmetatable({}, { __mode = "k" }) -- proxy -> { id, type }
+local callbacks, callback_ids, callback_count = {}, {}, 0
+
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+local function escape(c) return ESCAPES[c] or format("\\u%04x", byte(c)) end
+local function quote(s) return '"' .. gsub(s, '[%c"\\]', escape) .. '"' end
+
+local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local DIGITS = {}
+for i = 0, 63 do DIGITS[i] = sub(ALPHABET, i + 1, i + 1) end
+
+local function base64(s)
+  local out = {}
+  for i = 1, #s - #s % 3, 3 do
+    local a, b, c = byte(s, i, i + 2)
+    local n = a << 16 | b << 8 | c
+    out[#out + 1] = DIGITS[n >> 18] .. DIGITS[n >> 12 & 63] .. DIGITS[n >> 6 & 63] .. DIGITS[n & 63]
+  end
+  local rest = #s % 3
+  if rest == 1 then
+    local a = byte(s, -1)
+    out[#out + 1] = DIGITS[a >> 2] .. DIGITS[(a & 3) << 4] .. "=="
+  elseif rest == 2 then
+    local a, b = byte(s, -2, -1)
+    local n = a << 8 | b
+    out[#out + 1] = DIGITS[n >> 10] .. DIGITS[n >> 4 & 63] .. DIGITS[(n & 15) << 2] .. "="
+  end
+  return concat(out)
+end
+
+local function uncrossable(what, path) raise("value", what .. " (at " .. faults.readable_message(path) .. ")") end
+
+local function too_large(path) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", path) end
+
+local function callback_id(fn)
+  local id = callback_ids[fn]
+  if not id then
+    callback_count = callback_count + 1
+    id = callback_count
+    callback_ids[fn], callbacks[id] = id, fn
+  end
+  return id
+end
+
+local function float_text(n, plain, path)
+  if n ~= n or n == huge or n == -huge then
+    if plain then uncrossable("NaN and infinities have no JSON text", path) end
+    return n ~= n and '{"$":["n","nan"]}' or n > 0 and '{"$":["n","inf"]}' or '{"$":["n","-inf"]}'
+  end
+  local text = format("%.16g", n)
+  if tonumber(text) ~= n then text = format("%.17g", n) end
+  return find(text, "[%.eE]") and text or text .. ".0"
+end
+
+local function string_text(s, plain, path)
+  if #s > MAX_BYTES then too_large(path) end
+  if utf8_len(s) then return quote(s) end
+  if plain then uncrossable("the string is not valid UTF-8", path) end
+  return '{"$":["b","' .. base64(s) .. '"]}'
+end
+
+local function child(path, key) return type(key) == "number" and path .. "[" .. key .. "]" or path .. "." .. key end
+
+local function key_name(key) return type(key) == "table" and "(a table)" or tostring(key) end
+
+local table_text
+
+-- `plain` is the text of json.encode: no tags, functions refused.  `state` counts bytes and knows the tables being written.
+local function text_of(value, plain, path, depth, state)
+  local kind = type(value)
+  local text
+  if kind == "string" then
+    text = string_text(value, plain, path)
+  elseif kind == "number" then
+    text = math_type(value) == "integer" and format("%d", value) or float_text(value, plain, path)
+  elseif kind == "boolean" then
+    text = value and "true" or "false"
+  elseif value == nil or rawequal(value, null) then
+    text = "null"
+  elseif kind == "table" then
+    return table_text(value, plain, path, depth, state)
+  elseif kind == "function" and not plain then
+    text = '{"$":["f",' .. callback_id(value) .. "]}"
+  else
+    uncrossable("a " .. kind .. " cannot cross to the host", path)
+  end
+  state.bytes = state.bytes + #text
+  if state.bytes > MAX_BYTES then too_large(path) end
+  return text
+end
+
+local function array_text(t, count, plain, path, depth, state)
+  -- a border found by doubling can be 2^62 in a table of sixty keys; each place takes at least a byte
+  if count > MAX_BYTES - state.bytes then too_large(path) end
+  local out = {}
+  for i = 1, count do out[i] = text_of(rawget(t, i), plain, child(path, i), depth + 1, state) end
+  return "[" .. concat(out, ",") .. "]"
+end
+
+local function sorted_keys(t, path)
+  local keys = {}
+  for key in next, t do
+    if type(key) ~= "string" then
+      uncrossable("a table with the key " .. key_name(key) .. " is neither a list 1..n nor an object with string keys", path)
+    end
+    if not utf8_len(key) then uncrossable("a key is not valid UTF-8", path) end
+    keys[#keys + 1] = key
+  end
+  sort(keys)
+  return keys
+end
+
+local function object_text(t, plain, path, depth, state)
+  local out, tagged = {}, false
+  for i, key in ipairs(sorted_keys(t, path)) do
+    tagged = tagged or key == "$"
+    if #key > MAX_BYTES then too_large(path) end
+    local name = quote(key)
+    state.bytes = state.bytes + #name + 2
+    out[i] = name .. ":" .. text_of(rawget(t, key), plain, child(path, key), depth + 1, state)
+  end
+  local text = "{" .. concat(out, ",") .. "}"
+  return tagged and not plain and '{"$":["o",' .. text .. "]}" or text
+end
+
+-- A list may have holes, which cross as nulls; any other key has no place in one.
+local function check_list(t, count, path)
+  local keys = 0
+  for _ in next, t do keys = keys + 1 end
+  if keys == count then return end
+  for key in next, t do
+    if math_type(key) ~= "integer" or key < 1 or key > count then uncrossable("a list that also has the key " .. key_name(key) .. " cannot cross", path) end
+  end
+end
+
+local function content_text(t, plain, path, depth, state)
+  if next(t) == nil then return arrays[t] and "[]" or (objects[t] or plain) and "{}" or '{"$":["e"]}' end
+  local count = rawlen(t)
+  if count > 0 and rawget(t, 1) ~= nil then
+    check_list(t, count, path)
+    return array_text(t, count, plain, path, depth, state)
+  end
+  return object_text(t, plain, path, depth, state)
+end
+
+function table_text(t, plain, path, depth, state)
+  local resource = resources[t]
+  if resource then
+    if plain then uncrossable("a " .. resource.type .. " has no JSON text", path) end
+    return '{"$":["r",' .. resource.id .. "," .. quote(resource.type) .. "]}"
+  end
+  if state[t] then uncrossable("the table contains itself", path) end
+  if depth >= MAX_DEPTH then uncrossable("nested deeper than " .. MAX_DEPTH .. " levels", path) end
+  state.bytes = state.bytes + 2
+  if state.bytes > MAX_BYTES then too_large(path) end -- also where tables hold nothing but tables
+  state[t] = true
+  local text = content_text(t, plain, path, depth, state)
+  state[t] = nil
+  return text
+end
+
+local function encode(value, path) return text_of(value, false, path, 0, { bytes = 0 }) end
+
+local function arguments_text(n, ...)
+  while n > 0 and select(n, ...) == nil do n = n - 1 end
+  local state, out = { bytes = 0 }, {}
+  for i = 1, n do out[i] = text_of((select(i, ...)), false, "argument " .. i, 0, state) end
+  return "[" .. concat(out, ",") .. "]"
+end
+
+-- A cell's results: what cannot cross at the top is shown as text rather than refused.
+local function results_text(results)
+  local out = {}
+  for i = 1, results.n do
+    local kind = type(results[i])
+    if kind == "function" or kind == "thread" or kind == "userdata" then
+      out[i] = '{"$":["x","' .. kind .. '"]}' -- no address: it differs from run to run
+    elseif resources[results[i]] then
+      out[i] = '{"$":["x",' .. quote(tostring(results[i])) .. "]}"
+    else
+      out[i] = encode(results[i], results.n == 1 and "result" or "result " .. i)
+    end
+  end
+  return "[" .. concat(out, ",") .. "]"
+end
+
+local function mark_array(t)
+  arrays[t], objects[t] = true, nil
+  return t
+end
+
+local function mark_object(t)
+  objects[t], arrays[t] = true, nil
+  return t
+end
+
+return {
+  arguments_text = arguments_text,
+  callback = function(id) return callbacks[id] end,
+  encode = encode,
+  json_text = function(value) return text_of(value, true, "value", 0, { bytes = 0 }) end,
+  mark_array = mark_array,
+  mark_object = mark_object,
+  mark_resource = function(proxy, id, kind) resources[proxy] = { id = id, type = kind } end,
+  is_resource = function(t) return resources[t] ~= nil end,
+  null = null,
+  quote = quote,
+  results_text = results_text,
+  try_encode = function(value, path) return pcall(encode, value, path) end,
+}
