@@ -1,0 +1,1 @@
+"""The live view as the browser runs it: one plain ES module and its style sheet, read as text by kernel/display.py."""

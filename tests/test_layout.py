@@ -1,0 +1,42 @@
+"""Rules of the house that import-linter cannot write down because they are about every file of a folder."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import llmspell_kernel
+
+PACKAGE = Path(llmspell_kernel.__file__).parent
+
+
+
+
+def test_no_bridge_imports_another() -> None:
+    bridges = [path for path in (PACKAGE / "bridges").glob("*.py") if not path.stem.startswith("_")]
+    assert len(bridges) >= 4
+    names = {path.stem for path in bridges}
+    for path in bridges:
+        siblings = {
+            node.module.rpartition(".")[2]
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module and (node.level or "bridges" in node.module)
+        }
+        assert not (siblings & names - {path.stem}), f"{path.name} imports another bridge"
+
+
+def test_log_and_ui_are_written_with_what_a_third_party_has() -> None:
+    for name in ("log", "ui"):
+        text = (PACKAGE / "bridges" / f"{name}.py").read_text()
+        sources = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+        assert sources <= {"__future__", "typing", "llmspell_kernel", "llmspell_kernel.values", "llmspell_kernel.errors"}, name
+
+
+def test_every_folder_says_what_lives_in_it() -> None:
+    for init in PACKAGE.rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(init.read_text())), f"{init.parent.name}/__init__.py has no docstring"
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "helpers", "common", "manager", "base", "core", "misc"}
+    assert not [path for path in PACKAGE.rglob("*.py") if path.stem.strip("_") in empty]
