@@ -659,3 +659,10 @@ def test_globals_are_given_and_taken(world: World) -> None:
     world.result("f = () => 1")
     with pytest.raises(ValueCrossingError):
         world.state.query("get", "f", b"")
+
+
+def test_an_accessor_on_every_object_cannot_replace_a_cells_result(world: World) -> None:
+    world.start("Object.defineProperty(Object.prototype, 'value', {get() { return {code: 'denied'} }, set(_) {}, configurable: true})")
+    assert "delete Object.prototype.value" in world.fault("3").message
+    world.start("delete Object.prototype.value")
+    assert world.result("3") == [3]

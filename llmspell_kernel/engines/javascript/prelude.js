@@ -343,7 +343,9 @@
   const watch = async (promise) => {
     const mine = run;
     try {
-      let value = (await promise).value;
+      const settled = await promise;
+      if (!apply(hasOwn, settled, ['value'])) throw new TypeErr("Object.prototype has a property 'value' that swallows every result; delete Object.prototype.value");
+      let value = settled.value;
       if (isPromise(value)) value = await value;
       end(mine, '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}');
     } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
