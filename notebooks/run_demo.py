@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from nbconvert import HTMLExporter
 HERE = Path(__file__).parent
 MODEL = "spell/local"
 CELL_TIMEOUT_S = 120
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LIVE_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -57,6 +59,8 @@ class PrintingClient(NotebookClient):
                 self.show(change["text"])
 
     def show(self, text: str) -> None:
+        if not sys.stdout.isatty():
+            text = COLOURS.sub("", text)
         for line in text.splitlines(keepends=True):
             sys.stdout.write(("    " if self.at_line_start else "") + line)
             self.at_line_start = line.endswith("\n")

@@ -48,6 +48,11 @@ def discover() -> Registry:
     return Registry(bridges, failed)
 
 
+def built_in() -> dict[str, type[Bridge]]:
+    """The bridges that come with the package, and no others."""
+    return {bridge.name: bridge for bridge in (_load(entry) for _, entry in _built_in())}
+
+
 def _built_in() -> Iterator[tuple[str, EntryPoint]]:
     """This folder's modules, found also where the package runs from a source tree and so has no entry points."""
     for module in iter_modules(import_module(_BUILT_IN).__path__):

@@ -34,6 +34,14 @@ class Ui(Bridge):
         ctx.display(value, title=options.title)
 
     @method
+    async def write(self, ctx: Context, text: str) -> None:
+        """Write text to the output as it is, without a line end: for an answer that comes in pieces.
+
+        - text: what to write
+        """
+        ctx.write("stdout", text)
+
+    @method
     async def clear(self, ctx: Context) -> None:
         """Clears what the cell has shown so far."""
         ctx.clear()

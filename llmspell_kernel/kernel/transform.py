@@ -25,4 +25,6 @@ def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Cal
             return lines
         return [*cell.before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
 
+    # IPython leaves such a transformer out when it asks whether a cell is complete: `%%lua` and Enter then goes on, as other cell magics do
+    transform_script_cell.has_side_effects = True  # type: ignore[attr-defined]
     return transform_script_cell

@@ -47,3 +47,9 @@ def test_it_is_written_with_what_a_third_party_has() -> None:
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert names <= {"__future__", "typing", "msgspec", "llmspell_kernel", "llmspell_kernel.values"}
+
+
+def test_write_adds_nothing_to_the_text(context: FakeContext) -> None:
+    call(context, "write", "a")
+    call(context, "write", "b\n")
+    assert context.calls == [("write", ("stdout", "a")), ("write", ("stdout", "b\n"))]
