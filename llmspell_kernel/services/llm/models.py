@@ -19,6 +19,18 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `tools` are `{name, description, parameters}` tables, `parameters` being a JSON schema.  `response_format` is "json" or a table of the
     provider's own form, such as `{type = "json_schema", json_schema = {...}}`.  `timeout_s` limits the seconds spent waiting for the model
     within the call, altogether; reading a stream slowly does not count.
+
+    - model: a model's name, such as spell/local or openai/gpt-4o-mini; else the session's
+    - system: instructions that stand before the messages
+    - temperature: 0 repeats itself, higher varies more; else the provider's own
+    - max_tokens: at most this many tokens of answer
+    - top_p: choose among the likeliest tokens that make up this share
+    - stop: end the answer where one of these texts would come
+    - seed: the same seed asks for the same answer, where the provider can
+    - timeout_s: seconds to wait for the model, reading pauses not counted
+    - tools: functions the model may call, as JSON-schema descriptions
+    - tool_choice: "auto", "none", "required", or the one to call
+    - response_format: "json_object", or a JSON schema as the provider takes it
     """
 
     model: str | None = None
