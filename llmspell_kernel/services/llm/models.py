@@ -28,9 +28,9 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     - stop: end the answer where one of these texts would come
     - seed: the same seed asks for the same answer, where the provider can
     - timeout_s: seconds to wait for the model, reading pauses not counted
-    - tools: functions the model may call, as JSON-schema descriptions
+    - tools: functions the model may call, as {name, description, parameters}
     - tool_choice: "auto", "none", "required", or the one to call
-    - response_format: "json_object", or a JSON schema as the provider takes it
+    - response_format: "json", or a table of the provider's own form
     """
 
     model: str | None = None
