@@ -16,8 +16,8 @@ demo: $(VENV)/.weights
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab notebooks/01-first-spell.ipynb
 
-# All tests but the slow ones: style and types, notebooks, then pytest.
-test: check nbval
+# All tests but the slow ones: style and types, notebooks, then pytest; with the local model, so that none of its tests is skipped.
+test: $(VENV)/.weights check nbval
 	$(BIN)/python -m pytest -m "not slow"
 
 check: $(VENV)/.ready
