@@ -26,7 +26,6 @@ from llmspell_kernel.values import (
     dumps,
     loads,
     resolve_empty,
-    walk,
 )
 
 
@@ -320,7 +319,11 @@ def check_loads(text: bytes) -> None:
     assert typed(loads(dumps(value), empty_as_object=False)) == typed(value)
 
 
-def test_walk_visits_everything_once() -> None:
-    seen: list[Value] = []
-    walk({"a": [1, Callback(2)], "b": b"x"}, seen.append)
-    assert seen == [{"a": [1, Callback(2)], "b": b"x"}, [1, Callback(2)], 1, Callback(2), b"x"]
+def test_more_items_than_the_limit_are_refused_before_they_are_made_and_commas_in_a_string_are_no_items() -> None:
+    with pytest.raises(ValueCrossingError, match="more than 1000000 items"):
+        loads(b"[" + b"[]," * 1_000_000 + b"[]]")
+    with pytest.raises(ValueCrossingError, match="more than 1000000 items"):
+        loads(b"[" + b'"",' * 5_000_000 + b"[]]")
+    text = ',[{"\\' * 500_000
+    assert loads(dumps([text, "x"])) == [text, "x"]
+    assert len(loads(b"[" + b"1," * 900_000 + b"1]")) == 900_001

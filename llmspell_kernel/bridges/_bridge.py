@@ -37,7 +37,7 @@ class Resource:
     """Something the host keeps for a script, which gets a typed opaque id with these methods.  Return one from a bridge method.
 
     `iterate` names the method whose results a script's loop takes until it returns None; `release` is called once when the script closes
-    it, its loop ends, or its state goes.
+    it, its loop ends, the cell that opened it fails or is stopped, or its state goes.
     """
 
     type: ClassVar[str] = ""
@@ -56,7 +56,7 @@ class Bridge:
     resources: ClassVar[Sequence[type[Resource]]] = ()
 
     async def open(self) -> None:
-        """Called once, before the first call of a session."""
+        """Called before the first call of a session; where it raised, again before the next."""
 
     async def close(self) -> None:
         """Called once at the end of the session, also when calls failed."""

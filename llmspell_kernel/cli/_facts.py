@@ -25,10 +25,11 @@ Facts = dict[str, Any]
 
 
 def collect(environ: Mapping[str, str]) -> Facts:
-    """Everything `llmspell doctor` says.  `problems` are the things without which scripts do not run."""
+    """Everything `llmspell doctor` says.  `problems` are the things that are broken, each with its mend or its reason."""
     packages = {name: version_of(name) for name in (*ESSENTIAL, *OTHERS)}
     specs = kernelspecs()
     worker = probe_worker()
+    found = bridges()
     return {
         "llmspell": __version__,
         "python": platform.python_version(),
@@ -40,7 +41,8 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "keys": keys(environ),
         "kernelspecs": specs,
         "worker": worker,
-        "problems": _problems(packages, specs, worker),
+        "bridges": found,
+        "problems": _problems(packages, specs, worker) + [bridge["problem"] for bridge in found if bridge["problem"]],
     }
 
 
@@ -131,6 +133,26 @@ def _problem_of(python: str) -> str:
     if Path(python).is_absolute() and not Path(python).exists():
         return f"its Python {python} is gone; install it again (llmspell kernel install) or remove it (llmspell kernel remove)"
     return ""
+
+
+def bridges() -> list[Facts]:
+    """What scripts can call, and the installed bridges that they cannot: `problem` is why, "" for a bridge that works."""
+    from ..bridges._declaration import declare
+    from ..bridges._registry import discover
+
+    try:
+        registry = discover()
+    except SpellError as error:
+        return [{"name": "all", "source": "", "doc": "", "problem": f"no script runs: {error.message}"}]
+    working = [
+        {"name": name, "source": kind.__module__, "doc": declare(kind).doc.partition("\n")[0], "problem": ""}
+        for name, kind in sorted(registry.bridges.items())
+    ]
+    failed = [
+        {"name": name, "source": reason.partition(":")[0], "doc": "", "problem": f"the bridge '{name}' does not load: {reason}"}
+        for name, reason in sorted(registry.failed.items())
+    ]
+    return working + failed
 
 
 def engine_names() -> list[str]:

@@ -39,6 +39,15 @@ def model_table(models: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def bridge_table(bridges: Iterable[Mapping[str, Any]]) -> Table:
+    table = _grid()
+    for bridge in bridges:
+        own = bridge["source"].startswith("llmspell_kernel.")
+        told = Text("does not load", style="red") if bridge["problem"] else Text(bridge["doc"])
+        table.add_row(Text(f"  {bridge['name']}"), Text("built in" if own else bridge["source"], style="dim", overflow="fold"), told)
+    return table
+
+
 def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
     table = _grid()
     for spec in specs:

@@ -13,9 +13,9 @@ import click
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """Say what is installed, which models and kernels can be used, and what to mend.
+    """Say what is installed, which models, bridges and kernels can be used, and what to mend.
 
-    Exits with 1 when something is broken without which no script runs.  Keys are named, never shown.
+    Exits with 1 when something installed is broken.  Keys are named, never shown.
     """
     from ._facts import collect
 
@@ -30,7 +30,7 @@ def command(as_json: bool) -> None:
 def _show(facts: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from ._tables import heading, kernel_table, model_table, pairs, show
+    from ._tables import bridge_table, heading, kernel_table, model_table, pairs, show
 
     show(
         pairs({"llmspell": facts["llmspell"], "Python": f"{facts['python']}  {facts['executable']}", "on": facts["platform"]}),
@@ -38,6 +38,8 @@ def _show(facts: dict[str, Any]) -> None:
         pairs({name: version or "not installed" for name, version in facts["packages"].items()}),
         heading("Worker"),
         pairs(_worker_lines(facts["worker"])),
+        heading("Bridges"),
+        bridge_table(facts["bridges"]),
         heading("Models"),
         model_table(facts["models"]),
         Text(f"  Default: {facts['default_model']['name']} ({facts['default_model']['why']})"),

@@ -46,7 +46,8 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
     from ._terminal import Terminal
 
     try:
-        script, params = load(file, engine, discover()), parameters(pairs)
+        engines = discover()
+        script, params = load(file, engine, engines), parameters(pairs)
     except ConfigError as error:
         raise click.UsageError(error.message) from error
     if problem := check_quickjs():
@@ -58,7 +59,7 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
         sys.exit(READER_GONE)
     if outcome.error is not None:
         sys.exit(_report(outcome.error, script, terminal))
-    _print_value(outcome.values, as_json, terminal)
+    _print_value(outcome.values, as_json, terminal, engines.get(script.engine).null)
 
 
 async def _run(script: Script, params: dict[str, Any], model: str | None, terminal: Terminal) -> Outcome:
@@ -117,7 +118,7 @@ def _report(error: SpellError, script: Script, terminal: Terminal) -> int:
     return SCRIPT_FAILED
 
 
-def _print_value(values: Sequence[Any], as_json: bool, terminal: Terminal) -> None:
+def _print_value(values: Sequence[Any], as_json: bool, terminal: Terminal, null: str) -> None:
     from ..render.values import bundle
     from ._json_value import json_line
 
@@ -127,6 +128,6 @@ def _print_value(values: Sequence[Any], as_json: bool, terminal: Terminal) -> No
     # `return llm.chat(...)`: the value is what the reader has just watched arrive
     if len(values) == 1 and values[0] is not None and values[0] == terminal.last_model_text:
         return
-    shown = bundle(values)
+    shown = bundle(values, null=null)
     if shown is not None:
         terminal.write("stdout", shown["text/plain"] + "\n")

@@ -31,13 +31,17 @@ class CellFinished(Event, frozen=True):
 
 
 class CallStarted(Event, frozen=True):
-    """An effect was allowed and goes to its bridge.  `parent` is the call within which a host-called script function asked, or None."""
+    """An effect was allowed and goes to its bridge.
+
+    `parent` is the call within which a host-called script function asked, or None; `target` the id of the resource whose method it is.
+    """
 
     call: int
     bridge: str
     method: str
     arguments: list[Any]
     parent: int | None = None
+    target: int | None = None
 
 
 class CallChunk(Event, frozen=True):

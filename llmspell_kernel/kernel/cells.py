@@ -95,6 +95,14 @@ def parse_options(line: str, engine: str) -> CellOptions:
     return CellOptions(state, tuple(names["--in"]), tuple(names["--out"]))
 
 
+def state_of(cell: ScriptCell) -> str:
+    """The state that a cell being written names, for completion and help; `main` while its options are wrong."""
+    try:
+        return parse_options(cell.line, cell.engine).state
+    except ConfigError:
+        return CellOptions().state
+
+
 def _first(lines: Sequence[str], at: int) -> int:
     while at < len(lines) and not lines[at].strip():
         at += 1

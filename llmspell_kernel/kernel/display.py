@@ -115,7 +115,7 @@ class LiveView:
     """Listens to one cell's events from its making to `finish`, which the caller calls once however the cell ends.
 
     Make it within the cell's own context: what it publishes later, from a timer, belongs to that cell.  `mode` is "live", "static" or
-    "auto" (live in a kernel).  `on_stop` is called, perhaps on another thread, when the user presses Stop.
+    "auto" (live in a kernel).  `on_stop` is called, perhaps on another thread, when the user presses Stop while the cell runs.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class LiveView:
         """A message of the front end, on whatever thread it came."""
         if not isinstance(content, dict):
             return
-        if content.get("stop") is True:
+        if content.get("stop") is True and not self._finished:  # a late Stop must not end the next cell
             self._on_stop()
         flusher = self._flusher
         if content.get("ready") is True and flusher is not None:

@@ -6,7 +6,8 @@ script, or `llmspell` in Python, is first used.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from ..engines._registry import EngineRegistry
 from ..errors import ConfigError
 from ..settings import Settings
 from ..workers.spawn import WorkerProcess
+from .cells import PYTHON
+from .interrupt import EarlyStop
 
 if TYPE_CHECKING:
     from .notebook import Notebook
@@ -36,6 +39,9 @@ class Entrance:
         """The language of cells without a magic."""
         self.engines = engines
         self._spare = spare
+        self.early_stop = EarlyStop()
+        self.added: list[Callable[[], None]] = []
+        """What takes away again each thing that was added to the shell."""
 
     @property
     def magics(self) -> list[str]:
@@ -47,7 +53,17 @@ class Entrance:
         from .notebook import Notebook
 
         spare, self._spare = self._spare, None
-        return Notebook(self.shell, self.settings, self.engines, spare)
+        return Notebook(self.shell, self.settings, self.engines, spare, self.early_stop)
+
+    @contextmanager
+    def python_lines(self) -> Iterator[None]:
+        """Around the magics above a script: a stop is Python's own there, and what `%time` transforms as a cell is Python too."""
+        default, self.default = self.default, PYTHON
+        try:
+            with self.early_stop.python_lines():
+                yield
+        finally:
+            self.default = default
 
     def close(self) -> None:
         """Ends every worker; for the end of the process, in any thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Callable
 from typing import Any
 
 from ..engines._registry import EngineRegistry, discover
@@ -13,8 +14,6 @@ from .cells import PYTHON
 from .entrance import Entrance, start_spare
 from .magics import register_all
 from .transform import make_transformer
-
-MARK = "transform_script_cell"
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -27,19 +26,24 @@ def load_ipython_extension(shell: Any) -> None:
         from .matcher import make_matcher
 
         notebook.notebook.keeps_globals = True
-        shell.Completer.custom_matchers.append(make_matcher(notebook))
+        matcher, matchers = make_matcher(notebook), shell.Completer.custom_matchers
+        matchers.append(matcher)
+        notebook.added.append(lambda: matchers.remove(matcher))
 
 
 def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> Entrance:
     """What the extension and our own kernel share; `default` is the language of cells without a magic."""
     notebook = Entrance(shell, from_environment(os.environ), default, engines, spare)
     shell.llmspell = notebook
+    transformer, transformers = make_transformer(frozenset(notebook.magics), lambda: notebook.default), shell.input_transformers_cleanup
     # position 0: before IPython's own cell_magic takes the cell
-    shell.input_transformers_cleanup.insert(0, make_transformer(frozenset(notebook.magics), lambda: notebook.default))
-    register_all(shell, notebook)
-    shell.user_ns["llmspell"] = notebook
-    shell.user_ns_hidden["llmspell"] = notebook
+    transformers.insert(0, transformer)
+    notebook.added.append(lambda: transformers.remove(transformer))
+    notebook.added.append(_add_magics(shell, notebook))
+    for names in (shell.user_ns, shell.user_ns_hidden):
+        notebook.added.append(_add_name(names, "llmspell", notebook))
     atexit.register(notebook.close)
+    notebook.added.append(lambda: atexit.unregister(notebook.close))
     return notebook
 
 
@@ -49,8 +53,34 @@ def unload_ipython_extension(shell: Any) -> None:
     if notebook is None:
         return
     notebook.close()
-    shell.input_transformers_cleanup[:] = [each for each in shell.input_transformers_cleanup if getattr(each, "__name__", "") != MARK]
-    for name in notebook.magics:
-        shell.magics_manager.magics["cell"].pop(name, None)
-    shell.user_ns.pop("llmspell", None)
+    while notebook.added:
+        notebook.added.pop()()
     del shell.llmspell
+
+
+def _add_magics(shell: Any, notebook: Entrance) -> Callable[[], None]:
+    """Registers our magics; returns what takes them away and gives back those that had their names."""
+    magics: dict[str, dict[str, Any]] = shell.magics_manager.magics
+    before = {kind: dict(named) for kind, named in magics.items()}
+    register_all(shell, notebook)
+    ours = {(kind, name): magic for kind, named in magics.items() for name, magic in named.items() if before[kind].get(name) is not magic}
+
+    def remove() -> None:
+        for (kind, name), magic in ours.items():
+            if magics[kind].get(name) is not magic:
+                continue  # the user's own by now
+            del magics[kind][name]
+            if name in before[kind]:
+                magics[kind][name] = before[kind][name]
+
+    return remove
+
+
+def _add_name(names: dict[str, Any], name: str, value: object) -> Callable[[], None]:
+    names[name] = value
+
+    def remove() -> None:
+        if names.get(name) is value:
+            del names[name]
+
+    return remove

@@ -12,9 +12,8 @@ from .. import __version__
 from ..engines._registry import EngineRegistry, discover
 from ..errors import SpellError
 from ..workers.spawn import WorkerProcess
-from .cells import PYTHON, ScriptCell, script_cell
+from .cells import PYTHON, ScriptCell, script_cell, state_of
 from .extension import install
-from .interrupt import early_interrupt
 
 LANGUAGE_INFO: dict[str, dict[str, Any]] = {
     "lua": {
@@ -72,12 +71,15 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
                 socket.set(SocketOption.RCVHWM, 0)
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """Notes an interrupt that comes before a script cell has begun: ipykernel would end the request without a reply."""
+        """Notes an interrupt that comes before a script cell has begun: ipykernel would end the request without a reply.
+
+        One that comes too late for its cell is forgotten, as the next cell has not been stopped by anybody.
+        """
         cell = script_cell(str(parent.get("content", {}).get("code", "")), self.notebook.magics, self.notebook.default)
         if cell is None:  # Python's cells keep Python's interrupt
             await super().execute_request(stream, ident, parent)
             return
-        with early_interrupt(self.notebook.stop_soon):
+        with self.notebook.early_stop.noted():
             await super().execute_request(stream, ident, parent)
 
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
 
         engine = self._engine(cell)
         token = token_before(code, cursor)
-        matches = complete(token, await self._members(engine, token.path), self.notebook.session.declarations, engine)
+        matches = complete(token, await self._members(cell, token.path), self.notebook.session.declarations, engine)
         return {"status": "ok", "matches": matches, "cursor_start": token.start, "cursor_end": cursor, "metadata": {}}
 
     async def do_inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
 
         engine = self._engine(cell)
         name = name_at(code, cursor_pos)
-        members = await self._members(engine, name.rpartition(".")[0])
+        members = await self._members(cell, name.rpartition(".")[0])
         text = describe(name, members, self.notebook.session.declarations, engine) if name else None
         return {"status": "ok", "found": text is not None, "data": {"text/plain": text} if text else {}, "metadata": {}}
 
@@ -150,9 +152,9 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
     def _engine(self, cell: ScriptCell) -> str:
         return self.notebook.engines.get(cell.engine).name
 
-    async def _members(self, engine: str, path: str) -> list[list[str]]:
+    async def _members(self, cell: ScriptCell, path: str) -> list[list[str]]:
         try:
-            return await self.notebook.session.ask("members", path, engine=engine) or []
+            return await self.notebook.session.ask("members", path, engine=cell.engine, state=state_of(cell)) or []
         except SpellError:
             return []
 

@@ -1,6 +1,6 @@
 """Completion of script cells in a stock IPython kernel, where the kernel's own completion request cannot be overridden.
 
-IPython's matchers are synchronous and a worker is not asked synchronously, so globals are those seen after the last cell of the language.
+IPython's matchers are synchronous and a worker is not asked synchronously, so globals are those seen after the state's last cell.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .cells import script_cell
+from .cells import script_cell, state_of
 from .entrance import Entrance
 
 
@@ -27,7 +27,7 @@ def make_matcher(notebook: Entrance) -> Callable[[Any], dict[str, Any]]:
         cursor = sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
         engine = notebook.session.engines.get(cell.engine).name
         token = token_before(text, cursor)
-        members = notebook.seen_globals.get(engine, []) if not token.path else []
+        members = notebook.seen_globals.get((engine, state_of(cell)), []) if not token.path else []
         names = complete(token, members, notebook.session.declarations, engine)
         return {"completions": [SimpleCompletion(name) for name in names], "matched_fragment": token.prefix, "suppress": True}
 

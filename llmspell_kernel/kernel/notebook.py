@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError, Interrupted, SpellError, ValueCrossingError, nearest
+from ..errors import ConfigError, Interrupted, ScriptError, SpellError, ValueCrossingError, nearest
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..policy.limits import PRESETS
 from ..render.errors import error_name, traceback_lines
@@ -19,14 +21,23 @@ from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from .cells import CellOptions, parse_options
 from .display import LiveView
-from .interrupt import on_interrupt
+from .interrupt import EarlyStop, StopSignal
 from .output import CellOutput, Publisher
+
+log = logging.getLogger(__name__)
 
 
 class Notebook:
     """Made once a shell, at its first script cell; `spare` is a worker that the shell's start has begun to start."""
 
-    def __init__(self, shell: Any, settings: Settings, engines: EngineRegistry, spare: WorkerProcess | None = None) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        settings: Settings,
+        engines: EngineRegistry,
+        spare: WorkerProcess | None = None,
+        early_stop: EarlyStop | None = None,
+    ) -> None:
         self.shell = shell
         self.settings = settings
         limits = PRESETS[settings.preset]
@@ -34,55 +45,71 @@ class Notebook:
         self.session = Session(settings=settings, pool=pool, engines=engines, limits=limits)
         self.values: list[Value] = []
         """The results of the last script cell."""
-        self._stop_soon = False
+        self._early_stop = early_stop or EarlyStop()
+        self._stop_signal = StopSignal(self.session.interrupt)
+        self._ending: dict[tuple[str, str], None] = {}
+        """States that `%llmspell reset` has ended, but whose end could not be awaited there."""
+        self._ends: set[asyncio.Task[None]] = set()
+        self._runs_from_python = 0
         self.keeps_globals = False
         """In a stock kernel: are the globals of each language read after its cells, for completion?"""
-        self.seen_globals: dict[str, list[list[str]]] = {}
+        self.seen_globals: dict[tuple[str, str], list[list[str]]] = {}
+        """By (engine, state)."""
 
     async def run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         """What a script cell becomes.  Raises the script's error, rendered without our frames."""
+        try:
+            await self._run_cell(engine, line, code, offset)
+        finally:
+            self._early_stop.asked = False
+
+    async def _run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         number = self.session.next_cell()
         output = CellOutput(self.shell)
         # prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15)
         chunk = f"cell[{self.shell.displayhook.prompt_count}]"
         try:
-            name = self.session.engines.get(engine).name
+            language = self.session.engines.get(engine)
             options = parse_options(line, engine)
             inputs = self._inputs(options.inputs)
         except SpellError as error:
             raise self._shown(error) from None
-        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
-        try:
-            with on_interrupt(self.session.interrupt):
-                running = self.session.run(
-                    code,
-                    engine=name,
-                    state=options.state,
-                    chunk=chunk,
-                    line_offset=offset,
-                    inputs=inputs,
-                    outputs=options.outputs,
-                    sink=output,
-                    cell=number,
-                )
-                task = asyncio.ensure_future(running)
-                if self._stop_soon:
-                    asyncio.get_running_loop().call_soon(self.session.interrupt)
-                outcome = await self._to_its_end(task)
-        finally:
-            self._stop_soon = False
-            view.finish()
-        self.session.sources[chunk] = _as_seen(engine, line, code, offset)
-        if self.keeps_globals:
-            self.seen_globals[name] = await self.session.ask("members", "", engine=name, state=options.state) or []
-        self._take(outcome, options, output, self.session.engines.get(engine).null)
+        await self._end_reset_states()
+        loop = asyncio.get_running_loop()
 
-    def stop_soon(self) -> None:
-        """A stop that came before the cell could take it: it ends the cell when it begins."""
-        self._stop_soon = True
+        def stop() -> None:
+            # a front end's message may come on the thread of a subshell, where the session must not be touched
+            loop.call_soon_threadsafe(self.session.interrupt)
 
-    async def _to_its_end(self, running: asyncio.Future[Outcome]) -> Outcome:
-        """A cell whose task is cancelled (ipykernel's own answer to an early interrupt) is stopped as by the stop button: the state stays."""
+        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, stop)
+        running = self.session.run(
+            code,
+            engine=language.name,
+            state=options.state,
+            chunk=chunk,
+            line_offset=offset,
+            inputs=inputs,
+            sink=output,
+            cell=number,
+        )
+        with self._stop_signal.taken():
+            try:
+                outcome = await self._to_its_end(running)
+            finally:
+                view.finish()
+            self.session.sources[chunk] = _as_seen(engine, line, code, offset)
+            missing = await self._take_outputs(outcome, options, language.name)
+            if self.keeps_globals:
+                await self._note_globals(language.name, options.state)
+        self._take(outcome, output, language.null)
+        if missing:
+            raise self._shown(ConfigError("\n".join(missing)))
+
+    async def _to_its_end(self, cell: Awaitable[Outcome]) -> Outcome:
+        """Whoever waits may be cancelled (ipykernel's own answer to an early interrupt): that is a stop as by the button, the state stays."""
+        running = asyncio.ensure_future(cell)
+        if self._early_stop.asked:
+            asyncio.get_running_loop().call_soon(self.session.interrupt)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -91,29 +118,106 @@ class Notebook:
             self.session.interrupt()
             return await running
 
+    async def _take_outputs(self, outcome: Outcome, options: CellOptions, engine: str) -> list[str]:
+        """Sets the Python variables of `--out`; returns what is wrong with those that cannot be had."""
+        faults = []
+        for name in options.outputs if outcome.error is None else ():
+            try:
+                self.shell.user_ns[name] = await self._output(name, engine, options.state)
+            except SpellError as error:
+                faults.append(f"--out {name}: {error.message}")
+        return faults
+
+    async def _output(self, name: str, engine: str, state: str) -> Value:
+        fault: ScriptError | None = None
+        value: Value = None
+        try:
+            value = await self.session.get(name, engine=engine, state=state)
+        except ValueCrossingError:
+            raise
+        except ScriptError as error:  # as JavaScript answers for a name it does not know
+            fault = error
+        if value is None:  # as Lua answers
+            known = [str(member) for member, *_ in await self.session.ask("members", "", engine=engine, state=state) or []]
+            if name not in known:
+                raise ConfigError(f"the script has no global '{name}'{nearest(name, get_close_matches(name, known))}") from fault
+        if fault is not None:
+            raise fault
+        return value
+
+    async def _note_globals(self, engine: str, state: str) -> None:
+        """Reads the names for completion.  Whatever goes wrong with that, the cell ended as it ended."""
+        try:
+            self.seen_globals[engine, state] = await self.session.ask("members", "", engine=engine, state=state) or []
+        except Exception:
+            log.warning("the globals of the %s state '%s' could not be read for completion", engine, state, exc_info=True)
+
     async def run(self, code: str, *, engine: str = "lua", state: str = "main") -> Any:
-        """Runs a script from Python; its value (a tuple of several Lua results).  Raises SpellError."""
-        outcome = await self.session.run(code, engine=engine, state=state, chunk="python", sink=CellOutput(self.shell))
+        """Runs a script from Python; its value (a tuple of several Lua results).
+
+        Raises SpellError; CancelledError when the script was stopped, or who waits for it is cancelled: the state stays.
+        """
+        await self._end_reset_states()
+        task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
+        self._runs_from_python += 1
+        chunk = f"python[{self._runs_from_python}]"
+        with self._stop_signal.taken():
+            outcome = await self._to_its_end(self.session.run(code, engine=engine, state=state, chunk=chunk, sink=CellOutput(self.shell)))
+        if task.cancelling() > cancels:
+            raise asyncio.CancelledError
+        if isinstance(outcome.error, Interrupted):
+            # a KeyboardInterrupt out of a task of the author's own, as in asyncio.gather, would end the kernel's event loop
+            raise _named_stop(asyncio.CancelledError, outcome.error.message, self._lines(outcome.error))
         if outcome.error is not None:
             raise self._shown(outcome.error)
         return _as_python(outcome.values)
 
     async def get(self, name: str, *, engine: str = "lua", state: str = "main") -> Value:
         """The value of a script's global."""
+        await self._end_reset_states()
         return await self.session.get(name, engine=engine, state=state)
 
     async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
         """Sets a script's global."""
+        await self._end_reset_states()
         await self.session.set(name, value, engine=engine, state=state)
 
     @property
     def states(self) -> list[tuple[str, str, str]]:
         """(state, engine, phase) of every state there is."""
-        return [(name, engine, state.phase().value) for (name, engine), state in sorted(self.session.states.items())]
+        there = sorted((key, state) for key, state in self.session.states.items() if key not in self._ending)
+        return [(name, engine, state.phase().value) for (name, engine), state in there]
 
     async def reset(self, state: str = "main", engine: str = "lua") -> None:
         """Ends a state; the next cell that names it gets a new one."""
-        await self.session.forget(state, engine)
+        self.reset_soon(state, engine)
+        await self._end_reset_states()
+
+    def reset_soon(self, state: str, engine: str) -> None:
+        """`reset` where nothing can be awaited: the state ends when the event loop next runs, before any other script.
+
+        Raises ConfigError where there is no such state.
+        """
+        key = (state, self.session.engines.get(engine).name)
+        known = [key for key in self.session.states if key not in self._ending]
+        if key not in known:
+            raise ConfigError(f"there is no {key[1]} state '{state}'{nearest(state, [name for name, of in known if of == key[1]])}")
+        self._ending[key] = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # IPython in a terminal: the next script cell ends it
+        task = loop.create_task(self._end_reset_states())
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+    async def _end_reset_states(self) -> None:
+        while self._ending:
+            key = next(iter(self._ending))
+            del self._ending[key]  # before anything is awaited: another script may come here meanwhile
+            await self.session.forget(*key)
 
     def close(self) -> None:
         """Ends every worker; for the end of the process, when no event loop runs any more."""
@@ -136,11 +240,10 @@ class Notebook:
             found[name] = self.shell.user_ns[name]
         return found
 
-    def _take(self, outcome: Outcome, options: CellOptions, output: CellOutput, null: str) -> None:
+    def _take(self, outcome: Outcome, output: CellOutput, null: str) -> None:
         if outcome.error is not None:
             raise self._shown(outcome.error)
         self.values = outcome.values
-        self.shell.user_ns.update(outcome.outputs)
         data = bundle(outcome.values, null=null)
         if data is None or self._was_streamed(outcome):
             if outcome.values:
@@ -154,20 +257,22 @@ class Notebook:
             return False
         return bool(_last_answer(self.session.recorder.of_cell(outcome.cell)) == outcome.values[0])
 
+    def _lines(self, error: SpellError) -> list[str]:
+        return traceback_lines(error, self.session.sources, colour=True)
+
     def _shown(self, error: SpellError) -> BaseException:
-        lines = traceback_lines(error, self.session.sources, colour=True)
+        lines = self._lines(error)
         if isinstance(error, Interrupted):
-            return stopped(error.message, lines)
+            return _named_stop(KeyboardInterrupt, error.message, lines)
         # front ends show the class's name: the language's own (TypeError) tells more than ours; the class stays catchable as what it is
         error.__class__ = type(error_name(error), (type(error),), {"_render_traceback_": lambda self: lines})
         return error
 
 
-def stopped(message: str, lines: list[str]) -> KeyboardInterrupt:
-    """A KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
-    kind = type("KeyboardInterrupt", (KeyboardInterrupt,), {"_render_traceback_": lambda self: lines})
-    found: KeyboardInterrupt = kind(message)
-    return found
+def _named_stop(kind: type[BaseException], message: str, lines: list[str]) -> BaseException:
+    """An exception called KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
+    named: type[BaseException] = type("KeyboardInterrupt", (kind,), {"_render_traceback_": lambda self: lines})
+    return named(message)
 
 
 def _as_seen(engine: str, line: str, code: str, offset: int) -> str:

@@ -24,7 +24,6 @@ class CellOutput:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._context = contextvars.copy_context()
-        self.displayed = False
 
     def write(self, stream: str, text: str) -> None:
         target = sys.stdout if stream == "stdout" else sys.stderr
@@ -55,10 +54,6 @@ class CellOutput:
             hook.finish_displayhook()
 
         self._run(show)
-
-    def in_cell(self, function: Callable[[], T]) -> T:
-        """Calls a function in the cell's context."""
-        return self._run(function)
 
     def _run(self, function: Callable[[], T]) -> T:
         return self._context.copy().run(function)

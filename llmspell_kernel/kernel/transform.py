@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from .cells import python_cell, script_cell
 
 CALL = "await get_ipython().llmspell.run_cell"
+BEFORE = "with get_ipython().llmspell.python_lines():\n"
 
 
 def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Callable[[list[str]], list[str]]:
@@ -23,7 +24,8 @@ def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Cal
         cell = script_cell(text, magics, default())
         if cell is None:
             return lines
-        return [*cell.before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+        before = [BEFORE, *(f"    {line}" for line in cell.before)] if cell.before else []
+        return [*before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
 
     # IPython leaves such a transformer out when it asks whether a cell is complete: `%%lua` and Enter then goes on, as other cell magics do
     transform_script_cell.has_side_effects = True  # type: ignore[attr-defined]

@@ -16,14 +16,18 @@ class Limits(NamedTuple):
     output_bytes: int
     effects: int
     value_bytes: int
+    resources: int = 100
+    """How many streams and the like a state may hold open."""
     stop_grace_s: float = 0.1
     """How long a soft stop may take before the worker is killed."""
     startup_s: float = 10.0
-    """How long a worker may take to say that it is ready."""
+    """How long a worker may take to say that it is ready, and then to open a state."""
+    end_s: float = 2.0
+    """How long a cell waits at its end for bridges that were told to stop."""
 
 
 PRESETS: dict[str, Limits] = {
-    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB),
-    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB),
-    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB),
+    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000),
+    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100),
+    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20),
 }

@@ -20,11 +20,12 @@ from .messages import (
     Resume,
     Stepped,
     WorkerMessage,
+    clipped,
     decode_from_worker,
     encode,
 )
 from .steps import Failed, Finished, Suspended
-from .transitions import BY_HOST, TABLE, Event, Phase
+from .transitions import BY_HOST, IN_A_CELL, TABLE, Event, Phase
 
 MAX_OPEN_EFFECTS = 100_000
 
@@ -70,6 +71,11 @@ class Conversation:
 
     def phase(self, state: int) -> Phase:
         return self._states[state].phase if state in self._states else Phase.ABSENT
+
+    @property
+    def in_a_cell(self) -> bool:
+        """Does any state run a cell?"""
+        return any(talk.phase in IN_A_CELL for talk in self._states.values())
 
     def open_effects(self, state: int) -> frozenset[int]:
         return frozenset(self._states[state].open_effects) if state in self._states else frozenset()
@@ -119,7 +125,7 @@ class Conversation:
         try:
             payload = self._frames.next_frame()
             if payload is not None:
-                message = decode_from_worker(payload)
+                message = clipped(decode_from_worker(payload))
                 self._accept(message)
                 return message
             if self._ended and self._frames.pending:

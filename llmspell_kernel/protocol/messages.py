@@ -5,12 +5,17 @@ A worker is treated as hostile: whatever bytes come, `decode` gives a message or
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
 
 from ..errors import RemoteProtocolError
-from .steps import NULL, Answer, Fault, Invocation, QueryKind, Step
+from .steps import NULL, Answer, Failed, Fault, Invocation, QueryKind, Returned, Step, Suspended
+
+MAX_FAULT_TEXT = 64 * 1024
+MAX_FAULT_NAME = 256
+MAX_FAULT_FRAMES = 200
 
 
 class OpenState(msgspec.Struct, frozen=True, tag="open"):
@@ -90,6 +95,46 @@ M = TypeVar("M")
 _encoder = msgspec.json.Encoder()
 _from_host: msgspec.json.Decoder[HostMessage] = msgspec.json.Decoder(HostMessage)
 _from_worker: msgspec.json.Decoder[WorkerMessage] = msgspec.json.Decoder(WorkerMessage)
+
+
+def clipped(message: WorkerMessage) -> WorkerMessage:
+    """The message with every fault at a length that can be shown and kept.
+
+    Clipped, not refused: a script of an honest worker may raise an error with a text of any length.
+    """
+    match message:
+        case Stepped(step=Failed(fault=fault)):
+            short = clip_fault(fault)
+            return message if short is fault else Stepped(message.state, Failed(short))
+        case Stepped(step=Suspended() as step) if step.returned:
+            return Stepped(message.state, msgspec.structs.replace(step, returned=[_clipped_return(item) for item in step.returned]))
+        case Opened(fault=Fault() as fault) | Reply(fault=Fault() as fault):
+            return msgspec.structs.replace(message, fault=clip_fault(fault))
+    return message
+
+
+def clip_fault(fault: Fault) -> Fault:
+    names = (fault.code, fault.name, fault.capability, fault.limit)
+    places = [text for place in fault.frames[:MAX_FAULT_FRAMES] for text in (place.chunk, place.function)]
+    if len(fault.message) <= MAX_FAULT_TEXT and len(fault.frames) <= MAX_FAULT_FRAMES and _short(names) and _short(places):
+        return fault
+    message = fault.message
+    if len(message) > MAX_FAULT_TEXT:
+        message = f"{message[:MAX_FAULT_TEXT]}... ({len(message)} characters in all)"
+    frames = [
+        msgspec.structs.replace(place, chunk=place.chunk[:MAX_FAULT_NAME], function=place.function[:MAX_FAULT_NAME])
+        for place in fault.frames[:MAX_FAULT_FRAMES]
+    ]
+    code, name, capability, limit = (text[:MAX_FAULT_NAME] for text in names)
+    return msgspec.structs.replace(fault, message=message, code=code, name=name, capability=capability, limit=limit, frames=frames)
+
+
+def _short(texts: Iterable[str]) -> bool:
+    return all(len(text) <= MAX_FAULT_NAME for text in texts)
+
+
+def _clipped_return(returned: Returned) -> Returned:
+    return returned if returned.fault is None else msgspec.structs.replace(returned, fault=clip_fault(returned.fault))
 
 
 def encode(message: Message) -> bytes:

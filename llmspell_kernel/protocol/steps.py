@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 EMPTY_LIST = msgspec.Raw(b"[]")
 NULL = msgspec.Raw(b"null")
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+"""Names of effects come from the catalogue, which has none this long: a worker that sends one is broken, so it is refused, not clipped."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -20,13 +22,20 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An error as data.  `code` is one of errors.py's codes; `name` the language's own name (TypeError, SyntaxError)."""
+    """An error as data.  `code` is one of errors.py's codes; `name` the language's own name (TypeError, SyntaxError).
+
+    `capability` belongs to a denied effect; `limit`, `value` and `used` to one over a limit.
+    """
 
     code: str
     message: str
     name: str = ""
     frames: list[Place] = []
     retryable: bool = False
+    capability: str = ""
+    limit: str = ""
+    value: float = 0
+    used: float = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -37,8 +46,8 @@ class Effect(msgspec.Struct, frozen=True):
     """
 
     id: int
-    bridge: str
-    method: str
+    bridge: Name
+    method: Name
     args: msgspec.Raw = EMPTY_LIST
     target: int | None = None
 

@@ -41,6 +41,7 @@ class Event(Enum):
     REPLY = "reply"
 
 
+IN_A_CELL = frozenset({Phase.RUNNING, Phase.WAITING, Phase.ASKED_WAITING})
 BY_HOST = frozenset({Event.OPEN, Event.BEGIN, Event.RESUME, Event.QUERY, Event.CLOSE})
 
 TABLE: dict[tuple[Phase, Event], Phase] = {

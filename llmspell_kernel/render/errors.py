@@ -15,11 +15,13 @@ from ..errors import (
     SpellError,
     WorkerLost,
 )
-from .text import RESET, cap_text, clean, clip, width
+from .text import RESET, clean, clean_capped, clean_clipped, clip, width
 
 CONTEXT_LINES = 2
 LINE_CHARS = 160
 MESSAGE_CHARS = 4_000
+NAME_CHARS = 100
+"""Of a name of any kind: an error, a chunk, a function, a capability, a limit."""
 FIRST_FRAMES, LAST_FRAMES = 12, 4
 """Of a deep recursion: where it broke and where it began."""
 ENGINE_NAMES = {"lua": "Lua", "javascript": "JavaScript", "tengo": "Tengo"}
@@ -36,16 +38,20 @@ def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bo
         return f"\x1b[{code}m{text}{RESET}" if colour else text
 
     lines = _heading(error, paint)
-    coded = next((index for index, frame in enumerate(error.frames) if _source_line(frame, sources) is not None), None)
-    for index, frame in _some(error.frames):
+    shown_frames = _some(error.frames)
+    # only what is shown is looked up, each source cut into lines once: a hostile worker may send 20,000 frames
+    chunks = {frame.chunk for _, frame in shown_frames if frame is not None}
+    split = {chunk: _split(sources[chunk]) for chunk in chunks if chunk in sources}
+    coded = next((index for index, frame in shown_frames if frame is not None and _source_line(frame, split) is not None), None)
+    for index, frame in shown_frames:
         if frame is None:
             lines.append(f"  … {index:,} more")
         elif index == coded:
             lines.append(f"  {paint(_BLUE, _place(frame))}")
-            lines.extend(_code_frame(frame, sources[frame.chunk], paint))
+            lines.extend(_code_frame(frame, split[frame.chunk], paint))
         else:
-            source = _source_line(frame, sources)
-            shown = "" if source is None else f": {clip(clean(source).strip(), LINE_CHARS)}"
+            source = _source_line(frame, split)
+            shown = "" if source is None else f": {clean_clipped(source.strip(), LINE_CHARS)}"
             lines.append(f"  {paint(_BLUE, _place(frame))}{shown}")
     step = next_step(error)
     return [*lines, paint(_GREEN, f"→ {step}")] if step else lines
@@ -53,22 +59,25 @@ def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bo
 
 def error_name(error: SpellError) -> str:
     """The language's own name for a script's error, else our class's."""
-    own = clean(error.name).strip() if isinstance(error, ScriptError) else ""
-    return clip(own, 100) or type(error).__name__
+    own = clean_clipped(error.name, NAME_CHARS).strip() if isinstance(error, ScriptError) else ""
+    return own or type(error).__name__
 
 
 def next_step(error: SpellError) -> str:
     """What the reader can do, where the kind of error tells; one line."""
     match error:
         case DeniedError(capability=capability) if capability:
-            return f"The script needs the capability '{clean(capability)}'. To grant it: allow = {clean(capability)}"
+            shown = clean_clipped(capability, NAME_CHARS)
+            return f"The script needs the capability '{shown}'. To grant it: allow = {shown}"
         case LimitError(limit=limit) if limit:
             used = f", {_number(error.used)} asked for or used" if error.used else ""
-            return f"The limit {clean(limit)} is {_number(error.value)}{used}. Let the script do less, or raise the limit."
+            return (
+                f"The limit {clean_clipped(limit, NAME_CHARS)} is {_number(error.value)}{used}. Let the script do less, or raise the limit."
+            )
         case BridgeError(retryable=True):
             return "This may pass: the same call can work later."
         case WorkerLost():
-            reason = f" ({clean(error.reason)})" if error.reason and error.reason not in error.message else ""
+            reason = f" ({clean_clipped(error.reason, LINE_CHARS)})" if error.reason and error.reason not in error.message else ""
             return f"The process that ran this state is gone{reason}. Run again the cells whose variables you need."
         case ProtocolError() | InternalError():
             return "This is not your script's fault. Please report it, with this text."
@@ -76,9 +85,9 @@ def next_step(error: SpellError) -> str:
 
 
 def _heading(error: SpellError, paint: Paint) -> list[str]:
-    engine = ENGINE_NAMES.get(error.engine, clean(error.engine))
+    engine = ENGINE_NAMES.get(error.engine, clean_clipped(error.engine, NAME_CHARS))
     where = f" ({engine})" if engine else ""
-    first, *rest = cap_text(clean(error.message), MESSAGE_CHARS).split("\n")
+    first, *rest = clean_capped(error.message, MESSAGE_CHARS).split("\n")
     return [f"{paint(_RED, error_name(error))}{where}: {first}", *rest]
 
 
@@ -90,20 +99,18 @@ def _some(frames: Sequence[Frame]) -> list[tuple[int, Frame | None]]:
 
 
 def _place(frame: Frame) -> str:
-    parts = [clean(frame.chunk)]
+    parts = [clean_clipped(frame.chunk, LINE_CHARS)]
     if frame.line:
         parts[0] += f" line {frame.line}"
     if frame.line and frame.column:
         parts.append(f"column {frame.column}")
     if frame.function:
-        parts.append(f"in {clip(clean(frame.function), 100)}")
+        parts.append(f"in {clean_clipped(frame.function, NAME_CHARS)}")
     return ", ".join(parts)
 
 
-def _source_line(frame: Frame, sources: Mapping[str, str]) -> str | None:
-    if frame.chunk not in sources:
-        return None
-    lines = _split(sources[frame.chunk])
+def _source_line(frame: Frame, split: Mapping[str, Sequence[str]]) -> str | None:
+    lines = split.get(frame.chunk, ())
     return lines[frame.line - 1] if 1 <= frame.line <= len(lines) else None
 
 
@@ -112,8 +119,7 @@ def _split(source: str) -> list[str]:
     return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _code_frame(frame: Frame, source: str, paint: Paint) -> list[str]:
-    lines = _split(source)
+def _code_frame(frame: Frame, lines: Sequence[str], paint: Paint) -> list[str]:
     first = max(1, frame.line - CONTEXT_LINES)
     last = min(len(lines), frame.line + CONTEXT_LINES)
     if last > frame.line and not lines[last - 1]:
@@ -128,7 +134,7 @@ def _code_frame(frame: Frame, source: str, paint: Paint) -> list[str]:
         shown = clean(text[start : start + LINE_CHARS]) if is_place else clip(clean(text[: LINE_CHARS + 1]), LINE_CHARS)
         gutter = f"  {'>' if is_place else ' '} {number:>{size}} |"
         out.append((paint(_BOLD, f"{gutter} {shown}") if is_place else f"{gutter} {shown}").rstrip())
-        if is_place and frame.column and frame.column <= len(text) + 1:
+        if is_place and 0 < frame.column <= len(text) + 1:
             before = "".join(char if char == "\t" else " " * width(char) for char in clean(text[start : frame.column - 1]))
             out.append(f"    {' ' * size} | {before}{paint(_BOLD, '^')}")
     return out

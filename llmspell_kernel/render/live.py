@@ -16,6 +16,8 @@ from .trace import call_title, usage_text
 MAX_PANES = 50
 MAX_SPANS = 50
 """Of one pane."""
+MAX_QUEUED = 1_000
+"""Operations that wait to be taken, besides texts."""
 MAX_TEXT_CHARS = 200_000
 """Of all panes together, the tail: as in live.js."""
 ANSWERING = frozenset({"llm.chat", "llm.complete", "llm.generate", "llm.stream"})
@@ -30,6 +32,8 @@ class _Pane:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.pending = ""
+        self.sent = ""
+        """The tail of the text that was sent."""
         self.sent_status = ("running", "")
         self.spans: dict[int, Call] = {}
         self.new_spans: dict[int, Call] = {}
@@ -45,15 +49,15 @@ class LivePanes:
     def __init__(self) -> None:
         self.gathered = Gathered()
         self._panes: dict[int, _Pane] = {}
-        self._met: set[int] = set()
-        """Calls that have or had a pane, or had no room for one."""
         self._queue: list[Operation] = []
+        self._stale = False
+        """So many panes came and went since the last `take` that everything is sent anew."""
         self._changed: dict[int, _Pane] = {}
         self._hidden = self._sent_hidden = 0
 
     @property
     def changed(self) -> bool:
-        return bool(self._queue or self._changed or self._hidden != self._sent_hidden)
+        return bool(self._queue or self._changed or self._stale or self._hidden != self._sent_hidden)
 
     @property
     def has_news(self) -> bool:
@@ -66,15 +70,19 @@ class LivePanes:
             if self.gathered.cell_status:
                 self._changed.update(self._panes)  # the end of the cell ended every open call
             return
-        if call.call not in self._met and (call.is_answer or call.name in ANSWERING):
+        if not call.met and (call.is_answer or call.name in ANSWERING):
             self._show(call)
         pane = self._panes.get(call.call)
         if pane is not None:
             pane.pending += getattr(event, "text", "")
+            if len(pane.pending) > 2 * MAX_TEXT_CHARS:  # nobody takes: the view is not open, or the script is faster than the timer
+                pane.pending = pane.pending[-MAX_TEXT_CHARS:]
             self._changed[call.call] = pane
         self._note_span(call)
 
     def take(self) -> list[Operation]:
+        if self._stale:
+            return self.snapshot()
         operations, self._queue = self._queue, []
         for pane in self._changed.values():
             operations.extend(self._changes(pane))
@@ -86,19 +94,19 @@ class LivePanes:
 
     def snapshot(self) -> list[Operation]:
         """All there is, after which `take` continues."""
+        self._stale = False
         self.take()
         operations: list[Operation] = [{"op": "reset"}]
         room = MAX_TEXT_CHARS // max(1, len(self._panes))
         for number, pane in self._panes.items():
             operations.append({"op": "pane", "id": number, "title": call_title(pane.call)})
-            shown = "".join(pane.call.chunks).removesuffix(pane.pending)
-            operations.append({"op": "text", "id": number, "text": clean(shown[-room:])})
+            operations.append({"op": "text", "id": number, "text": clean(pane.sent[-room:])})
             operations.append(self._status(pane))
             operations.extend(self._span(number, call) for call in pane.spans.values())
         return [*operations, self._more()] if self._hidden else operations
 
     def _show(self, call: Call) -> None:
-        self._met.add(call.call)
+        call.met = True
         if len(self._panes) >= MAX_PANES:
             self._hidden += 1
             ended = next((number for number, pane in self._panes.items() if pane.call.status != "running"), None)
@@ -109,6 +117,8 @@ class LivePanes:
             self._queue.append({"op": "drop", "id": ended})
         self._panes[call.call] = _Pane(call)
         self._queue.append({"op": "pane", "id": call.call, "title": call_title(call)})
+        if len(self._queue) > MAX_QUEUED:
+            self._queue, self._stale = [], True
 
     def _note_span(self, call: Call) -> None:
         """A call within a shown call is a line under its pane."""
@@ -126,6 +136,7 @@ class LivePanes:
         number, operations = pane.call.call, []
         ready, pane.pending = split_partial_escape(pane.pending) if pane.call.status == "running" else (pane.pending, "")
         if ready:
+            pane.sent = (pane.sent + ready)[-MAX_TEXT_CHARS:]
             room = MAX_TEXT_CHARS // len(self._panes)
             operations.append({"op": "text", "id": number, "text": clean(ready[-room:])})
         operations.extend(self._span(number, call) for call in pane.new_spans.values())

@@ -7,15 +7,22 @@ import math
 from collections.abc import Iterator
 
 from ..values import MAX_DEPTH, Callback, EmptyTable, Opaque, ResourceRef, Value
-from .text import clean, clip
+from .budget import MAX_PLAIN_CHARS
+from .text import clean_clipped, clip
 
 LINE_WIDTH = 100
 SHOWN_BYTES = 32
 MAX_LINES = 5_000
+MAX_STRING_CHARS = 100_000
+MAX_KEY_CHARS = 1_000
+_CUT = "… more not shown"
 
 
-def scalar(value: Value, null: str = "null") -> str | None:
-    """The text of a value that holds no others; None for a list or dict.  Ids are left out: they differ from run to run."""
+def scalar(value: Value, null: str = "null", limit: int = MAX_STRING_CHARS) -> str | None:
+    """The text of a value that holds no others; None for a list or dict.  Ids are left out: they differ from run to run.
+
+    Strings are cut to `limit` characters before anything is done with them.
+    """
     match value:
         case None:
             return null
@@ -26,20 +33,20 @@ def scalar(value: Value, null: str = "null") -> str | None:
         case float():
             return repr(value) if math.isfinite(value) else str(value)
         case str():
-            return json.dumps(clean(value), ensure_ascii=False)
+            return json.dumps(clean_clipped(value, limit), ensure_ascii=False)
         case bytes() | bytearray() | memoryview():
-            return _bytes(bytes(value))
+            return _bytes(value)
         case Opaque(text):
-            return clean(text)
+            return clean_clipped(text, limit)
         case Callback():
             return "function"
         case ResourceRef(_, kind):
-            return f"<{clean(kind)}>"
+            return f"<{clean_clipped(kind, limit)}>"
         case EmptyTable():
             return "{}"
         case list() | tuple() | dict():
             return None if value else "{}" if isinstance(value, dict) else "[]"
-    return clean(f"<{type(value).__name__}>")
+    return clean_clipped(f"<{type(value).__name__}>", limit)
 
 
 def inline(value: Value, limit: int) -> str:
@@ -53,33 +60,35 @@ def inline(value: Value, limit: int) -> str:
     return clip("".join(out), limit)
 
 
-def pretty(value: Value, null: str = "null") -> str:
-    """As many lines as it needs, up to 5,000."""
+def pretty(value: Value, null: str = "null", limit: int = MAX_PLAIN_CHARS) -> str:
+    """As many lines as it needs, up to 5,000 and to about `limit` characters; takes time in proportion to what it shows."""
     lines: list[str] = []
-    for line in _lines(value, "", "", "", null):
-        lines.append(line)
-        if len(lines) >= MAX_LINES:
-            lines.append("… more lines not shown")
+    room = limit
+    for line, cost in _lines(value, "", "", "", null, min(limit, MAX_STRING_CHARS)):
+        if room < len(line) or len(lines) >= MAX_LINES:
+            lines.extend([line[:room], _CUT] if room > 0 and len(lines) < MAX_LINES else [_CUT])
             break
+        lines.append(line)
+        room -= max(len(line), cost) + 1
     return "\n".join(lines)
 
 
-def _bytes(data: bytes) -> str:
-    head = data[:SHOWN_BYTES]
+def _bytes(data: bytes | bytearray | memoryview) -> str:
+    head = bytes(data[:SHOWN_BYTES])
     more = " …" if len(data) > SHOWN_BYTES else ""
     unit = "byte" if len(data) == 1 else "bytes"
     return f"<{len(data):,} {unit}: {head.hex(' ')}{more}>" if data else "<0 bytes>"
 
 
 def _tokens(value: Value, depth: int, limit: int) -> Iterator[str]:
-    text = scalar(value[: limit + 1] if isinstance(value, str) else value)
+    text = scalar(value, limit=limit + 1)
     if text is not None:
         yield text
     elif depth >= MAX_DEPTH:
         yield "…"
     elif isinstance(value, dict):
         for index, (key, item) in enumerate(value.items()):
-            yield f"{', ' if index else '{'}{_key(key)}: "
+            yield f"{', ' if index else '{'}{_key(key, limit + 1)}: "
             yield from _tokens(item, depth + 1, limit)
         yield "}"
     else:
@@ -89,22 +98,24 @@ def _tokens(value: Value, depth: int, limit: int) -> Iterator[str]:
         yield "]"
 
 
-def _key(key: object) -> str:
-    return json.dumps(clean(str(key)), ensure_ascii=False)
+def _key(key: object, limit: int) -> str:
+    return json.dumps(clean_clipped(str(key), limit), ensure_ascii=False)
 
 
-def _lines(value: Value, indent: str, before: str, after: str, null: str) -> Iterator[str]:
-    text = scalar(value, null)
+def _lines(value: Value, indent: str, before: str, after: str, null: str, limit: int) -> Iterator[tuple[str, int]]:
+    """Lines, and the length of the text that was looked at for each: one of controls alone is shown as nothing, but takes its time."""
+    text = scalar(value, null, limit)
     room = max(LINE_WIDTH - len(indent) - len(before), 20)
     if text is None:
         short = inline(value, room + 1)
         text = short if len(short) <= room or len(indent) >= 2 * MAX_DEPTH else None
     if text is not None:
-        yield f"{indent}{before}{text}{after}"
+        yield f"{indent}{before}{text}{after}", min(len(value), limit) if isinstance(value, str) else 0
         return
     is_dict = isinstance(value, dict)
-    yield f"{indent}{before}{'{' if is_dict else '['}"
-    items = list(value.items()) if is_dict else [("", item) for item in value]
-    for index, (key, item) in enumerate(items):
-        yield from _lines(item, indent + "  ", f"{_key(key)}: " if is_dict else "", "," if index < len(items) - 1 else "", null)
-    yield f"{indent}{'}' if is_dict else ']'}{after}"
+    yield f"{indent}{before}{'{' if is_dict else '['}", 0
+    last = len(value) - 1
+    for index, (key, item) in enumerate(value.items() if is_dict else (("", item) for item in value)):
+        label = f"{_key(key, min(limit, MAX_KEY_CHARS))}: " if is_dict else ""
+        yield from _lines(item, indent + "  ", label, "," if index < last else "", null, limit)
+    yield f"{indent}{'}' if is_dict else ']'}{after}", 0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeGuard
 from ..values import Value
 from .budget import CUT_HTML, MAX_PLAIN_CHARS, Budget
 from .pretty import inline, scalar
-from .text import clean, clip, escape, plural, width
+from .text import clean, clean_clipped, clip, escape, plural, width
 
 MAX_ROWS = 1_000
 MAX_COLUMNS = 100
@@ -97,8 +97,8 @@ def _text(value: object, limit: int) -> str:
     if value is _ABSENT:
         return ""
     if isinstance(value, str):
-        return clip(clean(value[: limit * 4]), limit)
-    return clip(scalar(value) or inline(value, limit), limit)
+        return clean_clipped(value, limit)
+    return clip(scalar(value, limit=limit) or inline(value, limit), limit)
 
 
 def _value_cell(value: object) -> str:

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..journal.events import AnyEvent
+from ..journal.events import AnyEvent, CallUsage
 from .budget import CUT_HTML, MAX_PLAIN_CHARS, Budget
 from .bundle import Bundle
-from .calls import ICONS, Call, Gathered, Status, gather
+from .calls import ARGUMENT_CHARS, ICONS, MESSAGE_CHARS, Call, Gathered, Status, gather
 from .pretty import inline, pretty
-from .text import cap_text, clean, clip, escape, plural
+from .text import cap_text, clean, clean_capped, clip, escape, plural
 
 BOX = "border:1px solid rgba(127,127,127,.4);border-radius:4px;padding:6px 10px;margin:2px 0"
 _BADGE = "border:1px solid rgba(127,127,127,.4);border-radius:8px;padding:0 6px;font-size:85%;white-space:nowrap"
@@ -24,8 +24,6 @@ _FAINT = "opacity:.75;font-size:85%"
 _BAD = "border-left:3px solid rgba(220,53,69,.85);padding-left:8px"
 _PRE = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 4px"
 PROMPT_CHARS = 60
-ARGUMENT_CHARS = 4_000
-MESSAGE_CHARS = 4_000
 CUT_ANSWER_CHARS = 20_000
 OPEN_ANSWERS = 6
 """More answers than this are folded, each to one line."""
@@ -76,7 +74,11 @@ def money(usd: float) -> str:
 
 def total_cost(calls: Iterable[Call]) -> float | None:
     """The sum, or None as soon as one price is not known."""
-    costs = [usage.cost_usd for call in calls for usage in call.usage]
+    return _sum_cost(usage for call in calls for usage in call.usage)
+
+
+def _sum_cost(usages: Iterable[CallUsage]) -> float | None:
+    costs = [usage.cost_usd for usage in usages]
     known = [cost for cost in costs if cost is not None]
     return round(sum(known), 10) if len(known) == len(costs) else None
 
@@ -115,9 +117,9 @@ def _answer_html(call: Call, budget: Budget) -> str:
         return ""
     from .markdown import markdown_html  # 13 ms that a kernel without an answer need not pay
 
-    html = markdown_html(text)
+    html = markdown_html(text, more=call.cut_chars)
     if len(html) > budget.left // 2:  # leave room for the calls after it
-        html = f'<pre style="{_PRE}">{escape(cap_text(text, CUT_ANSWER_CHARS))}</pre>'
+        html = f'<pre style="{_PRE}">{escape(clean_capped(text, CUT_ANSWER_CHARS, more=call.cut_chars))}</pre>'
     return html if budget.take(html) else ""
 
 
@@ -125,20 +127,19 @@ def _problem_html(call: Call, budget: Budget) -> str:
     if not call.has_problem or not call.message:
         return ""
     code = f"{escape(call.code)}: " if call.code not in ("", call.status) else ""
-    message = escape(cap_text(clean(call.message), MESSAGE_CHARS))
+    message = escape(clean_capped(call.message, MESSAGE_CHARS))
     html = f'<div style="{_BAD}"><b>{ICONS[call.status]} {call.status}</b> {code}{message}</div>'
     return html if budget.take(html) else ""
 
 
 def _trace_html(gathered: Gathered, shown_above: set[Call], budget: Budget) -> str:
     roots = gathered.roots
-    count = sum(1 for call in gathered.calls.values() if call.stream is None)
     is_open = any(_worth_opening(call) for root in roots for call in root.family())
-    summary = f'<summary style="{_FAINT}">Trace: {plural(count, "call")}</summary>'
+    summary = f'<summary style="{_FAINT}">Trace: {plural(gathered.count, "call")}</summary>'
     opening = f'<details{" open" if is_open else ""} style="margin-top:4px">{summary}'
     if not budget.take(opening):
         return ""
-    return f"{opening}{_nodes_html(roots, shown_above, budget)}</details>"
+    return f"{opening}{_nodes_html(roots, shown_above, budget, gathered)}</details>"
 
 
 def _worth_opening(call: Call) -> bool:
@@ -150,17 +151,18 @@ def _is_quiet(call: Call) -> bool:
     return not any(part.is_answer or _worth_opening(part) for part in call.family())
 
 
-def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget) -> str:
-    out = []
+def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, whole: Gathered | None = None) -> str:
+    """`whole`, for the outermost calls, tells of those that are only counted."""
     loud = [call for call in calls if not _is_quiet(call)]
-    for index, call in enumerate(loud):
+    out = []
+    for call in loud[:MAX_TRACED]:
         if budget.full:
             break
-        if index >= MAX_TRACED:
-            out.append(f"<div><em>… {plural(len(loud) - MAX_TRACED, 'more call')} not shown</em></div>")
-            break
         out.append(_node_html(call, shown_above, budget))
-    out.append(_quiet_html([call for call in calls if _is_quiet(call)], budget))
+    hidden = max(0, len(loud) - MAX_TRACED) + (whole.left_out if whole else 0)
+    if hidden and not budget.full:
+        out.append(f"<div><em>… {plural(hidden, 'more call')} not shown</em></div>")
+    out.append(_quiet_html([call for call in calls if _is_quiet(call)], budget, whole.counted if whole else Counter()))
     return "".join(out)
 
 
@@ -168,7 +170,7 @@ def _node_html(call: Call, shown_above: set[Call], budget: Budget) -> str:
     is_open = any(_worth_opening(part) for part in call.family())
     facts = " · ".join(part for part in (escape(call.model), usage_text(call)) if part)
     head = f'{ICONS[call.status]} <b>{escape(call.name)}</b> {call.status} <span style="{_FAINT}">{facts}</span>'
-    arguments = escape(cap_text("\n".join(pretty(argument) for argument in call.arguments), ARGUMENT_CHARS))
+    arguments = escape(cap_text("\n".join(pretty(argument, limit=ARGUMENT_CHARS) for argument in call.arguments), ARGUMENT_CHARS))
     opening = f'<details{" open" if is_open else ""} style="margin-left:14px"><summary>{head}</summary>' + (
         f'<pre style="{_PRE}">{arguments}</pre>' if arguments else ""
     )
@@ -178,9 +180,9 @@ def _node_html(call: Call, shown_above: set[Call], budget: Budget) -> str:
     return f"{opening}{inside}{_nodes_html(call.children, shown_above, budget)}</details>"
 
 
-def _quiet_html(calls: Sequence[Call], budget: Budget) -> str:
+def _quiet_html(calls: Sequence[Call], budget: Budget, counted: Counter[tuple[str, bool]]) -> str:
     """How often a stream was read depends on how its text was cut, so methods of a stream are listed without a count."""
-    counts = Counter((part.name, part.stream is not None) for call in calls for part in call.family())
+    counts = counted + Counter((part.name, part.stream is not None) for call in calls for part in call.family())
     listed = [name if count == 1 or of_stream else f"{name} × {count:,}" for (name, of_stream), count in counts.items()]
     if not listed:
         return ""
@@ -189,7 +191,11 @@ def _quiet_html(calls: Sequence[Call], budget: Budget) -> str:
 
 
 def _plain(answers: Sequence[Call], calls: Sequence[Call]) -> str:
-    parts = [clean(call.answer, colour=True) for call in answers if call.answer]
+    parts, room = [], MAX_PLAIN_CHARS
+    for call in answers:
+        if call.answer and room >= 0:
+            parts.append(clean_capped(call.answer, MAX_PLAIN_CHARS, colour=True, more=call.cut_chars))
+            room -= len(call.answer)
     problems = [_problem_line(call) for call in calls if _worth_opening(call)][:MAX_TRACED]
     if problems:
         parts.append("\n".join(problems))
@@ -203,15 +209,16 @@ def _problem_line(call: Call) -> str:
 
 def _facts(gathered: Gathered) -> dict[str, Any]:
     used = [call for call in gathered.calls.values() if call.usage]
+    usages = [usage for call in used for usage in call.usage] + gathered.left_out_usage
     facts: dict[str, Any] = {
         "usage": {
-            "input_tokens": sum(usage.input_tokens for call in used for usage in call.usage),
-            "output_tokens": sum(usage.output_tokens for call in used for usage in call.usage),
-            "cost_usd": total_cost(used),
-            "calls": len(used),
+            "input_tokens": sum(usage.input_tokens for usage in usages),
+            "output_tokens": sum(usage.output_tokens for usage in usages),
+            "cost_usd": _sum_cost(usages),
+            "calls": len(used) + gathered.left_out_users,
         }
     }
-    facts["models"] = sorted({usage.model for call in used for usage in call.usage if usage.model})
+    facts["models"] = sorted({usage.model for usage in usages if usage.model})
     if gathered.cell_duration_s is not None:
         facts["duration_s"] = gathered.cell_duration_s
     timed = [call for call in gathered.calls.values() if call.is_answer or call.has_problem]

@@ -8,7 +8,7 @@ from typing import Any
 from ..values import MAX_DEPTH, Value
 from .budget import CUT_HTML, Budget
 from .pretty import inline, scalar
-from .text import cap_text, clean, clip, escape, plural
+from .text import clean_capped, clip, escape, plural
 
 MAX_ITEMS = 1_000
 MAX_KEY_CHARS = 200
@@ -26,9 +26,10 @@ def tree_html(value: Value, budget: Budget) -> str:
 
 def _node(label: str, value: Value, depth: int, budget: Budget, *, is_open: bool = False) -> str:
     if isinstance(value, str):
-        text = escape(cap_text(clean(value), MAX_TEXT_CHARS))
+        text = escape(clean_capped(value, MAX_TEXT_CHARS))
+        budget.left -= max(0, min(len(value), MAX_TEXT_CHARS) - len(text))  # a text of controls alone shows nothing, but took its time
         return _leaf(label, f'<span style="white-space:pre-wrap">&quot;{text}&quot;</span>', budget)
-    text = scalar(value) or ""
+    text = scalar(value, limit=MAX_TEXT_CHARS) or ""
     if text or depth >= MAX_DEPTH:
         return _leaf(label, escape(text or "…"), budget)
     is_dict = isinstance(value, dict)

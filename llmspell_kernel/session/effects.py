@@ -1,6 +1,6 @@
 """One effect, from request to answer: policy, arguments, bridge, journal.  The only place that records calls.
 
-A denied or wrongly called effect never reaches its bridge.
+A denied or wrongly called effect never reaches its bridge.  The worker is hostile: sizes are checked in both directions, whatever it promised.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from ..bridges._bridge import Resource
 from ..bridges._declaration import MethodDeclaration
-from ..errors import DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
+from ..errors import BridgeError, DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
 from ..journal.events import (
     AnyEvent,
     CallChunk,
@@ -26,10 +26,10 @@ from ..journal.events import (
     Logged,
 )
 from ..policy.decide import Deny, Exceeded, decide
-from ..protocol.steps import Answer, Effect, Fault
-from ..values import Callback, Value, dumps
+from ..protocol.steps import Answer, Effect
+from ..values import Callback, ResourceRef, Value, dumps
 from .faults import fault_of
-from .value_lists import read_values
+from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
@@ -75,7 +75,7 @@ class EffectContext:
         )
 
     def display(self, value: Value, *, title: str = "") -> None:
-        self._run.sink.display(value, title)
+        self._run.display(value, title)
 
     def clear(self) -> None:
         self._run.sink.clear()
@@ -96,36 +96,64 @@ class EffectContext:
 async def answer(run: CellRun, effect: Effect) -> Answer:
     """Never raises, except CancelledError: whatever happens is an answer for the script."""
     context = EffectContext(run, run.next_call())
-    what = f"{effect.bridge}.{effect.method}"
     try:
+        check_size(effect.args, "the arguments", run.limits.value_bytes)
         arguments = read_values(effect.args, "the arguments", empty_as_object=False)
     except SpellError as error:
-        return _refused(run, context, effect, [], error)
+        _refused(run, context, effect, [], error)
+        return Answer(effect.id, fault=fault_of(error, ""))
+    done = await perform(run, context, effect, arguments)
+    if isinstance(done, Exception):
+        return Answer(effect.id, fault=fault_of(done, f"{effect.bridge}.{effect.method}"))
+    return Answer(effect.id, msgspec.Raw(done[1]))
+
+
+async def perform(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
+    """The call's value and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
     try:
         call = _allowed_call(run, context, effect, arguments)
     except SpellError as error:
-        return _refused(run, context, effect, arguments, error)
+        _refused(run, context, effect, arguments, error)
+        return error
     started = time.time()
-    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments))
+    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
+    what = f"{effect.bridge}.{effect.method}"
     try:
         value = await call()
         if isinstance(value, Resource):
-            value = run.resources.keep(run.state_number, value, context)
+            value = await _kept(run, effect, value)
         written = dumps(value)
+        if len(written) > run.limits.value_bytes:
+            check_size(written, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
         if not _is_cancelled():
-            fault = Fault("bridge", f"{what} failed: something it waited for was cancelled", "BridgeError")
-            _failed(run, context, started, fault.code, fault.message)
-            return Answer(effect.id, fault=fault)
+            failure = BridgeError(f"{what} failed: something it waited for was cancelled")
+            _failed(run, context, started, failure.code, failure.message)
+            return failure
         _failed(run, context, started, "cancelled", "nobody waits for it any more", cancelled=True)
         raise
     except Exception as error:
         fault = fault_of(error, what)
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
-        return Answer(effect.id, fault=fault)
+        return error
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
-    return Answer(effect.id, msgspec.Raw(written))
+    return value, written
+
+
+async def _kept(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
+    """The reference for the script.  Where nobody can hold it, the resource is closed at once."""
+    try:
+        if not run.holds_resources:
+            raise ScriptError(
+                f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
+            )
+        ref = run.resources.keep(run.state_number, run.cell, resource, run.limits.resources)
+    except SpellError:
+        await resource.release()
+        raise
+    run.gave(effect.id, ref.id)
+    return ref
 
 
 def _is_cancelled() -> bool:
@@ -148,6 +176,9 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
         return _resource_call(run, context, effect, arguments)
     declaration = run.declarations.get(effect.bridge)
     if declaration is None:
+        reason = run.failed_bridges.get(effect.bridge)
+        if reason is not None:
+            raise ScriptError(f"there is no bridge '{effect.bridge}': it could not be loaded: {reason}", code="unknown")
         raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
     method = _known(declaration.methods, effect)
     bound = method.bind(arguments)
@@ -196,11 +227,10 @@ def _known(methods: Any, effect: Effect) -> MethodDeclaration:
     return method  # type: ignore[no-any-return]
 
 
-def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> Answer:
+def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> None:
     run.recorder.record(
         CallDenied(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message)
     )
-    return Answer(effect.id, fault=fault_of(error, ""))
 
 
 def _failed(

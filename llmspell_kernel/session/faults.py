@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from ..errors import (
     ArgumentError,
     BridgeError,
@@ -15,6 +17,7 @@ from ..errors import (
     ScriptError,
     SpellError,
 )
+from ..protocol.messages import clip_fault
 from ..protocol.steps import Fault, Place
 
 NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
@@ -26,8 +29,14 @@ def fault_of(error: BaseException, what: str) -> Fault:
         # a function of the script that failed when the host called it: its own name and places go on with the error
         name = error.name if isinstance(error, ScriptError) and error.name else type(error).__name__
         frames = [Place(frame.chunk, frame.line, frame.column, frame.function) for frame in error.frames]
-        return Fault(error.code, _written(error.message), name, frames, error.retryable)
-    return Fault("bridge", f"{what} failed: {type(error).__name__}: {_text(error)}", "BridgeError")
+        fault = Fault(error.code, _written(error.message), name, frames, error.retryable)
+        match error:
+            case DeniedError():
+                fault = msgspec.structs.replace(fault, capability=_written(error.capability))
+            case LimitError():
+                fault = msgspec.structs.replace(fault, limit=_written(error.limit), value=error.value, used=error.used)
+        return clip_fault(fault)
+    return clip_fault(Fault("bridge", f"{what} failed: {type(error).__name__}: {_text(error)}", "BridgeError"))
 
 
 def _text(error: BaseException) -> str:
@@ -47,9 +56,9 @@ def error_of(fault: Fault, engine: str) -> SpellError:
     frames = tuple(Frame(place.chunk, place.line, place.column, place.function) for place in fault.frames)
     match fault.code:
         case "denied":
-            return DeniedError(fault.message, frames=frames, engine=engine)
+            return DeniedError(fault.message, capability=fault.capability, frames=frames, engine=engine)
         case "limit":
-            return LimitError(fault.message, frames=frames, engine=engine)
+            return LimitError(fault.message, limit=fault.limit, value=fault.value, used=fault.used, frames=frames, engine=engine)
         case "interrupted":
             return Interrupted(fault.message, frames=frames, engine=engine)
         case "internal":
@@ -60,6 +69,6 @@ def error_of(fault: Fault, engine: str) -> SpellError:
             return ScriptError(fault.message, name=fault.name, frames=frames, engine=engine, code=fault.code)
 
 
-def report(what: str, error: Exception) -> None:
+def report(what: str, error: BaseException) -> None:
     """An error that no script waits for: told to the event loop's handler, so that one failed end does not keep the others from ending."""
     asyncio.get_running_loop().call_exception_handler({"message": f"{what}: {type(error).__name__}: {error}", "exception": error})

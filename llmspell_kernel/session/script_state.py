@@ -17,14 +17,13 @@ from ..errors import Interrupted, LimitError, SpellError, WorkerLost
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
-from ..protocol.transitions import Phase
+from ..protocol.transitions import IN_A_CELL, Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
 
 INTERRUPT = "interrupt"
 SCRIPT_TIME = "script time"
 TOTAL_TIME = "total time"
-IN_A_CELL = (Phase.RUNNING, Phase.WAITING, Phase.ASKED_WAITING)
 QUERY_S = 5.0
 """How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
@@ -45,8 +44,10 @@ class ScriptState:
         self._kill_timer: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
         """One question or step at a time: a completion asked while a cell waits must not meet the cell's next step."""
-        self.lost_before = False
-        """The state's last worker was lost, so what earlier cells made is gone."""
+        self.opening = asyncio.Lock()
+        """Held while the state gets its worker: a state that is slow to open holds up no other."""
+        self._getting: asyncio.Task[None] | None = None
+        self._loss_told = True
 
     @property
     def worker(self) -> Worker | None:
@@ -55,11 +56,40 @@ class ScriptState:
     def phase(self) -> Phase:
         return self._worker.phase(self.number) if self._worker is not None else Phase.ABSENT
 
+    def in_a_cell(self) -> bool:
+        return self.worker is not None and self.phase() in IN_A_CELL
+
+    def untold_loss(self) -> WorkerLost | None:
+        """How the last worker ended, if nobody was told yet; then they are."""
+        if self._worker is None or self._worker.alive or self._loss_told:
+            return None
+        self._loss_told = True
+        return self._worker.lost
+
     async def ready(self, number: int) -> None:
-        """Makes sure that there is a live worker holding this state; `number` is used if a new one is needed."""
+        """Makes sure that there is a live worker holding this state; `number` is used if a new one is needed.
+
+        Raises Interrupted where `stop` comes first, WorkerLost where the worker does not start or open the state in time.
+        """
         if self.worker is not None:
             return
-        self.lost_before = self._worker is not None
+        if self._stopping:
+            raise self._not_begun()
+        self._getting = asyncio.create_task(self._get(number))
+        try:
+            await self._getting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopping and not (task is not None and task.cancelling()):
+                raise self._not_begun() from None
+            raise
+        finally:
+            self._getting = None
+
+    def _not_begun(self) -> Interrupted:
+        return Interrupted("stopped before it began", engine=self.engine)
+
+    async def _get(self, number: int) -> None:
         worker = await self._pool.take()
         options = {
             "state": number,
@@ -69,11 +99,14 @@ class ScriptState:
             "time_s": time.time(),
         }
         try:
-            await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
-        except BaseException:
-            worker.close()
+            async with asyncio.timeout(self._limits.startup_s):
+                await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        except BaseException as error:
+            worker.lose("it did not open the state in time" if isinstance(error, TimeoutError) else "it was closed")
+            if isinstance(error, TimeoutError) and worker.lost is not None:
+                raise worker.lost from None
             raise
-        self._worker, self.number = worker, number
+        self._worker, self.number, self._loss_told = worker, number, False
 
     def listen(self, printed: Callable[[Output], None], lost: Callable[[], None]) -> None:
         """Tells of what the script prints and of the worker's end, until `listen_no_more`."""
@@ -90,7 +123,7 @@ class ScriptState:
         assert self._worker is not None
         async with self._turn:
             if self._stopping:
-                raise Interrupted("stopped before it began", engine=self.engine)
+                raise self._not_begun()
             return await self._step(self._worker.begin(self.number, code, chunk), budget_s)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
@@ -128,6 +161,8 @@ class ScriptState:
         The time counts from the first stop, however often the script suspends: one that goes on asking for effects is deaf too.
         """
         self._stopping = self._stopping or why
+        if self._getting is not None:
+            self._getting.cancel()
         if self._worker is None or not self._worker.alive:
             return
         self._worker.stop()

@@ -13,23 +13,25 @@ from ..bridges._declaration import BridgeDeclaration, declare
 from ..bridges._registry import discover as discover_bridges
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
-from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost
 from ..journal.events import CellFinished, CellStarted, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
 from ..policy.limits import PRESETS, Limits
-from ..protocol.steps import QueryKind
+from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..settings import Settings
 from ..values import Value, dumps, loads
 from ..workers.pool import WorkerPool
 from .cell_run import CellRun
-from .effects import EffectContext
+from .effects import EffectContext, perform
 from .faults import report
 from .outcome import Outcome
 from .resources import ResourceTable
 from .script_state import ScriptState
 from .sink import NullSink, Sink
+from .sources import Sources
+from .value_lists import check_size
 
 
 class Session:
@@ -65,9 +67,8 @@ class Session:
         self._pool = pool or WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
-        self._opening = asyncio.Lock()
         self._last_cell = self._last_call = self._last_state = self._last_invocation = 0
-        self.sources: dict[str, str] = {}
+        self.sources: dict[str, str] = Sources()
         """Chunk name -> source text, for the code frames of errors."""
 
     def warm(self) -> None:
@@ -112,13 +113,14 @@ class Session:
             script = self._named(state, declaration.name)
             values = await self._execute(script, number, "\n" * line_offset + code, chunk, inputs or {}, sink or self.sink)
             for name in outputs:
-                found[name] = loads(await script.query("get", name))
+                found[name] = await self._get(script, name)
             status = "ok"
         except SpellError as caught:
             error, status = caught, _status(caught)
             error.engine = error.engine or declaration.name
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:
+                script.untold_loss()  # told by this very error
                 self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason))
         except asyncio.CancelledError:
             status = "interrupted"
@@ -143,8 +145,7 @@ class Session:
 
     async def get(self, name: str, *, engine: str, state: str = "main") -> Value:
         """The value of a script's global."""
-        script = await self._state(state, self.engines.get(engine).name)
-        return loads(await script.query("get", name))
+        return await self._get(await self._state(state, self.engines.get(engine).name), name)
 
     async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
         """Sets a script's global."""
@@ -152,21 +153,24 @@ class Session:
         await script.query("set", name, dumps(value))
 
     async def call(self, bridge: str, method: str, *args: Value) -> Value:
-        """Calls a bridge from Python, arguments checked as a script's are.  Nothing is journaled: it is the author's own call."""
-        declaration = self.declarations.get(bridge)
-        if declaration is None or method not in declaration.methods:
-            known = sorted(declaration.methods) if declaration else sorted(self.declarations)
-            raise ScriptError(f"there is no {bridge}.{method}{nearest(method if declaration else bridge, known)}", code="unknown")
-        bound = declaration.methods[method].bind(list(args))
+        """Calls a bridge from Python as a script does: grants, arguments and sizes are checked, and the journal has it as a call of cell 0.
+
+        Raises what refused it, and whatever the bridge raised.  A method that gives a resource is refused: only a script can hold one.
+        """
         idle = ScriptState("python", "python", self._pool, self.limits, {}, 0)
         run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
-        return await getattr(await self.bridge(bridge), method)(EffectContext(run, self.next_call()), *bound)
+        run.holds_resources = False
+        done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), list(args))
+        if isinstance(done, Exception):
+            raise done
+        return done[0]
 
     async def bridge(self, name: str) -> Bridge:
-        """The session's instance of a bridge, opened once, at its first call."""
-        if name not in self._open_bridges:
-            self._open_bridges[name] = asyncio.create_task(self._open_bridge(name))
-        return await asyncio.shield(self._open_bridges[name])
+        """The session's instance of a bridge, opened at its first call; one that failed to open is tried again by the next call."""
+        task = self._open_bridges.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._open_bridges[name] = asyncio.create_task(self._open_bridge(name))
+        return await asyncio.shield(task)
 
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""
@@ -212,13 +216,19 @@ class Session:
         script.renew()
         try:
             # the run is known before its worker is there, so that a stop in the meantime is not missed
-            await self._ready(script)
+            await self._ready(script, run)
             for name, value in inputs.items():
                 await script.query("set", name, dumps(value))
             return await run.execute(code)
         finally:
             del self._runs[key]
             script.settle()
+            script.renew()
+
+    async def _get(self, script: ScriptState, name: str) -> Value:
+        written = await script.query("get", name)
+        check_size(written, f"the global '{name}'", self.limits.value_bytes)
+        return loads(written)
 
     async def _state(self, name: str, engine: str) -> ScriptState:
         return await self._ready(self._named(name, engine))
@@ -231,9 +241,14 @@ class Session:
             )
         return self._states[key]
 
-    async def _ready(self, script: ScriptState) -> ScriptState:
-        async with self._opening:
+    async def _ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
+        async with script.opening:
             if script.worker is None:
+                if run is not None and (lost := script.untold_loss()) is not None:
+                    # it died between two cells: the next one must not find its variables gone without a word
+                    self.recorder.record(WorkerWasLost(run.cell, time.time(), script.name, lost.reason))
+                    what = f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one"
+                    run.write("stderr", f"{what}\n")
                 await self.resources.release_state(script.number)
                 self._last_state += 1
                 await script.ready(self._last_state)

@@ -6,19 +6,31 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..errors import ValueCrossingError
-from ..values import Value, dumps, loads
+from ..errors import LimitError, ValueCrossingError
+from ..values import Value, check_items, dumps, loads
 
 _items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_values(written: bytes | msgspec.Raw, what: str, *, empty_as_object: bool = True) -> list[Value]:
     """The values of a JSON array that an untrusted worker sent.  Raises ValueCrossingError; `what` names the whole."""
+    check_items(written)
     try:
         items = _items.decode(written)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueCrossingError(f"{what} are not a list of values: {error}") from None
     return [loads(item, empty_as_object=empty_as_object) for item in items]
+
+
+def check_size(written: bytes | msgspec.Raw, what: str, limit: int) -> None:
+    """Raises LimitError where a written form is over the policy's size of one value."""
+    if len(written) > limit:
+        raise LimitError(
+            f"{what}: {len(written)} bytes, the limit of one value is {limit} bytes; pass less, or in parts",
+            limit="value_bytes",
+            value=limit,
+            used=len(written),
+        )
 
 
 def write_values(values: Iterable[Value]) -> msgspec.Raw:

@@ -105,6 +105,10 @@ class FakeWorker:
     def alive(self) -> bool:
         return self._lost is None
 
+    @property
+    def lost(self) -> WorkerLost | None:
+        return self._lost
+
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from ..engines._registry import discover
@@ -49,8 +50,11 @@ class WorkerPool:
                 if worker is None:
                     raise
                 continue
+            except BaseException:  # the taker went away: nobody else would ever use this process
+                chosen.close()
+                raise
             if keep_spare:
-                self.warm()
+                self._warm_next()
             return chosen
         raise AssertionError("unreachable")
 
@@ -65,6 +69,13 @@ class WorkerPool:
         for worker in (*self._given, *([self._spare] if self._spare else [])):
             worker.close()
         self._given, self._spare = [], None
+
+    def _warm_next(self) -> None:
+        """A spare that cannot start must not cost the worker that did; the next `take` tries again, and tells its taker."""
+        try:
+            self.warm()
+        except SpellError as error:
+            asyncio.get_running_loop().call_exception_handler({"message": f"no spare worker: {error}", "exception": error})
 
     def _start(self) -> Worker:
         if self._interpreters is None:

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import termios
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, WorkerLost
 from .stop_page import PAGE_BYTES, STOP_VARIABLE
 
 NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
@@ -51,45 +52,48 @@ class WorkerProcess:
 
     def __init__(self, interpreters: Mapping[str, str]) -> None:
         folders = package_folders(interpreters)
-        self.control, theirs = socket.socketpair()
-        self.output, output_in = os.pipe()
-        self.errors, errors_in = os.pipe()
-        page_descriptor = os.memfd_create("llmspell-stop", os.MFD_ALLOW_SEALING)
-        os.truncate(page_descriptor, PAGE_BYTES)
-        # a worker that shrank the page would have the host killed (SIGBUS) when it next writes there
-        fcntl.fcntl(page_descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        self._page = mmap.mmap(page_descriptor, PAGE_BYTES)
-        text = f"{STOP_VARIABLE}=0\0".encode()
-        self._page[: len(text)] = text
         try:
+            with ExitStack() as ours:
+                self._start(dict(interpreters), folders, ours)
+                ours.pop_all()  # from here on `close` ends them
+        except OSError as error:
+            raise WorkerLost(
+                f"no worker process could be started: {error}; the machine may be out of memory, processes or open files",
+                reason="not started",
+            ) from error
+        self._closed = False
+
+    def _start(self, interpreters: dict[str, str], folders: list[str], ours: ExitStack) -> None:
+        """Opens every channel and starts the child.  `ours` closes the host's ends where something fails, the child's ends go in any case."""
+        with ExitStack() as theirs:
+            self.control, control_in = socket.socketpair()
+            ours.callback(self.control.close)
+            theirs.callback(control_in.close)
+            self.output, output_in = _pipe(ours, theirs)
+            self.errors, errors_in = _pipe(ours, theirs)
+            page_descriptor = os.memfd_create("llmspell-stop", os.MFD_ALLOW_SEALING)
+            theirs.callback(os.close, page_descriptor)
+            os.truncate(page_descriptor, PAGE_BYTES)
+            # a worker that shrank the page would have the host killed (SIGBUS) when it next writes there
+            fcntl.fcntl(page_descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            self._page = mmap.mmap(page_descriptor, PAGE_BYTES)
+            ours.callback(self._page.close)
+            text = f"{STOP_VARIABLE}=0\0".encode()
+            self._page[: len(text)] = text
+            self.control.setblocking(False)
+            os.set_blocking(self.output, False)
+            os.set_blocking(self.errors, False)
+            facts = [str(control_in.fileno()), str(page_descriptor), json.dumps(interpreters)]
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    "-c",
-                    BOOT,
-                    str(theirs.fileno()),
-                    str(page_descriptor),
-                    json.dumps(dict(interpreters)),
-                    *folders,
-                ],
+                [sys.executable, "-I", "-S", "-c", BOOT, *facts, *folders],
                 stdin=subprocess.DEVNULL,
                 stdout=output_in,
                 stderr=errors_in,
                 env={"LC_ALL": "C.UTF-8"},
                 cwd="/",
-                pass_fds=(theirs.fileno(), page_descriptor),
+                pass_fds=(control_in.fileno(), page_descriptor),
                 start_new_session=True,
             )
-        finally:
-            theirs.close()
-            for descriptor in (output_in, errors_in, page_descriptor):
-                os.close(descriptor)
-        self.control.setblocking(False)
-        os.set_blocking(self.output, False)
-        os.set_blocking(self.errors, False)
-        self._closed = False
 
     @property
     def pid(self) -> int:
@@ -105,12 +109,13 @@ class WorkerProcess:
         self._process.kill()
 
     def exit_reason(self) -> str:
-        """Waits for the (killed or dying) process, and names its end: `signal SIGKILL`, `exit status 1`."""
-        try:
-            code = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        """Ends the process, and names its end: `signal SIGKILL`, `exit status 1`.
+
+        One that is already on its way out keeps its own reason: a kill does not change the status of a process that began to exit.
+        Without the kill, one that closed its socket and lives on would hold the host here.
+        """
+        self._process.kill()
+        code = self._process.wait()
         return _signal_name(-code) if code < 0 else f"exit status {code}"
 
     def output_waiting(self) -> int:
@@ -134,6 +139,13 @@ class WorkerProcess:
         os.close(self.output)
         os.close(self.errors)
         self._page.close()
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    return reading, writing
 
 
 def _signal_name(number: int) -> str:

@@ -34,6 +34,8 @@ from .spawn import WorkerProcess
 
 READ_BYTES = 1 << 16
 """A read allocates all it may take: a megabyte would cost every effect 20 us."""
+IDLE_OUTPUT_BYTES = 1 << 20
+"""An engine prints only while a cell runs.  What a cell left in the pipe is far less (a pipe holds 64 KiB); more comes from a broken worker."""
 
 
 class Worker:
@@ -47,6 +49,7 @@ class Worker:
         self._ready: asyncio.Future[Ready] | None = None
         self._waiting: dict[int, asyncio.Future[WorkerMessage]] = {}
         self._unsent = bytearray()
+        self._idle_output = 0
         self._lost: WorkerLost | None = None
         self.engines: Mapping[str, Mapping[str, str | bool]] = {}
         self.on_output: dict[int, Callable[[Output], None]] = {}
@@ -60,6 +63,11 @@ class Worker:
     @property
     def alive(self) -> bool:
         return self._lost is None
+
+    @property
+    def lost(self) -> WorkerLost | None:
+        """How it ended, once it did."""
+        return self._lost
 
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
@@ -85,12 +93,15 @@ class Worker:
     async def begin(self, state: int, code: str, chunk: str) -> Step:
         if self.alive:
             self._process.clear_stop()
+            self._idle_output = 0
         return self._stepped(await self._ask(Begin(state, code, chunk)))
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
         return self._stepped(await self._ask(Resume(state, answers, invocations)))
 
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
+        if self.alive and not self._talk.in_a_cell:
+            self._process.clear_stop()  # what stopped the last cell must not stop the question
         answer = await self._ask(Query(state, kind, text, msgspec.Raw(bytes(value))))
         assert isinstance(answer, Reply)
         if answer.fault is not None:
@@ -110,8 +121,6 @@ class Worker:
         """Hard: kills the process and tells everyone who waits."""
         if self._lost:
             return
-        if why:
-            self._process.kill()
         reason = self._process.exit_reason()
         crash = self._process.crash_text().strip().splitlines()
         parts = [why or "it ended", f"({reason})", *([f"its last words: {crash[-1]}"] if crash and not why else [])]
@@ -219,6 +228,10 @@ class Worker:
             except (BlockingIOError, OSError):
                 return None
             left -= len(data)
+            if not drain and not self._talk.in_a_cell:
+                self._idle_output += len(data)
+                if self._idle_output > IDLE_OUTPUT_BYTES:
+                    return self.lose("it printed without end while no cell ran")
             if not data:
                 if self._loop is not None:
                     self._loop.remove_reader(self._process.output)

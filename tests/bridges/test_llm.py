@@ -205,3 +205,15 @@ def test_releasing_a_stream_closes_the_providers_connection(context: FakeContext
 
     run(read())
     assert [used["finish_reason"] for used in context.of("usage")] == ["incomplete"]
+
+
+def test_releasing_a_stream_midway_reports_the_tokens_so_far(context: FakeContext) -> None:
+    async def read() -> None:
+        stream = await scripted({"chunks": ["x "] * 500}).stream(context, "hi")
+        assert [await stream.next(context) for _ in range(3)] == ["x "] * 3
+        await stream.release()
+
+    run(read())
+    (used,) = context.of("usage")
+    assert used["finish_reason"] == "incomplete"
+    assert used["output_tokens"] == len(context.of("chunk")) >= 3

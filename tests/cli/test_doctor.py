@@ -13,6 +13,17 @@ from typing import Any
 import pytest
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
+GOOD_BRIDGE = '''
+from llmspell_kernel import Bridge, Context
+
+class Found(Bridge):
+    """Does good."""
+
+    name = "good"
+
+    async def do(self, ctx: Context) -> None:
+        """Does it."""
+'''
 KERNELSPECS = Path(__file__).parents[2] / "kernelspecs"
 
 
@@ -81,6 +92,35 @@ def test_an_archived_quickjs_is_broken_and_the_command_mends_it(environ: dict[st
     environ["PYTHONPATH"] = os.pathsep.join([str(info.parent), environ.get("PYTHONPATH", "")])
     problems = facts(environ)["problems"]
     assert any("pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng" in problem for problem in problems)
+
+
+def test_every_bridge_is_listed_and_one_that_fails_is_broken_with_its_reason(environ: dict[str, str], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for name, source in (("good", GOOD_BRIDGE), ("bad", "raise RuntimeError('bad day')")):
+        info = site / f"{name}_spells-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-spells\nVersion: 1.0\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[llmspell.bridges]\n{name} = {name}_spells:Found\n", encoding="utf-8")
+        (site / f"{name}_spells.py").write_text(source, encoding="utf-8")
+    environ["PYTHONPATH"] = os.pathsep.join([str(site), environ.get("PYTHONPATH", "")])
+    found = facts(environ)
+    bridges = {bridge["name"]: bridge for bridge in found["bridges"]}
+    assert {"llm", "ui", "good", "bad"} <= set(bridges)
+    assert bridges["good"] == {"name": "good", "source": "good_spells", "doc": "Does good.", "problem": ""}
+    told = "the bridge 'bad' does not load: bad_spells:Found (from bad-spells 1.0): RuntimeError: bad day"
+    assert bridges["bad"]["problem"] == told and found["problems"] == [told]
+    said = doctor(environ).stdout
+    assert "Does good." in said and "RuntimeError: bad day" in said and "All is well." not in said
+
+
+def test_two_bridges_of_one_name_are_broken(environ: dict[str, str], tmp_path: Path) -> None:
+    info = tmp_path / "site" / "other_log-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-log\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[llmspell.bridges]\nlog = other_log:Found\n", encoding="utf-8")
+    (info.parent / "other_log.py").write_text(GOOD_BRIDGE.replace('"good"', '"log"'), encoding="utf-8")
+    environ["PYTHONPATH"] = os.pathsep.join([str(info.parent), environ.get("PYTHONPATH", "")])
+    assert any("two bridges are called 'log'" in problem for problem in facts(environ)["problems"])
 
 
 def test_a_kernel_whose_python_is_gone_is_broken(environ: dict[str, str], tmp_path: Path) -> None:

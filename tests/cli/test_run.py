@@ -49,6 +49,11 @@ def test_a_lua_script_prints_and_gives_its_value(folder: Folder) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("working\n42\n", "", 0)
 
 
+@pytest.mark.parametrize(("name", "code", "shown"), [("spell.lua", "return nil, 1", "nil\t1\n"), ("spell.js", "[null, 1]", "[null, 1]\n")])
+def test_nothing_is_shown_by_the_languages_own_word(folder: Folder, name: str, code: str, shown: str) -> None:
+    assert folder.run(name, code).stdout == shown
+
+
 def test_a_javascript_files_last_expression_is_its_value(folder: Folder) -> None:
     done = folder.run("spell.js", "console.log('working'); const n = 6; n * 7")
     assert (done.stdout, done.stderr, done.returncode) == ("working\n42\n", "", 0)

@@ -18,7 +18,8 @@ from llmspell_kernel.journal.events import (
     Logged,
     WorkerWasLost,
 )
-from llmspell_kernel.journal.recorder import Recorder
+from llmspell_kernel.journal.recorder import MAX_VALUE_BYTES, Recorder
+from llmspell_kernel.values import Opaque
 
 EVENTS: list[AnyEvent] = [
     CellStarted(1, 0.5, "lua", "main", "cell[1]", "return 1"),
@@ -111,3 +112,28 @@ def test_every_event_reads_back_as_it_was_written(event: AnyEvent) -> None:
 def test_events_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         EVENTS[0].cell = 2  # type: ignore[misc]
+
+
+def test_the_oldest_events_go_when_the_bytes_are_used_up() -> None:
+    recorder = Recorder(max_bytes=100_000)
+    for number in range(100):
+        recorder.record(Logged(1, 0.0, "info", f"{number}" + "x" * 10_000, {}))
+    assert recorder.bytes <= 100_000
+    assert [event.message[:2] for event in recorder if isinstance(event, Logged)] == [str(number) for number in range(91, 100)]
+
+
+def test_a_giant_value_is_kept_and_told_as_a_marker_that_says_its_size() -> None:
+    recorder, heard = Recorder(), []
+    recorder.listen(heard.append)
+    recorder.record(CallStarted(1, 0.0, 1, "llm", "chat", ["x" * 4_000_000, "short", list(range(1_000_000))]))
+    recorder.record(CallFinished(1, 0.0, 1, b"y" * 4_000_000, 0.1))
+    started, finished = recorder
+    assert isinstance(started, CallStarted)
+    assert isinstance(finished, CallFinished)
+    assert started.arguments[0].endswith("[4000000 characters in all; the journal keeps the first]")
+    assert started.arguments[1] == "short"
+    assert isinstance(started.arguments[2], Opaque)
+    assert isinstance(finished.value, Opaque)
+    assert "bytes of about 40000" in finished.value.text
+    assert recorder.bytes < 2 * MAX_VALUE_BYTES
+    assert heard == [started, finished]

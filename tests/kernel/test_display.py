@@ -250,6 +250,15 @@ def test_stop_calls_on_stop_and_nothing_else() -> None:
     assert bench.stops == 1 and bench.page.messages == before
 
 
+def test_a_stop_that_comes_after_the_end_of_its_cell_is_nobodys() -> None:
+    bench = Bench()
+    bench.start()
+    bench.loop.advance(0.1)
+    bench.view.finish()
+    bench.page.press({"stop": True})
+    assert bench.stops == 0
+
+
 def test_a_view_that_was_drawn_late_gets_everything() -> None:
     bench = Bench()
     bench.start()

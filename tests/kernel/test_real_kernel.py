@@ -130,6 +130,74 @@ def test_completion_in_a_script_cell_offers_the_scripts_names_only(client, langu
     assert client.complete(f"{language['magic']}\nlocal_value = {method}") == ["set_model" if language["magic"] == "%%lua" else "setModel"]
 
 
+def test_completion_and_help_are_about_the_state_that_the_cell_names(client, language):
+    client.run(f"{language['magic']} --state aside\nyak_count = 1")
+    assert client.complete(f"{language['magic']} --state aside\nyak_") == ["yak_count"]
+    assert client.complete(f"{language['magic']}\nyak_") == []
+
+
+def test_help_is_about_the_state_that_the_cell_names(own_client, language):
+    client = own_client
+    client.run(f"{language['magic']} --state aside\nyak_size = 1")
+    for options, found in (("--state aside", True), ("", False), ("--wrong", False)):
+        code = f"{language['magic']} {options}\nyak_size"
+        request = client.channels.inspect(code, len(code))
+        while (reply := client.channels.get_shell_msg(timeout=30))["parent_header"].get("msg_id") != request:
+            pass
+        assert reply["content"]["found"] is found
+
+
+@pytest.mark.parametrize("state", ["main", "other"])
+def test_a_reset_state_is_new_in_the_next_cell_and_the_others_stay(client, language, state):
+    engine = language["magic"].strip("%")
+    for name in ("main", "other"):
+        client.run(cell(language, "count", f"--state {name}"))
+    kept = {"main": "other", "other": "main"}[state]
+    before = int(client.run(cell(language, "count", f"--state {kept}")).result)
+    ran = client.run(f"%llmspell reset {engine} {state}\n%llmspell states")
+    assert f"'{state}' is gone" in ran.stream("stdout") and ran.status == "ok"
+    shown = [line for line in ran.stream("stdout").splitlines() if f"'{state}'" in line and "is gone" not in line]
+    assert not [line for line in shown if line.split()[0] == ("lua" if engine == "lua" else "javascript")]
+    assert client.run(cell(language, "count", f"--state {state}")).result == "1"
+    assert client.run(cell(language, "count", f"--state {kept}")).result == str(before + 1)
+
+
+@pytest.mark.parametrize("how", ["%llmspell reset lua mian", "await llmspell.reset('mian')"])
+def test_a_reset_of_an_unknown_state_names_the_nearest_by_either_way(client, how):
+    client.run("%%lua\nn = 1")
+    assert "there is no lua state 'mian'; did you mean 'main'?" in client.run(how).error["evalue"]
+
+
+def test_a_reset_ends_the_worker_of_the_state(client):
+    client.run("%%lua --state doomed\nn = 1")
+    ask = "len(llmspell.session.worker_pids), [name for name, *_ in llmspell.states].count('doomed')"
+    before = int(client.run(ask).result.strip("()").split(",")[0])
+    client.run("%llmspell reset lua doomed")
+    assert client.run(ask).result == f"({before - 1}, 0)"
+
+
+def test_scripts_run_from_python_are_told_apart_in_errors(client):
+    client.run("await llmspell.run('function f()\\n  error(\"deep\") -- first\\nend')")
+    client.run("await llmspell.run('-- the second source\\nreturn 1')")
+    text = "\n".join(client.run("await llmspell.run('-- the third\\n\\nreturn f()')").error["traceback"])
+    assert "-- first" in text and "second source" not in text and "python[" in text
+
+
+def test_an_output_that_the_script_never_set_is_one_clear_error_and_nothing_else_is_lost(client, language):
+    client.run("fine = result = None")
+    code = {"%%lua": "result = 1\nfine = 2\nreturn 'shown'", "%%js": "var result = 1, fine = 2\n'shown'"}[language["magic"]]
+    ran = client.run(f"{language['magic']} --state outputs --out fine,resutl,result\n{code}")
+    assert ran.error["evalue"] == "--out resutl: the script has no global 'resutl'; did you mean 'result'?"
+    assert ran.result == "shown"
+    assert client.run("fine, result").result == "(2, 1)"
+
+
+def test_an_output_that_cannot_cross_leaves_the_others(client, language):
+    code = {"%%lua": "f = {1, a = 2}\nfine = 3", "%%js": "function f() {}\nvar fine = 3"}[language["magic"]]
+    ran = client.run(f"{language['magic']} --state outputs --out f,fine\n{code}")
+    assert ran.error["evalue"].startswith("--out f: ") and client.run("fine").result == "3"
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_every_killed_worker_gives_one_typed_error_and_the_next_cell_answers(environment, kills):
     started = Client("llmspell")

@@ -23,7 +23,7 @@ from llmspell_kernel.protocol.messages import (
     decode_from_host,
     encode,
 )
-from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Invocation, Returned, Suspended
+from llmspell_kernel.protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Place, Returned, Suspended
 from llmspell_kernel.protocol.transitions import Event, Phase
 
 from .protocol_talk import EMPTY, RECEIVED, STATE, at, happen, hear, ready_conversation
@@ -277,3 +277,30 @@ def test_what_is_sent_is_what_the_worker_reads() -> None:
     message = Resume(STATE, [Answer(1, msgspec.Raw(b'{"a":[1,"\xc3\xa9"]}'))], [Invocation(1, 4, msgspec.Raw(b"[1]"))])
     data = talk.send(message)
     assert decode_from_host(data[4:]) == message
+
+
+def test_a_fault_of_any_length_comes_clipped_and_the_worker_lives() -> None:
+    talk = at(Phase.RUNNING)
+    giant = Fault("script", "x" * 1_000_000, "N" * 10_000, [Place("c" * 5_000, 1, 1, "f" * 5_000)] * 1_000)
+    heard = hear(talk, Stepped(STATE, Failed(giant)))
+    assert isinstance(heard, Stepped)
+    assert isinstance(heard.step, Failed)
+    fault = heard.step.fault
+    assert fault.message.endswith("... (1000000 characters in all)")
+    assert len(encode(heard)) < 300_000
+    assert (len(fault.name), len(fault.frames), len(fault.frames[0].function)) == (256, 200, 256)
+    assert talk.phase(STATE) is Phase.IDLE
+
+
+def test_a_fault_that_a_function_raised_is_clipped_too() -> None:
+    talk = at(Phase.RUNNING)
+    hear(talk, suspended(1))
+    talk.send(Resume(STATE, [], [Invocation(1, 9)]))
+    heard = hear(talk, Stepped(STATE, Suspended([], [Returned(1, fault=Fault("script", "x" * 1_000_000))])))
+    assert len(encode(heard)) < 100_000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("effect", [Effect(1, "b" * 257, "m"), Effect(1, "b", "m" * 257)])
+def test_a_name_longer_than_any_in_a_catalogue_is_a_breach(effect: Effect) -> None:
+    with pytest.raises(RemoteProtocolError, match="not a message of the protocol"):
+        hear(at(Phase.RUNNING), Stepped(STATE, Suspended([effect])))

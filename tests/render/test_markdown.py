@@ -76,6 +76,20 @@ def test_text_made_to_be_slow_is_answered_in_time(piece: str) -> None:
     assert time.process_time() - started < 2.0
 
 
+@pytest.mark.parametrize(
+    "text", ["![" * 499 + "*a_ " * 5_000, "[" * 490 + "![a](b) `" * 6, "[" * 400 + "*a\n" * 3_000, "![" * 100 + "*a" * 600]
+)
+def test_brackets_before_many_marks_are_not_looked_through_again_and_again(text: str) -> None:
+    markdown_html("*a*")
+    started = time.process_time()
+    markdown_html(text)
+    assert time.process_time() - started < 0.3
+
+
+def test_an_answer_with_a_hundred_links_is_rendered() -> None:
+    assert len(check_safe(markdown_html("- [a](https://a.example/b)\n" * 100)).of("a")) == 100
+
+
 def test_a_very_long_answer_is_shown_as_it_is() -> None:
     page = check_safe(markdown_html("**x** " * 20_000))
     assert page.tags == {"pre"} and page.text.startswith("**x**")

@@ -11,6 +11,7 @@ import pytest
 from llmspell_kernel.errors import WorkerLost
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.worker import Worker
 
 from .processes import ACTING, Watch, exists, pool_of
 
@@ -89,7 +90,7 @@ def test_closing_the_pool_leaves_no_process() -> None:
     assert [pid for pid in asyncio.run(play()) if exists(pid)] == []
 
 
-def test_a_worker_whose_taker_went_away_is_found_by_close() -> None:
+def test_a_worker_whose_taker_went_away_is_closed() -> None:
     async def play() -> None:
         async with pool_of({"silent": "silent_engine"}) as pool:
             taking = asyncio.ensure_future(pool.take())
@@ -99,7 +100,6 @@ def test_a_worker_whose_taker_went_away_is_found_by_close() -> None:
             taking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await taking
-            pool.close()
             assert not exists(pid)
 
     asyncio.run(play())
@@ -127,3 +127,23 @@ def test_kill_ends_every_process_without_an_event_loop() -> None:
     watch.close()
     pool.close()
     assert not exists(spare)
+
+
+class SparelessPool(FakePool):
+    """Starts one worker, then no other."""
+
+    def _start(self) -> Worker:
+        if self.workers:
+            raise WorkerLost("no worker process could be started", reason="not started")
+        return super()._start()
+
+
+def test_a_spare_that_cannot_start_does_not_cost_the_worker_that_did() -> None:
+    async def play() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+        pool = SparelessPool([FakeWorker()])
+        assert (await pool.take()).alive
+        assert told == ["no spare worker: no worker process could be started"]
+
+    asyncio.run(play())

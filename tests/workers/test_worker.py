@@ -16,7 +16,7 @@ import pytest
 from llmspell_kernel.errors import ConfigError, LocalProtocolError, ScriptError, WorkerLost
 from llmspell_kernel.protocol.steps import Failed, Finished
 from llmspell_kernel.protocol.transitions import Phase
-from llmspell_kernel.workers.spawn import package_folders
+from llmspell_kernel.workers.spawn import WorkerProcess, package_folders
 
 from .processes import ACTING, REAL, Watch, exists, pool_of, worker_of
 
@@ -104,6 +104,48 @@ def test_a_worker_that_ends_is_lost_with_its_reason(command: str, reason: str) -
     lost = lost_by(command)
     assert lost.reason == reason
     assert lost.message.startswith(f"it ended ({reason})")
+
+
+def test_a_worker_that_closed_its_socket_and_lives_on_is_killed_at_once() -> None:
+    started = time.monotonic()
+    assert lost_by("close_control").reason == "signal SIGKILL"
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_worker_that_floods_the_output_while_no_cell_runs_is_lost() -> None:
+    async def play() -> None:
+        async with worker_of(ACTING, "acting") as (worker, _), asyncio.timeout(10):
+            lost = asyncio.Event()
+            worker.on_lost[1] = lost.set
+            await worker.begin(1, "flood_from_a_thread", "cell[1]")
+            await lost.wait()
+            assert worker.lost is not None
+            assert "while no cell ran" in worker.lost.message
+
+    asyncio.run(play())
+
+
+def test_a_question_after_a_stop_is_answered() -> None:
+    async def play() -> None:
+        async with worker_of(REAL, "javascript") as (worker, _), asyncio.timeout(10):
+            await worker.begin(1, "globalThis.big = Array.from({length: 200000}, (_, i) => i); 0", "cell[1]")
+            worker.stop()
+            assert len(msgspec.json.decode(await worker.query(1, "get", "big"))) == 200_000
+
+    asyncio.run(play())
+
+
+def test_a_process_that_cannot_be_started_is_one_clear_error_and_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_process(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    package_folders(ACTING)
+    monkeypatch.setattr(subprocess, "Popen", no_process)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(WorkerLost, match="no worker process could be started.*Resource temporarily"):
+            WorkerProcess(ACTING)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_last_words_of_a_crash_are_told() -> None:

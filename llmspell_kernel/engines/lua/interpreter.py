@@ -24,7 +24,32 @@ from .._engine import Emit, Options, StopFlag
 
 HOOK_COUNT = 10_000
 """Instructions between two looks at the stop flag; its cost does not depend on it (x2 on tight loops whatever the number)."""
+RESERVE_PART = 64
+"""This part of a state's memory is kept back, and given out to the cells of a full state, so that one of them can empty it."""
+HEADROOM_BYTES = 32 * 1024
+"""What a cell that empties a full state needs to begin and to report."""
 OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met"))
+
+PRELUDE: Mapping[str, Sequence[str]] = {
+    "output": ["settings"],
+    "stop": ["settings", "output"],
+    "sealed": [],
+    "frames": [],
+    "faults": ["sealed", "frames"],
+    "values": ["settings", "sealed", "faults"],
+    "tasks": ["stop", "frames", "faults", "values"],
+    "coroutines": ["stop", "frames", "tasks"],
+    "bridges": ["sealed", "values", "tasks"],
+    "libraries": ["sealed"],
+    "environment": ["output", "stop", "sealed", "values", "tasks", "coroutines", "libraries"],
+    "cells": ["faults", "environment"],
+    "steps": ["output", "stop", "frames", "faults", "values", "tasks", "cells"],
+    "inside": ["faults", "values", "tasks", "bridges", "libraries", "environment", "cells", "steps"],
+}
+"""The files of prelude/ in the order they are loaded, each with the tables of earlier ones that it is given."""
+
+BOOT = "function(source, chunk, ...) return assert(load(source, '=' .. chunk, 't'))(...) end"
+SCRUB = "function() local globals, next = _G, next; for name in next, globals do globals[name] = nil end end"
 
 _here = Path(__file__).parent
 _step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
@@ -35,7 +60,7 @@ class LuaEngine:
 
     def __init__(self, stop: StopFlag) -> None:
         self._stop = stop
-        self._prelude = (_here / "prelude.lua").read_text("latin-1")
+        self._prelude = {name: (_here / "prelude" / f"{name}.lua").read_text("latin-1") for name in PRELUDE}
         self._libraries = [(path.name, path.read_text("latin-1")) for path in sorted((_here / "stdlib").glob("*.lua"))]
         version = ".".join(map(str, lua54.LUA_VERSION))
         self.facts: Mapping[str, str | bool] = {"language_version": version, "soft_interrupt": True, "columns": False}
@@ -51,18 +76,22 @@ def create_engine(stop: StopFlag, emit: Emit) -> LuaEngine:
 
 class LuaState:
     def __init__(
-        self, stop: StopFlag, options: Options, catalogue: Mapping[str, Any], prelude: str, libraries: Sequence[tuple[str, str]]
+        self,
+        stop: StopFlag,
+        options: Options,
+        catalogue: Mapping[str, Any],
+        prelude: Mapping[str, str],
+        libraries: Sequence[tuple[str, str]],
     ) -> None:
-        self._memory_bytes = options.memory_bytes
+        self._memory_bytes = self._limit_bytes = options.memory_bytes
         self._lua = lua54.LuaRuntime(
             register_eval=False, register_builtins=False, encoding="latin-1", unpack_returned_tuples=True, max_memory=options.memory_bytes
         )
         self._lua.set_max_memory(0)
+        self._bare_bytes = self._lua.get_memory_used(total=True)  # lupa's limit is about what comes on top
         self._lua.eval("math.randomseed")(options.seed)
-        boot = self._lua.eval("function(source, ...) return assert(load(source, '=prelude', 't'))(...) end")
-        self._inside = boot(prelude, stop.variable, options.state, options.max_value_bytes, HOOK_COUNT)
-        self._start, self._answer, self._refuse = self._inside.start, self._inside.answer, self._inside.refuse
-        self._go_on, self._invoke = self._inside.go_on, self._inside.invoke
+        self._inside = self._boot(prelude, stop, options)
+        self._answer, self._go_on = self._inside.answer, self._inside.go_on
         for kind, resource in catalogue.get("resources", {}).items():
             self._inside.resource_type(kind, " ".join(resource["methods"]), resource.get("iterate", ""))
         for name, methods in catalogue.get("bridges", {}).items():
@@ -70,8 +99,26 @@ class LuaState:
         for name, source in libraries:
             self._inside.library(source, name)
 
+    def _boot(self, prelude: Mapping[str, str], stop: StopFlag, options: Options) -> Any:
+        """Loads the prelude, then takes Lua's own globals away: scripts get the environment that was built from them."""
+        boot, scrub = self._lua.eval(BOOT), self._lua.eval(SCRUB)
+        facts = {
+            "stop_variable": stop.variable,
+            "hook_count": HOOK_COUNT,
+            "state": options.state,
+            "max_value_bytes": options.max_value_bytes,
+        }
+        tables = {"settings": self._lua.table_from(facts)}
+        for name, source in prelude.items():
+            tables[name] = boot(source, f"prelude/{name}", *(tables[needed] for needed in PRELUDE[name]))
+        scrub()
+        return tables["inside"]
+
     def start(self, code: str, chunk: str) -> Step:
-        return self._running(self._start, code.encode("utf-8", "surrogateescape").decode("latin-1"), chunk)
+        # compiled outside the limit: it is our text here, and a state that is full must still take the cell that empties it
+        problem = self._inside.prepare(code.encode("utf-8", "surrogateescape").decode("latin-1"), _bytes(chunk))
+        self._limit_bytes = self._limit_now()
+        return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         for answer in answers:
@@ -80,19 +127,19 @@ class LuaState:
             else:
                 fault = answer.fault
                 places = [part for place in fault.frames for part in (_bytes(place.chunk), place.line, _bytes(place.function))]
-                self._refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable, *places)
+                self._inside.refuse(answer.id, _bytes(fault.code), _bytes(fault.message), _bytes(fault.name), fault.retryable, *places)
         for invocation in invocations:
             # one by one: an argument of null is nil, only inside a list it is the placeholder
             arguments = [self._build(item) for item in json.loads(bytes(invocation.args).decode("latin-1"))]
-            self._invoke(invocation.id, invocation.callback, *arguments)
-        return self._running(self._go_on)
+            self._inside.invoke(invocation.id, invocation.callback, *arguments)
+        return self._running()
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         name = _bytes(text)
         if kind == "members":
             return str(self._inside.members(name)).encode("latin-1")
         if kind == "is_complete":
-            status = str(self._inside.is_complete(name))
+            status = str(self._inside.completeness(name))
             return json.dumps({"status": status, "indent": "  " if status == "incomplete" else ""}).encode()
         if kind == "set":
             self._inside.set(name, self._to_lua(value))
@@ -105,10 +152,15 @@ class LuaState:
     def close(self) -> None:
         self._lua = self._inside = None
 
-    def _running(self, function: Any, *args: Any) -> Step:
-        self._lua.set_max_memory(self._memory_bytes)
+    def _limit_now(self) -> int:
+        used: int = self._lua.get_memory_used(total=True) - self._bare_bytes
+        return min(self._memory_bytes, max(self._memory_bytes - self._memory_bytes // RESERVE_PART, used + HEADROOM_BYTES))
+
+    def _running(self) -> Step:
+        """Runs what can run.  No argument is passed under the limit: lupa aborts where pushing one meets it."""
+        self._lua.set_max_memory(self._limit_bytes)
         try:
-            text = function(*args)
+            text = self._go_on()
         except (lua54.LuaError, MemoryError, RecursionError) as error:
             self._lua.set_max_memory(0)
             return self._broken(error)
@@ -117,7 +169,8 @@ class LuaState:
 
     def _broken(self, error: BaseException) -> Step:
         """The prelude itself failed: out of memory at the border, or a fault of ours that must not pass for the script's."""
-        if isinstance(error, MemoryError) or "memory" in str(error):
+        self._inside.abandon()
+        if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
         raise ScriptError(f"the Lua prelude failed: {error}") from error
 

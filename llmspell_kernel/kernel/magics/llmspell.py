@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Coroutine
 from typing import Any
 
 from ...errors import ConfigError, nearest
@@ -12,7 +11,7 @@ COMMANDS = ("states", "engines", "reset")
 
 
 def register(shell: Any, notebook: Any) -> None:
-    def llmspell(line: str) -> Coroutine[Any, Any, None] | None:
+    def llmspell(line: str) -> None:
         """Look after the notebook's script states.
 
         %llmspell states               what states there are
@@ -27,18 +26,10 @@ def register(shell: Any, notebook: Any) -> None:
                 for engine in notebook.engines:
                     print(f"{engine.name:<12} %%{', %%'.join((engine.name, *engine.aliases))}   files: {', '.join(engine.file_endings)}")
             case ["reset", engine, *name] if len(name) <= 1:
-                _reset(notebook, engine, name[0] if name else "main")
+                state = name[0] if name else "main"
+                notebook.reset_soon(state, engine)
+                print(f"The {notebook.engines.get(engine).name} state '{state}' is gone; the next cell starts a new one.")
             case [command, *_]:
                 raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
-        return None
 
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
-
-
-def _reset(notebook: Any, engine: str, name: str) -> None:
-    key = (name, notebook.session.engines.get(engine).name)
-    state = notebook.session.states.get(key)
-    if state is None:
-        raise ConfigError(f"there is no {key[1]} state '{name}'{nearest(name, [known for known, _ in notebook.session.states])}")
-    state.close()
-    print(f"The {key[1]} state '{name}' is gone; the next cell starts a new one.")

@@ -72,6 +72,11 @@ class ActingState:
     def malformed_output(self, rest: str) -> None:
         os.write(1, b"\0" * 9)
 
+    def close_control(self, rest: str) -> None:
+        """Closes the socket, and lives on."""
+        os.close(int(sys.argv[1]))
+        signal.pause()
+
     def say(self, rest: str) -> None:
         for line in rest.split():
             self._emit(1, line.encode())

@@ -94,7 +94,8 @@ local function read(value)
       name = ""
     end
   else
-    message = "an error value: " .. tostring(value)
+    local kind = type(value) -- an address would differ from run to run
+    message = "an error value: " .. ((kind == "nil" or kind == "boolean" or kind == "number") and tostring(value) or "a " .. kind)
   end
   return {
     code = type(code) == "string" and readable(code, MOST_NAME_BYTES) or "script",

@@ -156,8 +156,10 @@ local function finish_task(task, ok, ...)
 end
 
 local function fail_task(task, value)
-  if not stopped() then remember(task.co, value) end
-  co_close(task.co) -- as a protected call would: what the script left to be closed is closed, under the coroutine's own hook
+  if not stopped() then
+    remember(task.co, value)
+    co_close(task.co) -- as a protected call would; never after a stop: a coroutine that died inside its hook runs __close with hooks off
+  end
   if not task.done then finish_task(task, false, value) end
 end
 

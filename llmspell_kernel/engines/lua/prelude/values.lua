@@ -46,7 +46,7 @@ local function base64(s)
   return concat(out)
 end
 
-local function uncrossable(what, path) raise("value", what .. " (at " .. faults.readable_message(path) .. ")") end
+local function uncrossable(what, path) raise("value", what .. " (at " .. faults.readable_name(path) .. ")") end
 
 local function too_large(path) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", path) end
 
@@ -223,6 +223,6 @@ return {
   is_resource = function(t) return resources[t] ~= nil end,
   null = null,
   quote = quote,
-  results_text = results_text,
+  try_encode_results = function(results) return pcall(results_text, results) end,
   try_encode = function(value, path) return pcall(encode, value, path) end,
 }

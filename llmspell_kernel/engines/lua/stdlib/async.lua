@@ -1,5 +1,6 @@
 -- async.all, async.map, async.sleep and sleep over async.spawn and async.join.  No privilege: what is here a script could write itself.
-local spawn, join, type, error = async.spawn, async.join, type, error
+local spawn, join, type, error, getmetatable, array, null = async.spawn, async.join, type, error, getmetatable, array, null
+local sleep_for = timer and timer.sleep
 
 local function functions_of(first, ...)
   if type(first) == "table" and getmetatable(first) == nil then return first end
@@ -12,7 +13,7 @@ local function start(item)
 end
 
 -- The first results of several functions or tasks, in order.  One failure cancels the others and is raised.
-function async.all(...)
+local function all(...)
   local items = functions_of(...)
   local tasks, results = {}, array({})
   for i = 1, #items do tasks[i] = start(items[i]) end
@@ -23,6 +24,8 @@ function async.all(...)
   end
   return results
 end
+
+async.all = all
 
 -- fn(item, index) for every item of a list, at most `concurrency` at a time (default 8); results in the list's order.
 function async.map(list, fn, options)
@@ -41,11 +44,11 @@ function async.map(list, fn, options)
   end
   local workers = {}
   for i = 1, concurrency < #list and concurrency or #list do workers[i] = work end
-  async.all(workers)
+  all(workers)
   return results
 end
 
-if timer then
-  function sleep(seconds) return timer.sleep(seconds) end
+if sleep_for then
+  function sleep(seconds) return sleep_for(seconds) end
   async.sleep = sleep
 end

@@ -1,11 +1,12 @@
 -- json.decode, and the parse/stringify spellings.  Written as a script: text in, tables out.
-local find, match, sub, byte, char, concat, error, tonumber =
-  string.find, string.match, string.sub, string.byte, string.char, table.concat, error, tonumber
+local find, match, gsub, sub, byte, char, concat, error, tonumber, type =
+  string.find, string.match, string.gsub, string.sub, string.byte, string.char, table.concat, error, tonumber, type
+local array, object, null = array, object, null -- a script may well call something of its own `array`
 local utf8_char = utf8.char
 local UNESCAPED = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
 local function fail(text, at, what)
-  local _, line = string.gsub(sub(text, 1, at), "\n", "")
+  local _, line = gsub(sub(text, 1, at), "\n", "")
   error("json.decode: " .. what .. " at line " .. (line + 1) .. ", byte " .. at, 0)
 end
 
