@@ -502,3 +502,11 @@ def test_what_is_to_be_closed_is_closed_when_a_cell_or_a_coroutine_fails() -> No
         assert "".join(lua.printed) == "closed\nclosed\n"
 
     playing(play)
+
+
+def test_an_error_object_without_a_message_is_told_by_its_fields() -> None:
+    async def play(lua: Lua, _: WorkerPool) -> None:
+        fault = await lua.fault('error({code = 42, what = "broken", inner = {}})')
+        assert fault.message == 'an error object {code = 42, what = "broken"}' and fault.code == "script"
+
+    playing(play)

@@ -3,9 +3,9 @@
 -- Rule: an error value is the script's: it is read raw, and nothing of it (metatable, length, bytes) is believed.
 local sealed, frames = ...
 
-local error, rawequal, rawget, select, setmetatable, tostring, type =
-  error, rawequal, rawget, select, setmetatable, tostring, type
-local concat, find, match, sub, tunpack = table.concat, string.find, string.match, string.sub, table.unpack
+local error, next, rawequal, rawget, select, setmetatable, tostring, type =
+  error, next, rawequal, rawget, select, setmetatable, tostring, type
+local concat, sort, find, match, sub, tunpack = table.concat, table.sort, string.find, string.match, string.sub, table.unpack
 local tointeger, utf8_len = math.tointeger, utf8.len
 local raw_metatable = sealed.raw_metatable
 
@@ -78,6 +78,21 @@ local function read_text(text, found)
   return "script", hint(text), found
 end
 
+-- An error object without a message is told by its plain fields.
+local function described(value)
+  local shown, seen = {}, 0
+  for key, item in next, value do
+    local kind = type(item)
+    if type(key) == "string" and (kind == "string" or kind == "number" or kind == "boolean") then
+      shown[#shown + 1] = sub(key, 1, 40) .. " = " .. (kind == "string" and '"' .. sub(item, 1, 200) .. '"' or tostring(item))
+    end
+    seen = seen + 1
+    if seen == 20 then break end
+  end
+  sort(shown)
+  return "an error object {" .. concat(shown, ", ") .. "}"
+end
+
 -- Whatever a script raised, as plain fields.
 local function read(value)
   local found = frames.take(value)
@@ -87,7 +102,7 @@ local function read(value)
   elseif type(value) == "table" then
     if fault_places[value] then found = frames.append({ tunpack(fault_places[value]) }, found) end
     message, name = rawget(value, "message"), rawget(value, "name")
-    if type(message) ~= "string" then message = "an error object (a table without a 'message')" end
+    if type(message) ~= "string" then message = described(value) end
     if rawequal(raw_metatable(value), FAULT) then
       code, retryable = rawget(value, "code"), rawget(value, "retryable") == true
     else
