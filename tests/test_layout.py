@@ -10,8 +10,6 @@ import llmspell_kernel
 PACKAGE = Path(llmspell_kernel.__file__).parent
 
 
-
-
 def test_no_bridge_imports_another() -> None:
     bridges = [path for path in (PACKAGE / "bridges").glob("*.py") if not path.stem.startswith("_")]
     assert len(bridges) >= 4

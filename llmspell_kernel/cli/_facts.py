@@ -16,6 +16,7 @@ from ..installation import LOCAL_MODEL_PINS, check_quickjs, version_of
 from ..services.llm.local import INSTALL_COMMAND, local_weights
 from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
+from ..services.llm.service import LlmService
 
 ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "lupa", "quickjs-ng", "msgspec")
 """Without one of these no cell runs."""
@@ -42,7 +43,9 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "kernelspecs": specs,
         "worker": worker,
         "bridges": found,
-        "problems": _problems(packages, specs, worker) + [bridge["problem"] for bridge in found if bridge["problem"]],
+        "problems": _problems(packages, specs, worker)
+        + _default_model_problems(environ)
+        + [bridge["problem"] for bridge in found if bridge["problem"]],
     }
 
 
@@ -92,6 +95,15 @@ def default_model(environ: Mapping[str, str]) -> Facts:
     else:
         why = "LLMSPELL_MODEL is not set and spell/local is not installed"
     return {"name": name, "why": why}
+
+
+def _default_model_problems(environ: Mapping[str, str]) -> list[str]:
+    name = choose_default(environ, local_weights() is not None)
+    try:
+        LlmService(environ).check(name)
+    except SpellError as error:
+        return [f"the default model cannot be used (LLMSPELL_MODEL): {error.message}"]
+    return []
 
 
 def keys(environ: Mapping[str, str]) -> list[str]:

@@ -86,6 +86,10 @@ class Terminal:
             target.flush()
         except BrokenPipeError:
             self._lose_reader(target)
+        except OSError as error:  # a full disk behind a redirection, say
+            self._lose_reader(target)
+            if stream != "stderr":
+                self._put("stderr", f"cannot write to {stream}: {error.strerror or error}\n")
         self._open_line[stream] = not text.endswith("\n")
 
     def _lose_reader(self, target: TextIO) -> None:

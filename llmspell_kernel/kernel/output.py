@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ..render.text import clean
+from ..render.text import clean, clean_clipped, split_partial_escape
 from ..render.values import bundle
 from ..values import Value
 
 T = TypeVar("T")
+MAX_TITLE_CHARS = 1_000
 
 
 class CellOutput:
@@ -24,15 +25,20 @@ class CellOutput:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._context = contextvars.copy_context()
+        self._cut_escape = {"stdout": "", "stderr": ""}
 
     def write(self, stream: str, text: str) -> None:
+        """Shows text of the script; of terminal sequences only colours pass, and one that a piece cut in two waits for its rest."""
         target = sys.stdout if stream == "stdout" else sys.stderr
-        self._run(lambda: target.write(text))
+        text, self._cut_escape[stream] = split_partial_escape(self._cut_escape[stream] + text)
+        text = clean(text, colour=True)
+        if text:
+            self._run(lambda: target.write(text))
 
     def display(self, value: Value, title: str) -> None:
         data = bundle([value]) or {"text/plain": "null"}
         if title:
-            data = {**data, "text/plain": f"{clean(title)}\n{data['text/plain']}"}
+            data = {**data, "text/plain": f"{clean_clipped(title, MAX_TITLE_CHARS)}\n{data['text/plain']}"}
         self.publish(data, {}, "", False)
 
     def clear(self) -> None:

@@ -129,3 +129,8 @@ def test_a_kernel_whose_python_is_gone_is_broken(environ: dict[str, str], tmp_pa
     spec = {"argv": ["/nowhere/python", "-m", "llmspell_kernel", "-f", "{connection_file}"], "display_name": "Old", "language": "lua"}
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     assert any(problem.startswith("kernel 'old': its Python /nowhere/python is gone") for problem in facts(environ)["problems"])
+
+
+def test_a_default_model_that_does_not_exist_is_a_problem(environ: dict[str, str]) -> None:
+    environ["LLMSPELL_MODEL"] = "spell/ecko"
+    assert any("did you mean" in problem and "LLMSPELL_MODEL" in problem for problem in facts(environ)["problems"])

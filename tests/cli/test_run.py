@@ -178,3 +178,13 @@ def test_an_archived_quickjs_is_refused_with_the_command_that_mends_it(folder: F
     done = folder.run("spell.lua", "print('ran')")
     assert (done.stdout, done.returncode) == ("", 1)
     assert "pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_one_line(folder: Folder) -> None:
+    (folder.path / "spell.lua").write_text('print("x")\nreturn 1')
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*LLMSPELL, "run", "spell.lua"], cwd=folder.path, env=folder.environ, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 141
+    assert done.stderr == "cannot write to stdout: No space left on device\n"
