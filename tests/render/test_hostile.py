@@ -82,11 +82,12 @@ markdown_html("*a*")
 
 
 @pytest.mark.parametrize("hostile", HANGS.values(), ids=HANGS.keys())
-def test_hostile_values_are_shown_within_a_second(hostile: str) -> None:
+def test_hostile_values_are_shown_at_once(hostile: str) -> None:
     script = f"{SETTING}\nstarted = time.process_time()\n{hostile}\nprint(time.process_time() - started)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1.0
+    # typically under 0.3 s; a busy machine doubles and triples CPU time, and what this guards against took from 7 s to for ever
+    assert float(done.stdout) < 3.0
 
 
 INTRODUCERS = ["\x1b", "\x9b", "\x1b[", "\x1b]", "\x9d", "\x90", "\x98", "\x9e", "\x9f", "\x9c", "\x07", "\x1b\\", "\x1bP", "\0", "\r"]
@@ -118,7 +119,7 @@ def test_a_text_full_of_tables_is_short_and_quick(columns: int, disguise: str) -
     text = "a|" * columns + "\n" + "-|" * columns + "\n" + f"x{disguise}\n" * 1000
     started = time.process_time()
     assert len(markdown_html(text)) < 250_000
-    assert time.process_time() - started < 0.3
+    assert time.process_time() - started < 1.2  # typically 0.1 s; unguarded 2 s and more
 
 
 def test_an_ordinary_table_in_a_long_answer_is_rendered() -> None:

@@ -83,7 +83,7 @@ def test_brackets_before_many_marks_are_not_looked_through_again_and_again(text:
     markdown_html("*a*")
     started = time.process_time()
     markdown_html(text)
-    assert time.process_time() - started < 0.3
+    assert time.process_time() - started < 1.2  # typically 0.1 s; unguarded 2 s and more
 
 
 def test_an_answer_with_a_hundred_links_is_rendered() -> None:
