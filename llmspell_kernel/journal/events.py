@@ -1,4 +1,7 @@
-"""The event types.  Times are Unix seconds; ids of cells and calls count up within a session."""
+"""The event types.  Times are Unix seconds; ids of cells and calls count up within a session.
+
+They hold data alone and can be part of no cycle, so the garbage collector need not walk the journal (`gc=False`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ FORMAT = 1
 """Version of the written form."""
 
 
-class Event(msgspec.Struct, frozen=True, tag=True, tag_field="event"):
+class Event(msgspec.Struct, frozen=True, tag=True, tag_field="event", gc=False):
     """`cell` is the id of the run (unique in a session), not the notebook's execution count."""
 
     cell: int

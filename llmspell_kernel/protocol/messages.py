@@ -18,7 +18,7 @@ MAX_FAULT_NAME = 256
 MAX_FAULT_FRAMES = 200
 
 
-class OpenState(msgspec.Struct, frozen=True, tag="open"):
+class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
     """Host: make a script state.  `catalogue` and `options` are JSON objects (see bridges.catalogue and engines.Options)."""
 
     state: int
@@ -27,7 +27,7 @@ class OpenState(msgspec.Struct, frozen=True, tag="open"):
     options: msgspec.Raw
 
 
-class Begin(msgspec.Struct, frozen=True, tag="begin"):
+class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
     """Host: run code.  `chunk` names it in errors (`cell[3]`)."""
 
     state: int
@@ -35,7 +35,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     chunk: str
 
 
-class Resume(msgspec.Struct, frozen=True, tag="resume"):
+class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):
     """Host: answers to effects, and calls of script functions."""
 
     state: int
@@ -43,7 +43,7 @@ class Resume(msgspec.Struct, frozen=True, tag="resume"):
     invocations: list[Invocation] = []
 
 
-class Query(msgspec.Struct, frozen=True, tag="query"):
+class Query(msgspec.Struct, frozen=True, gc=False, tag="query"):
     """Host: a question about a state that runs nothing of the script: members of a path, is this complete, get or set a global."""
 
     state: int
@@ -52,34 +52,34 @@ class Query(msgspec.Struct, frozen=True, tag="query"):
     value: msgspec.Raw = NULL
 
 
-class CloseState(msgspec.Struct, frozen=True, tag="close"):
+class CloseState(msgspec.Struct, frozen=True, gc=False, tag="close"):
     """Host: forget a state.  Has no answer."""
 
     state: int
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
+class Ready(msgspec.Struct, frozen=True, gc=False, tag="ready"):
     """Worker: started.  `engines` maps an engine's name to its facts (language version, features that passed their self-test)."""
 
     pid: int
     engines: dict[str, dict[str, str | bool]] = {}
 
 
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
+class Opened(msgspec.Struct, frozen=True, gc=False, tag="opened"):
     """Worker: the state exists, or why it cannot."""
 
     state: int
     fault: Fault | None = None
 
 
-class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
+class Stepped(msgspec.Struct, frozen=True, gc=False, tag="stepped"):
     """Worker: the running script suspended, finished or failed."""
 
     state: int
     step: Step
 
 
-class Reply(msgspec.Struct, frozen=True, tag="reply"):
+class Reply(msgspec.Struct, frozen=True, gc=False, tag="reply"):
     """Worker: the answer to a query."""
 
     state: int

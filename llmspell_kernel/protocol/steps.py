@@ -1,4 +1,7 @@
-"""What an engine says: one step of a running script, and the answers it is resumed with."""
+"""What an engine says: one step of a running script, and the answers it is resumed with.
+
+Plain data that can be part of no cycle: the garbage collector need not look at it (`gc=False`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Name = Annotated[str, msgspec.Meta(max_length=256)]
 """Names of effects come from the catalogue, which has none this long: a worker that sends one is broken, so it is refused, not clipped."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """One frame of a script's stack, innermost first.  Lines and columns count from 1; 0 = the engine does not say."""
 
     chunk: str
@@ -21,7 +24,7 @@ class Place(msgspec.Struct, frozen=True):
     function: str = ""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, gc=False):
     """An error as data.  `code` is one of errors.py's codes; `name` the language's own name (TypeError, SyntaxError).
 
     `capability` belongs to a denied effect; `limit`, `value` and `used` to one over a limit.
@@ -38,7 +41,7 @@ class Fault(msgspec.Struct, frozen=True):
     used: float = 0
 
 
-class Effect(msgspec.Struct, frozen=True):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """A script asks the host.  `args` is a JSON array in the written form of values.py.
 
     `target` is the id of a resource when a method of a resource is asked for; `bridge` is then the resource's type.
@@ -52,7 +55,7 @@ class Effect(msgspec.Struct, frozen=True):
     target: int | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The host's answer to one effect: a value, or the fault that the script may catch."""
 
     id: int
@@ -60,7 +63,7 @@ class Answer(msgspec.Struct, frozen=True):
     fault: Fault | None = None
 
 
-class Invocation(msgspec.Struct, frozen=True):
+class Invocation(msgspec.Struct, frozen=True, gc=False):
     """The host calls a function of the script while its cell waits."""
 
     id: int
@@ -68,7 +71,7 @@ class Invocation(msgspec.Struct, frozen=True):
     args: msgspec.Raw = EMPTY_LIST
 
 
-class Returned(msgspec.Struct, frozen=True):
+class Returned(msgspec.Struct, frozen=True, gc=False):
     """What a host-called function returned (`value` is its first result) or raised."""
 
     id: int
@@ -76,7 +79,7 @@ class Returned(msgspec.Struct, frozen=True):
     fault: Fault | None = None
 
 
-class Suspended(msgspec.Struct, frozen=True, tag="suspended"):
+class Suspended(msgspec.Struct, frozen=True, gc=False, tag="suspended"):
     """The script waits.  `effects` are all those new since the last step, in the order they were asked.
 
     `abandoned` are effects nobody waits for any more (the losing side of a race): the host cancels them and must not answer.
@@ -87,13 +90,13 @@ class Suspended(msgspec.Struct, frozen=True, tag="suspended"):
     abandoned: list[int] = []
 
 
-class Finished(msgspec.Struct, frozen=True, tag="finished"):
+class Finished(msgspec.Struct, frozen=True, gc=False, tag="finished"):
     """The cell ended.  `values` is a JSON array of its results (Lua may have several; empty = no result)."""
 
     values: msgspec.Raw = EMPTY_LIST
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
+class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
     """The cell ended with an error.  The state stays usable."""
 
     fault: Fault
