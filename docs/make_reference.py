@@ -7,6 +7,7 @@ from pathlib import Path
 from llmspell_kernel.bridges._catalogue import reference_markdown
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import built_in
+from llmspell_kernel.policy.limits import PRESETS, MiB
 
 PAGE = Path(__file__).parent / "bridges.md"
 
@@ -26,14 +27,21 @@ LANGUAGES = """\
 
 Options may be written in `snake_case` in both languages, and in `camelCase` too (`maxTokens`). Not there, on purpose: files, processes, the
 environment, `require`/`import`, `io`, `os.execute`, `debug`, `setTimeout` (use `sleep`).
-
-A cell may use, unless a policy says otherwise, 20 s of script time (waiting does not count) and 15 min in all, 128 MB, 5 MB of output and
-10,000 calls.
 """
 
 
+def limits() -> str:
+    """The default limits, from the one place that holds them."""
+    found = PRESETS["standard"]
+    return (
+        f"A cell may use {found.script_time_s:g} s of script time (waiting does not count) and {found.total_time_s / 60:g} min in all, "
+        f"{found.output_bytes // MiB} MB of output and {found.effects:,} calls; a state {found.memory_bytes // MiB} MB of memory and "
+        f"{found.resources:,} streams at a time; one value at most {found.value_bytes // MiB} MB.\n"
+    )
+
+
 def page() -> str:
-    return reference_markdown(declare(bridge) for bridge in built_in().values()) + "\n" + LANGUAGES
+    return reference_markdown(declare(bridge) for bridge in built_in().values()) + "\n" + LANGUAGES + "\n" + limits()
 
 
 if __name__ == "__main__":
