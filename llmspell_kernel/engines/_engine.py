@@ -25,6 +25,8 @@ class Options(msgspec.Struct, frozen=True):
     max_value_bytes: int = 16 * 1024 * 1024
     seed: int = 0
     """Seed of the language's random numbers."""
+    entropy: str = ""
+    """32 hex digits drawn by the host when the state was opened, and kept in the journal: from these come ids that must differ from all others."""
     time_s: float = 0.0
     """Unix time at which the state was opened, for clocks inside the language."""
 
@@ -47,7 +49,10 @@ class State(Protocol):
         """Run a cell until it suspends, ends or fails.  Never raises for a fault of the script."""
 
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
-        """Go on with answers to effects and calls of the script's own functions."""
+        """Go on with answers to effects and calls of the script's own functions.
+
+        Where no cell runs, but background work of one waits, that work goes on: the step is then `Finished` without values.
+        """
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         """Answer a question without running the script's code, as JSON in the written form of values.
@@ -55,6 +60,7 @@ class State(Protocol):
         `members`: `text` is a dotted path ("" = globals); `[[name, type], ...]` (type: function, table, string, number ...; [] when unknown).
         `is_complete`: {"status": "complete" | "incomplete" | "invalid", "indent": "  "}.
         `get`: the global named `text`.  `set`: stores the value `value` under the global `text`, null.
+        `declare`: `value` is `{"add": catalogue, "remove": [names]}`: bridges that came and went in a running state; null.
         Raises errors.ScriptError or ValueCrossingError.
         """
 

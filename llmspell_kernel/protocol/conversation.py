@@ -24,8 +24,8 @@ from .messages import (
     decode_from_worker,
     encode,
 )
-from .steps import Failed, Finished, Suspended
-from .transitions import BY_HOST, IN_A_CELL, TABLE, Event, Phase
+from .steps import Background, Failed, Finished, Suspended
+from .transitions import BY_HOST, LIVELY, TABLE, Event, Phase
 
 MAX_OPEN_EFFECTS = 100_000
 
@@ -73,9 +73,9 @@ class Conversation:
         return self._states[state].phase if state in self._states else Phase.ABSENT
 
     @property
-    def in_a_cell(self) -> bool:
-        """Does any state run a cell?"""
-        return any(talk.phase in IN_A_CELL for talk in self._states.values())
+    def lively(self) -> bool:
+        """Does anything run or wait in any state: a cell, or what one left in the background?"""
+        return any(talk.phase in LIVELY for talk in self._states.values())
 
     def open_effects(self, state: int) -> frozenset[int]:
         return frozenset(self._states[state].open_effects) if state in self._states else frozenset()
@@ -162,12 +162,29 @@ class Conversation:
             case Stepped(step=Suspended() as step):
                 talk.step(Event.SUSPENDED)
                 self._accept_suspended(talk, step)
-            case Stepped(step=Finished()):
-                talk.step(Event.FINISHED)
-            case Stepped(step=Failed()):
-                talk.step(Event.FAILED)
+            case Stepped(step=(Finished() | Failed()) as step):
+                self._accept_end(talk, step)
+
+    def _accept_end(self, talk: StateTalk, step: Finished | Failed) -> None:
+        background = step.background
+        if background is not None and (background.open or (talk.open_invocations - {returned.id for returned in background.returned})):
+            talk.step(Event.LINGERS)
+            self._accept_asked(talk, background)
+            if not talk.open_effects.issuperset(background.open):
+                raise RemoteProtocolError("background work waits for an unknown effect")
+            talk.open_effects = set(background.open)
+            return
+        talk.step(Event.FINISHED if isinstance(step, Finished) else Event.FAILED)
+        if background is not None and background.effects:
+            raise RemoteProtocolError("an effect of background work that nobody waits for")
 
     def _accept_suspended(self, talk: StateTalk, step: Suspended) -> None:
+        self._accept_asked(talk, step)
+        if not talk.open_effects and not talk.open_invocations and not step.returned:
+            raise RemoteProtocolError("suspended with nothing to wait for")
+
+    @staticmethod
+    def _accept_asked(talk: StateTalk, step: Suspended | Background) -> None:
         for returned in step.returned:
             if returned.id not in talk.open_invocations:
                 raise RemoteProtocolError(f"a return of the unknown invocation {returned.id}")
@@ -183,5 +200,3 @@ class Conversation:
             talk.open_effects.add(effect.id)
         if len(talk.open_effects) > MAX_OPEN_EFFECTS:
             raise RemoteProtocolError(f"more than {MAX_OPEN_EFFECTS} effects are open")
-        if not talk.open_effects and not talk.open_invocations and not step.returned:
-            raise RemoteProtocolError("suspended with nothing to wait for")

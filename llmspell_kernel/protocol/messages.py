@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import RemoteProtocolError
-from .steps import NULL, Answer, Failed, Fault, Invocation, QueryKind, Returned, Step, Suspended
+from .steps import NULL, Answer, Background, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
 
 MAX_FAULT_TEXT = 64 * 1024
 MAX_FAULT_NAME = 256
@@ -103,9 +103,11 @@ def clipped(message: WorkerMessage) -> WorkerMessage:
     Clipped, not refused: a script of an honest worker may raise an error with a text of any length.
     """
     match message:
-        case Stepped(step=Failed(fault=fault)):
-            short = clip_fault(fault)
-            return message if short is fault else Stepped(message.state, Failed(short))
+        case Stepped(step=Failed(fault=fault, background=background)):
+            short, kept = clip_fault(fault), _clipped_background(background)
+            return message if short is fault and kept is background else Stepped(message.state, Failed(short, kept))
+        case Stepped(step=Finished(background=Background() as background) as step):
+            return Stepped(message.state, msgspec.structs.replace(step, background=_clipped_background(background)))
         case Stepped(step=Suspended() as step) if step.returned:
             return Stepped(message.state, msgspec.structs.replace(step, returned=[_clipped_return(item) for item in step.returned]))
         case Opened(fault=Fault() as fault) | Reply(fault=Fault() as fault):
@@ -131,6 +133,17 @@ def clip_fault(fault: Fault) -> Fault:
 
 def _short(texts: Iterable[str]) -> bool:
     return all(len(text) <= MAX_FAULT_NAME for text in texts)
+
+
+def _clipped_background(background: Background | None) -> Background | None:
+    if background is None or not (background.returned or background.failed or background.tasks):
+        return background
+    return msgspec.structs.replace(
+        background,
+        returned=[_clipped_return(item) for item in background.returned],
+        failed=[clip_fault(fault) for fault in background.failed],
+        tasks=[label[:MAX_FAULT_NAME] for label in background.tasks],
+    )
 
 
 def _clipped_return(returned: Returned) -> Returned:

@@ -90,17 +90,34 @@ class Suspended(msgspec.Struct, frozen=True, gc=False, tag="suspended"):
     abandoned: list[int] = []
 
 
+class Background(msgspec.Struct, frozen=True, gc=False):
+    """What goes on although no cell runs: work that a script started with `async.background`.
+
+    `effects`, `returned` and `abandoned` as in Suspended; `open` are the ids of all effects that this work waits for, the new ones included:
+    while there are any, the host may resume the state without a cell.  `tasks` names what lives, `failed` are the errors that nobody caught.
+    """
+
+    effects: list[Effect] = []
+    returned: list[Returned] = []
+    abandoned: list[int] = []
+    open: list[int] = []
+    tasks: list[str] = []
+    failed: list[Fault] = []
+
+
 class Finished(msgspec.Struct, frozen=True, gc=False, tag="finished"):
-    """The cell ended.  `values` is a JSON array of its results (Lua may have several; empty = no result)."""
+    """The cell ended, or a slice of background work.  `values` is a JSON array of its results (Lua may have several; empty = no result)."""
 
     values: msgspec.Raw = EMPTY_LIST
+    background: Background | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
     """The cell ended with an error.  The state stays usable."""
 
     fault: Fault
+    background: Background | None = None
 
 
 Step = Suspended | Finished | Failed
-QueryKind = Literal["members", "is_complete", "get", "set"]
+QueryKind = Literal["members", "is_complete", "get", "set", "declare"]

@@ -4,7 +4,14 @@
                         |                 |                 |                      |
                         +--refused--> ABSENT                +--finished|failed--> IDLE
     IDLE --query--> ASKED_IDLE --reply--> IDLE          WAITING --query--> ASKED_WAITING --reply--> WAITING
-    IDLE | WAITING --close--> CLOSED
+    IDLE | WAITING | LINGERING --close--> CLOSED
+
+Work that outlives its cell (`async.background`) waits without one:
+
+    RUNNING --lingers--> LINGERING --begin--> RUNNING
+                         LINGERING --resume--> STIRRING --lingers--> LINGERING
+                                               STIRRING --finished|failed--> IDLE
+                         LINGERING --query--> ASKED_LINGERING --reply--> LINGERING
 
 An interrupt is not a message: a running script reads nothing.
 """
@@ -22,6 +29,9 @@ class Phase(Enum):
     WAITING = "waiting"
     ASKED_IDLE = "asked while idle"
     ASKED_WAITING = "asked while waiting"
+    LINGERING = "lingering"
+    STIRRING = "stirring"
+    ASKED_LINGERING = "asked while lingering"
     CLOSED = "closed"
 
 
@@ -39,9 +49,13 @@ class Event(Enum):
     FINISHED = "finished"
     FAILED = "failed"
     REPLY = "reply"
+    LINGERS = "lingers"
+    """The cell finished or failed, and background work still waits for effects."""
 
 
 IN_A_CELL = frozenset({Phase.RUNNING, Phase.WAITING, Phase.ASKED_WAITING})
+LIVELY = IN_A_CELL | {Phase.LINGERING, Phase.STIRRING, Phase.ASKED_LINGERING}
+"""Something of the script runs or waits: it can print, and it can be stopped."""
 BY_HOST = frozenset({Event.OPEN, Event.BEGIN, Event.RESUME, Event.QUERY, Event.CLOSE})
 
 TABLE: dict[tuple[Phase, Event], Phase] = {
@@ -59,4 +73,13 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.ASKED_WAITING, Event.REPLY): Phase.WAITING,
     (Phase.IDLE, Event.CLOSE): Phase.CLOSED,
     (Phase.WAITING, Event.CLOSE): Phase.CLOSED,
+    (Phase.RUNNING, Event.LINGERS): Phase.LINGERING,
+    (Phase.LINGERING, Event.BEGIN): Phase.RUNNING,
+    (Phase.LINGERING, Event.RESUME): Phase.STIRRING,
+    (Phase.STIRRING, Event.LINGERS): Phase.LINGERING,
+    (Phase.STIRRING, Event.FINISHED): Phase.IDLE,
+    (Phase.STIRRING, Event.FAILED): Phase.IDLE,
+    (Phase.LINGERING, Event.QUERY): Phase.ASKED_LINGERING,
+    (Phase.ASKED_LINGERING, Event.REPLY): Phase.LINGERING,
+    (Phase.LINGERING, Event.CLOSE): Phase.CLOSED,
 }

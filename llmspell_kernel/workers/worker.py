@@ -100,7 +100,7 @@ class Worker:
         return self._stepped(await self._ask(Resume(state, answers, invocations)))
 
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
-        if self.alive and not self._talk.in_a_cell:
+        if self.alive and not self._talk.lively:
             self._process.clear_stop()  # what stopped the last cell must not stop the question
         answer = await self._ask(Query(state, kind, text, msgspec.Raw(bytes(value))))
         assert isinstance(answer, Reply)
@@ -228,7 +228,7 @@ class Worker:
             except (BlockingIOError, OSError):
                 return None
             left -= len(data)
-            if not drain and not self._talk.in_a_cell:
+            if not drain and not self._talk.lively:
                 self._idle_output += len(data)
                 if self._idle_output > IDLE_OUTPUT_BYTES:
                     return self.lose("it printed without end while no cell ran")

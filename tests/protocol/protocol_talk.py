@@ -20,11 +20,17 @@ from llmspell_kernel.protocol.messages import (
     WorkerMessage,
     encode,
 )
-from llmspell_kernel.protocol.steps import Answer, Effect, Failed, Fault, Finished, Suspended
+from llmspell_kernel.protocol.steps import Answer, Background, Effect, Failed, Fault, Finished, Suspended
 from llmspell_kernel.protocol.transitions import Event, Phase
 
 STATE = 7
 EMPTY = msgspec.Raw(b"{}")
+
+
+def lingering(effect: int) -> Finished:
+    """The end of a cell or slice after which background work waits for that new effect."""
+    return Finished(background=Background([Effect(effect, "timer", "sleep")], open=[effect], tasks=["task 1"]))
+
 
 SENT: dict[Event, HostMessage] = {
     Event.OPEN: OpenState(STATE, "lua", EMPTY, EMPTY),
@@ -40,6 +46,7 @@ RECEIVED: dict[Event, WorkerMessage] = {
     Event.FINISHED: Stepped(STATE, Finished()),
     Event.FAILED: Stepped(STATE, Failed(Fault("script", "boo"))),
     Event.REPLY: Reply(STATE),
+    Event.LINGERS: Stepped(STATE, lingering(1)),
 }
 WAY: dict[Phase, tuple[Event, ...]] = {
     Phase.ABSENT: (),
@@ -49,6 +56,9 @@ WAY: dict[Phase, tuple[Event, ...]] = {
     Phase.WAITING: (Event.OPEN, Event.OPENED, Event.BEGIN, Event.SUSPENDED),
     Phase.ASKED_IDLE: (Event.OPEN, Event.OPENED, Event.QUERY),
     Phase.ASKED_WAITING: (Event.OPEN, Event.OPENED, Event.BEGIN, Event.SUSPENDED, Event.QUERY),
+    Phase.LINGERING: (Event.OPEN, Event.OPENED, Event.BEGIN, Event.LINGERS),
+    Phase.STIRRING: (Event.OPEN, Event.OPENED, Event.BEGIN, Event.LINGERS, Event.RESUME),
+    Phase.ASKED_LINGERING: (Event.OPEN, Event.OPENED, Event.BEGIN, Event.LINGERS, Event.QUERY),
     Phase.CLOSED: (Event.OPEN, Event.OPENED, Event.CLOSE),
 }
 
@@ -62,6 +72,8 @@ def hear(talk: Conversation, message: WorkerMessage) -> object:
 def happen(talk: Conversation, event: Event) -> None:
     if event in SENT:
         talk.send(SENT[event])
+    elif event is Event.LINGERS and talk.phase(STATE) is Phase.STIRRING:
+        hear(talk, Stepped(STATE, lingering(2)))  # effect 1 was answered
     else:
         hear(talk, RECEIVED[event])
 
@@ -73,7 +85,7 @@ def ready_conversation() -> Conversation:
 
 
 def at(phase: Phase) -> Conversation:
-    """A conversation whose state 7 is in that phase; in the waiting phases effect 1 is open."""
+    """A conversation whose state 7 is in that phase; in the waiting and lingering phases effect 1 is open."""
     talk = ready_conversation()
     for event in WAY[phase]:
         happen(talk, event)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -23,7 +26,7 @@ from llmspell_kernel.protocol.messages import (
     decode_from_host,
     encode,
 )
-from llmspell_kernel.protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Place, Returned, Suspended
+from llmspell_kernel.protocol.steps import Answer, Background, Effect, Failed, Fault, Finished, Invocation, Place, Returned, Suspended
 from llmspell_kernel.protocol.transitions import Event, Phase
 
 from .protocol_talk import EMPTY, RECEIVED, STATE, at, happen, hear, ready_conversation
@@ -304,3 +307,59 @@ def test_a_fault_that_a_function_raised_is_clipped_too() -> None:
 def test_a_name_longer_than_any_in_a_catalogue_is_a_breach(effect: Effect) -> None:
     with pytest.raises(RemoteProtocolError, match="not a message of the protocol"):
         hear(at(Phase.RUNNING), Stepped(STATE, Suspended([effect])))
+
+
+def lingers(*effects: int, open_: Sequence[int], **more: Any) -> Stepped:
+    asked = [Effect(number, "timer", "sleep") for number in effects]
+    return Stepped(STATE, Finished(background=Background(asked, open=list(open_), **more)))
+
+
+def test_effects_of_background_work_stay_open_after_its_cell() -> None:
+    talk = at(Phase.WAITING)
+    talk.send(Resume(STATE))
+    hear(talk, lingers(2, open_=[2]))
+    assert talk.open_effects(STATE) == {2}, "effect 1 belonged to the cell"
+    assert talk.lively
+    talk.send(Resume(STATE, [Answer(2)]))
+    hear(talk, Stepped(STATE, Finished()))
+    assert talk.phase(STATE) is Phase.IDLE
+    assert not talk.lively
+
+
+def test_background_work_without_an_open_effect_is_over() -> None:
+    talk = at(Phase.RUNNING)
+    hear(talk, lingers(open_=[], failed=[Fault("script", "boo")]))
+    assert talk.phase(STATE) is Phase.IDLE
+
+
+def test_background_work_lives_on_beside_the_next_cell() -> None:
+    talk = at(Phase.LINGERING)
+    talk.send(Begin(STATE, "return 2", "cell[2]"))
+    hear(talk, Stepped(STATE, Suspended([Effect(2, "llm", "chat")])))
+    talk.send(Resume(STATE, [Answer(1), Answer(2)]))
+    hear(talk, Stepped(STATE, Finished()))
+    assert talk.open_effects(STATE) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("step", "match"),
+    [
+        (lingers(open_=[9]), "unknown effect"),
+        (lingers(1, open_=[]), "nobody waits for"),
+        (lingers(0, open_=[0]), "does not count up"),
+        (lingers(1, open_=[1], abandoned=[5]), "abandons the unknown"),
+        (lingers(1, open_=[1], returned=[Returned(3)]), "unknown invocation"),
+    ],
+)
+def test_background_work_with_wrong_ids_breaks_the_conversation(step: Stepped, match: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=match):
+        hear(at(Phase.RUNNING), step)
+
+
+def test_names_and_faults_of_background_work_are_clipped() -> None:
+    heard = hear(at(Phase.RUNNING), lingers(1, open_=[1], tasks=["x" * 10_000], failed=[Fault("script", "y" * 1_000_000)]))
+    assert isinstance(heard, Stepped)
+    assert isinstance(heard.step, Finished)
+    assert heard.step.background is not None
+    assert len(heard.step.background.tasks[0]) == 256
+    assert len(heard.step.background.failed[0].message) < 70_000
