@@ -33,6 +33,18 @@ class CellFinished(Event, frozen=True):
     error: str = ""
 
 
+class StateOpened(Event, frozen=True):
+    """A state got its worker, in the cell that first needed it (0: outside any).
+
+    `seed` and `entropy` are all that is not the script's own of what it draws: random numbers and unique ids come again from the same two.
+    """
+
+    engine: str
+    state: str
+    seed: int
+    entropy: str
+
+
 class CallStarted(Event, frozen=True):
     """An effect was allowed and goes to its bridge.
 
@@ -97,11 +109,34 @@ class Logged(Event, frozen=True):
     fields: dict[str, Any]
 
 
+class ResourceClosed(Event, frozen=True):
+    """What the host kept for a script is gone: closed by it, at the end of its loop, with its cell, or with its state.
+
+    A resource is opened by the CallFinished whose value is its reference.
+    """
+
+    state: str
+    resource: int
+    type: str
+    why: Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
+
+
 class WorkerWasLost(Event, frozen=True):
     state: str
     reason: str
 
 
 AnyEvent = (
-    CellStarted | CellFinished | CallStarted | CallChunk | CallUsage | CallFinished | CallFailed | CallDenied | Logged | WorkerWasLost
+    CellStarted
+    | CellFinished
+    | StateOpened
+    | CallStarted
+    | CallChunk
+    | CallUsage
+    | CallFinished
+    | CallFailed
+    | CallDenied
+    | Logged
+    | ResourceClosed
+    | WorkerWasLost
 )

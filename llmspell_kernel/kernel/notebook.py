@@ -75,13 +75,7 @@ class Notebook:
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            # a front end's message may come on the thread of a subshell, where the session must not be touched
-            loop.call_soon_threadsafe(self.session.interrupt)
-
-        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, stop)
+        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
         running = self.session.run(
             code,
             engine=language.name,
@@ -94,7 +88,7 @@ class Notebook:
         )
         with self._stop_signal.taken():
             try:
-                outcome = await self._to_its_end(running)
+                outcome = await self._to_its_end(running, options.state, language.name)
             finally:
                 view.finish()
             self.session.sources[chunk] = _as_seen(engine, line, code, offset)
@@ -105,7 +99,7 @@ class Notebook:
         if missing:
             raise self._shown(ConfigError("\n".join(missing)))
 
-    async def _to_its_end(self, cell: Awaitable[Outcome]) -> Outcome:
+    async def _to_its_end(self, cell: Awaitable[Outcome], state: str, engine: str) -> Outcome:
         """Whoever waits may be cancelled (ipykernel's own answer to an early interrupt): that is a stop as by the button, the state stays."""
         running = asyncio.ensure_future(cell)
         if self._early_stop.asked:
@@ -115,7 +109,7 @@ class Notebook:
         except asyncio.CancelledError:
             if running.cancelled():
                 raise
-            self.session.interrupt()
+            self.session.interrupt(state=state, engine=engine)
             return await running
 
     async def _take_outputs(self, outcome: Outcome, options: CellOptions, engine: str) -> list[str]:
@@ -164,7 +158,8 @@ class Notebook:
         self._runs_from_python += 1
         chunk = f"python[{self._runs_from_python}]"
         with self._stop_signal.taken():
-            outcome = await self._to_its_end(self.session.run(code, engine=engine, state=state, chunk=chunk, sink=CellOutput(self.shell)))
+            running = self.session.run(code, engine=engine, state=state, chunk=chunk, sink=CellOutput(self.shell))
+            outcome = await self._to_its_end(running, state, engine)
         if task.cancelling() > cancels:
             raise asyncio.CancelledError
         if isinstance(outcome.error, Interrupted):

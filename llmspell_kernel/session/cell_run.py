@@ -7,28 +7,21 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..bridges._bridge import Bridge
 from ..errors import ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
-from ..protocol.framing import MAX_FRAME_BYTES
 from ..protocol.output import Output
-from ..protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Returned, Step, Suspended
-from ..values import Callback, Value, dumps, loads
-from . import effects
-from .faults import error_of, report
+from ..protocol.steps import Background, Failed, Finished, Step, Suspended
+from ..values import Callback, Value, dumps
+from .exchange import told
+from .faults import error_of
 from .script_state import INTERRUPT, TOTAL_TIME, ScriptState
 from .sink import Sink
-from .value_lists import check_size, read_values, write_values
+from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
     from .session import Session
-
-RESUME_BYTES = MAX_FRAME_BYTES - 1024 * 1024
-"""What the answers of one message may hold; the rest goes with the next."""
-REMEMBERED_FAULTS = 100
 
 
 class CellRun:
@@ -48,16 +41,9 @@ class CellRun:
         self.declarations = session.declarations
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
         self.holds_resources = True
-        self._given: dict[int, int] = {}
-        """By effect: the resource that its answer holds, until the answer is sent."""
-        self._faults: dict[tuple[str, str], Fault] = {}
-        """Answered faults with fields that no engine carries: an uncaught one gets them back."""
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._answers: list[Answer] = []
-        self._invocations: list[Invocation] = []
-        self._returns: dict[int, asyncio.Future[Value]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
+        self.stopped = False
+        self.background: Background | None = None
+        """What the cell left behind when it ended."""
         self._script_time_s = 0.0
         self._output_bytes = 0
         self._output_full = False
@@ -79,12 +65,13 @@ class CellRun:
         return await self._session.bridge(name)
 
     def interrupt(self, why: str = INTERRUPT) -> None:
+        self.stopped = True
         self._state.stop(why)
-        self._wake.set()
+        self._state.exchange.news.set()
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
-        self._given[effect] = resource
+        self._state.exchange.gave(effect, resource)
 
     def display(self, value: Value, title: str) -> None:
         """A shown value counts in the same budget as printed text."""
@@ -116,19 +103,12 @@ class CellRun:
         """Calls a function of the script; the cell waits, so its worker is there to run it."""
         if not self._live:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
-        written = write_values(args)
-        check_size(written, "the arguments of the script's function", self.limits.value_bytes)
-        number = self._session.next_invocation()
-        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        self._invocations.append(Invocation(number, callback.id, written))
-        self._returns[number] = future
-        self._wake.set()
-        return await future
+        return await self._state.exchange.invoke(callback, args)
 
     async def execute(self, code: str) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
         deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
-        self._state.listen(self._printed, self._wake.set)
+        self._state.listen(self.printed, self._state.exchange.news.set)
         self._live, ended_well = True, False
         try:
             values = await self._loop(code)
@@ -150,7 +130,7 @@ class CellRun:
             self._live = False
             deadline.cancel()
             self._state.listen_no_more()
-            await self._end()
+            await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:
                 await self.resources.release_cell(self.cell)
             if self._state.worker is None:
@@ -160,140 +140,70 @@ class CellRun:
 
     async def _loop(self, code: str) -> list[Value]:
         try:
-            step = await self._timed(self._state.begin(code, self.chunk, self._budget_s()))
+            step = await self.timed(self._state.begin(code, self.chunk, self.budget_s()))
             while isinstance(step, Suspended):
-                self._take(step)
-                step = await self._next()
+                self._state.exchange.take(step, self, start=not self._state.stopping)
+                step = await self.resume()
         except SpellError as error:
             explained = self._state.explain(error)
             if explained is error:
                 raise
             raise explained from error
+        self.take_background(step.background)
         if isinstance(step, Failed):
-            fault = error_of(self._with_fields(step.fault), self._state.engine)
+            fault = error_of(self._state.exchange.with_fields(step.fault), self._state.engine)
             raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
         check_size(step.values, "the results", self.limits.value_bytes)
         return read_values(step.values, "the results")
 
-    async def _next(self) -> Step:
+    async def resume(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""
-        while not (self._answers or self._invocations or self._state.stopping or self._state.worker is None):
-            self._wake.clear()
-            await self._wake.wait()
-        answers = self._sendable()
-        invocations, self._invocations = self._invocations, []
-        if self._state.stopping:
-            answers, invocations = [], []
-        if self._given:
-            for answer in answers:
-                self._given.pop(answer.id, None)
-        return await self._timed(self._state.resume(answers, invocations, self._budget_s()))
+        exchange = self._state.exchange
+        while not (exchange.has_message or self._state.stopping or self._state.worker is None):
+            exchange.news.clear()
+            await exchange.news.wait()
+        answers, invocations = ([], []) if self._state.stopping else exchange.message()
+        return await self.timed(self._state.resume(answers, invocations, self.budget_s()))
 
-    def _sendable(self) -> list[Answer]:
-        """The waiting answers that fit in one message, at least one; the others stay for the next."""
-        answers, self._answers = self._answers, []
-        if len(answers) < 2:
-            return answers
-        size = 0
-        for at, answer in enumerate(answers):
-            # the text of a fault may be written with six bytes a character
-            size += len(answer.value) + 64 if answer.fault is None else len(msgspec.json.encode(answer))
-            if size > RESUME_BYTES and at > 0:
-                self._answers = answers[at:]
-                return answers[:at]
-        return answers
-
-    def _take(self, step: Suspended) -> None:
-        for returned in step.returned:
-            self._settle(returned)
-        for number in step.abandoned:
-            task = self._tasks.pop(number, None)
-            if task is not None:
-                task.cancel()
-            self._answers = [answer for answer in self._answers if answer.id != number]
-            self._drop(number)
-        if self._state.stopping:
-            return  # a script that must stop gets nothing done any more
-        for effect in step.effects:
-            self._tasks[effect.id] = asyncio.create_task(self._answer(effect), name=f"{effect.bridge}.{effect.method}")
-
-    async def _answer(self, effect: Effect) -> None:
-        try:
-            answer = await effects.answer(self, effect)
-        except Exception as error:
-            # our own fault, or a listener's of the journal; without an answer the script would wait for ever
-            answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
-        if self._tasks.pop(effect.id, None) is None:
-            return self._drop(effect.id)  # given up in the meantime by the script, or its cell is over: nobody may be told
-        if answer.fault is not None and (answer.fault.limit or answer.fault.capability) and len(self._faults) < REMEMBERED_FAULTS:
-            self._faults[answer.fault.code, answer.fault.message] = answer.fault
-        self._answers.append(answer)
-        self._wake.set()
-
-    def _drop(self, number: int) -> None:
-        """An answer that is never given: what it held is closed, because the script has no name for it."""
-        resource = self._given.pop(number, None)
-        if resource is not None:
-            task = asyncio.create_task(self.resources.release(resource))
-            self._closing.add(task)
-            task.add_done_callback(self._closed)
-
-    def _closed(self, task: asyncio.Task[None]) -> None:
-        self._closing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            report("a resource that nobody got failed to close", error)
-
-    def _with_fields(self, fault: Fault) -> Fault:
-        """The script's fault with the fields of the answer that it is; the text tells, as no engine keeps more."""
-        known = self._faults.get((fault.code, fault.message))
-        if known is None:
-            return fault
-        return msgspec.structs.replace(fault, capability=known.capability, limit=known.limit, value=known.value, used=known.used)
-
-    def _settle(self, returned: Returned) -> None:
-        future = self._returns.pop(returned.id, None)
-        if future is None or future.done():
+    def take_background(self, background: Background | None) -> None:
+        """What goes on after a cell or slice: its effects begin, its uncaught errors are told."""
+        self.background = background if background is not None and background.open else None
+        self._state.background_tasks = background.tasks if self.background is not None and background is not None else []
+        if background is None:
             return
-        try:
-            if returned.fault is not None:
-                raise error_of(returned.fault, self._state.engine)
-            check_size(returned.value, "the result of the script's function", self.limits.value_bytes)
-            future.set_result(loads(returned.value))
-        except SpellError as error:
-            future.set_exception(error)
+        self._state.exchange.take(background, self)
+        for text in told(background.failed):
+            self.tell(text)
 
-    async def _end(self) -> None:
+    async def end_effects(self, keep: Sequence[int] = ()) -> None:
         """Cancels what still runs for this cell, and waits until it is gone; not for ever, as a bridge can resist."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        for future in self._returns.values():
-            future.cancel()
-        if not tasks:
-            return
-        _, left = await asyncio.wait(tasks, timeout=self.limits.end_s)
+        left = await self._state.exchange.end(self.limits.end_s, keep)
         if left:
-            names = ", ".join(sorted(task.get_name() for task in left))
-            self._tell(f"{names}: told to stop, still running after {self.limits.end_s:g} s; what comes of it is dropped")
+            self.tell(f"{', '.join(left)}: told to stop, still running after {self.limits.end_s:g} s; what comes of it is dropped")
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """A line of ours on the cell's stderr."""
         try:
             self.sink.write("stderr", f"[{text}]\n")
         except Exception as error:
             self._sink_failure = self._sink_failure or error
 
-    async def _timed(self, step: Awaitable[Step]) -> Step:
+    async def timed(self, step: Awaitable[Step]) -> Step:
         started = time.monotonic()
         try:
             return await step
         finally:
             self._script_time_s += time.monotonic() - started
 
-    def _budget_s(self) -> float:
+    def renew_budget(self) -> None:
+        """What goes on in the background has the script time of a whole cell."""
+        self._script_time_s = 0.0
+
+    def budget_s(self) -> float:
         return self.limits.script_time_s - self._script_time_s
 
-    def _printed(self, output: Output) -> None:
+    def printed(self, output: Output) -> None:
         try:
             self.write(output.stream, output.text)
         except Exception as error:

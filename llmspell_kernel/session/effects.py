@@ -148,7 +148,7 @@ async def _kept(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef
             raise ScriptError(
                 f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
             )
-        ref = run.resources.keep(run.state_number, run.cell, resource, run.limits.resources)
+        ref = run.resources.keep(run.state_number, run.state_name, run.cell, resource, run.limits.resources)
     except SpellError:
         await resource.release()
         raise
@@ -192,7 +192,7 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
 
 def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
     assert effect.target is not None
-    number = effect.target
+    state, number = run.state_number, effect.target
     for declaration in run.declarations.values():
         if effect.bridge in declaration.resources:
             kind = declaration.resources[effect.bridge]
@@ -201,7 +201,7 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
         raise InternalError(f"the resource type {effect.bridge} is not declared")
     bound = _known(kind.methods, effect).bind(arguments)
     try:
-        resource = run.resources.get(run.state_number, number, effect.bridge)
+        resource = run.resources.get(state, number, effect.bridge)
     except ScriptError:
         if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
             return _nothing
@@ -209,8 +209,10 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
 
     async def call() -> Any:
         value = await getattr(resource, effect.method)(context, *bound)
-        if effect.method == "close" or (effect.method == kind.iterate and value is None):
-            await run.resources.release(number)
+        if effect.method == "close":
+            await run.resources.release(state, number, "closed")
+        elif effect.method == kind.iterate and value is None:
+            await run.resources.release(state, number, "exhausted")
         return value
 
     return call

@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..bridges._bridge import Resource
 from ..errors import LimitError, ScriptError
+from ..journal.events import ResourceClosed
+from ..journal.recorder import Recorder
 from ..values import ResourceRef
 from .faults import report
 
 RELEASE_S = 3.0
 """How long anyone waits for a resource to close: one that never does goes on alone."""
 
+Why = Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
+Key = tuple[int, int]
+"""Number of the state, number of the resource in it."""
+
 
 class Kept(NamedTuple):
-    state: int
+    state_name: str
     cell: int
     resource: Resource
 
 
 class ResourceTable:
-    """Ids count up and are never used twice, so a closed one stays unknown for ever."""
+    """Numbers count up in each state and are never used twice there, so a closed one stays unknown for ever.
 
-    def __init__(self) -> None:
-        self._kept: dict[int, Kept] = {}
-        self._last = 0
+    They count by state and not by session so that a replay, in which states may run in another order, gives the same ones.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._kept: dict[Key, Kept] = {}
+        self._last: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, state: int, cell: int, resource: Resource, limit: int) -> ResourceRef:
+    def keep(self, state: int, state_name: str, cell: int, resource: Resource, limit: int) -> ResourceRef:
         """Raises LimitError where the state holds `limit` already; releasing the refused one is then the caller's."""
-        held = sum(kept.state == state for kept in self._kept.values())
+        held = sum(owner == state for owner, _ in self._kept)
         if held >= limit:
             raise LimitError(
                 f"this state holds {held} open resources, its limit is {limit}; close those that are done with",
@@ -41,37 +52,43 @@ class ResourceTable:
                 value=limit,
                 used=held + 1,
             )
-        self._last += 1
-        self._kept[self._last] = Kept(state, cell, resource)
-        return ResourceRef(self._last, resource.type)
+        number = self._last[state] = self._last.get(state, 0) + 1
+        self._kept[state, number] = Kept(state_name, cell, resource)
+        return ResourceRef(number, resource.type)
 
     def get(self, state: int, number: int, kind: str) -> Resource:
         """The resource, for the state that owns it.  One answer for closed, foreign and forged ids: nothing can be learned by trying."""
-        kept = self._kept.get(number)
-        if kept is None or kept.state != state or kept.resource.type != kind:
+        kept = self._kept.get((state, number))
+        if kept is None or kept.resource.type != kind:
             raise ScriptError(f"this {kind} is closed, or does not belong to this state", code="resource")
         return kept.resource
 
-    async def release(self, number: int) -> None:
-        kept = self._kept.pop(number, None)
+    async def release(self, state: int, number: int, why: Why) -> None:
+        kept = self._kept.pop((state, number), None)
         if kept is not None:
+            self._recorder.record(ResourceClosed(kept.cell, time.time(), kept.state_name, number, kept.resource.type, why))
             await kept.resource.release()
 
     async def release_state(self, state: int) -> None:
-        await self._release_all([number for number, kept in self._kept.items() if kept.state == state])
+        await self._release_all([key for key in self._kept if key[0] == state], "state")
+        self._last.pop(state, None)
 
     async def release_cell(self, cell: int) -> None:
         """Those that were opened in one cell."""
-        await self._release_all([number for number, kept in self._kept.items() if kept.cell == cell])
+        await self._release_all([key for key, kept in self._kept.items() if kept.cell == cell], "cell")
 
-    async def _release_all(self, numbers: Iterable[int]) -> None:
+    async def release_bridge(self, name: str) -> None:
+        """Those of a bridge that goes away."""
+        await self._release_all([key for key, kept in self._kept.items() if kept.resource.type.startswith(f"{name}.")], "bridge")
+
+    async def _release_all(self, keys: Iterable[Key], why: Why) -> None:
         """Each on its own: one that fails or hangs keeps no other from closing."""
-        tasks = {asyncio.create_task(self.release(number)): self._kept[number] for number in numbers}
+        tasks = {asyncio.create_task(self.release(*key, why)): (key, self._kept[key]) for key in keys}
         if not tasks:
             return
         _, hanging = await asyncio.wait(tasks, timeout=RELEASE_S)
-        for task in tasks:
-            what = f"a {tasks[task].resource.type} of state {tasks[task].state}"
+        for task, ((state, _), kept) in tasks.items():
+            what = f"a {kept.resource.type} of state {state}"
             if task in hanging:
                 report(f"{what} does not close", TimeoutError(f"not within {RELEASE_S:g} s"))
             elif not task.cancelled() and (error := task.exception()) is not None:

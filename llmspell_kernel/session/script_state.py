@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,9 +18,13 @@ from ..errors import Interrupted, LimitError, SpellError, WorkerLost
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
-from ..protocol.transitions import IN_A_CELL, Phase
+from ..protocol.transitions import IN_A_CELL, LIVELY, Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from .resources import ResourceTable
 
 INTERRUPT = "interrupt"
 SCRIPT_TIME = "script time"
@@ -31,14 +36,21 @@ QUERY_S = 5.0
 class ScriptState:
     """`number` is the state's id in the protocol; it changes with the worker, so an old worker's messages can never be taken for a new one's."""
 
-    def __init__(self, name: str, engine: str, pool: WorkerPool, limits: Limits, catalogue: dict[str, Any], seed: int) -> None:
+    def __init__(
+        self, name: str, engine: str, pool: WorkerPool, limits: Limits, catalogue: dict[str, Any], seed: int, resources: ResourceTable
+    ) -> None:
         self.name = name
         self.engine = engine
         self.number = 0
         self._pool = pool
         self._limits = limits
         self._catalogue = msgspec.json.encode(catalogue)
-        self._seed = seed
+        self.seed = seed
+        self.entropy = ""
+        """What the state's ids are made from; drawn anew for each worker."""
+        self._resources = resources
+        self.exchange = Exchange(engine, resources, limits.value_bytes)
+        self.background_tasks: list[str] = []
         self._worker: Worker | None = None
         self._stopping = ""
         self._kill_timer: asyncio.TimerHandle | None = None
@@ -91,11 +103,13 @@ class ScriptState:
 
     async def _get(self, number: int) -> None:
         worker = await self._pool.take()
+        entropy = secrets.token_hex(16)
         options = {
             "state": number,
             "memory_bytes": self._limits.memory_bytes,
             "max_value_bytes": self._limits.value_bytes,
-            "seed": self._seed,
+            "seed": self.seed,
+            "entropy": entropy,
             "time_s": time.time(),
         }
         try:
@@ -106,7 +120,10 @@ class ScriptState:
             if isinstance(error, TimeoutError) and worker.lost is not None:
                 raise worker.lost from None
             raise
-        self._worker, self.number, self._loss_told = worker, number, False
+        self._worker, self.number, self._loss_told, self.entropy = worker, number, False, entropy
+        self.exchange = Exchange(self.engine, self._resources, self._limits.value_bytes)
+        self.exchange.state_number = number
+        self.background_tasks = []
 
     def listen(self, printed: Callable[[Output], None], lost: Callable[[], None]) -> None:
         """Tells of what the script prints and of the worker's end, until `listen_no_more`."""
@@ -166,7 +183,7 @@ class ScriptState:
         if self._worker is None or not self._worker.alive:
             return
         self._worker.stop()
-        if self._kill_timer is None and self.phase() in IN_A_CELL:
+        if self._kill_timer is None and self.phase() in LIVELY:
             lose = self._worker.lose
             self._kill_timer = asyncio.get_running_loop().call_later(self._limits.stop_grace_s, lose, "it did not stop when asked")
 

@@ -14,7 +14,7 @@ from ..bridges._registry import discover as discover_bridges
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost
-from ..journal.events import CellFinished, CellStarted, WorkerWasLost
+from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
 from ..policy.limits import PRESETS, Limits
@@ -23,6 +23,7 @@ from ..protocol.transitions import Phase
 from ..settings import Settings
 from ..values import Value, dumps, loads
 from ..workers.pool import WorkerPool
+from .background import BackgroundRun, BackgroundTask
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
@@ -54,7 +55,7 @@ class Session:
         self.settings = settings or Settings()
         self.sink: Sink = sink or NullSink()
         self.recorder = Recorder()
-        self.resources = ResourceTable()
+        self.resources = ResourceTable(self.recorder)
         self.engines: EngineRegistry = engines or discover_engines()
         self.limits = limits or PRESETS[self.settings.preset]
         self.grants = grants or Grants()
@@ -67,7 +68,10 @@ class Session:
         self._pool = pool or WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
-        self._last_cell = self._last_call = self._last_state = self._last_invocation = 0
+        self._background: dict[tuple[str, str], BackgroundRun] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one that cells run on."""
+        self._last_cell = self._last_call = self._last_state = 0
         self.sources: dict[str, str] = Sources()
         """Chunk name -> source text, for the code frames of errors."""
 
@@ -100,6 +104,7 @@ class Session:
 
         A fault of the script is the outcome's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`.
         """
+        self._loop = asyncio.get_running_loop()
         declaration = self.engines.get(engine)
         number = cell if cell is not None else self.next_cell()
         started = time.time()
@@ -130,16 +135,46 @@ class Session:
             self.recorder.record(CellFinished(number, time.time(), status, duration, "" if error is None else error.message))
         return Outcome(number, values, error, found, duration)
 
-    def interrupt(self) -> None:
-        """Stops every running cell of the session."""
-        for run in tuple(self._runs.values()):
-            run.interrupt()
+    def interrupt(self, *, state: str | None = None, engine: str | None = None) -> None:
+        """Stops what runs, in every state or in those of that name or engine: their cells, and what cells left in the background.
+
+        May be called in any thread.
+        """
+        name = None if engine is None else self.engines.get(engine).name
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return  # nothing has ever run
+        if _running_loop() is loop:
+            self._interrupt(state, name)
+        else:
+            loop.call_soon_threadsafe(self._interrupt, state, name)
+
+    def _interrupt(self, state: str | None, engine: str | None) -> None:
+        known: list[tuple[tuple[str, str], CellRun | BackgroundRun]] = [*self._runs.items(), *self._background.items()]
+        for (of, language), run in known:
+            if state in (None, of) and engine in (None, language):
+                run.interrupt()
+
+    @property
+    def background(self) -> list[BackgroundTask]:
+        """What goes on although no cell waits for it."""
+        return [
+            BackgroundTask(name, engine, label)
+            for (name, engine), script in self._states.items()
+            if script.worker is not None
+            for label in script.background_tasks
+        ]
+
+    async def background_ended(self) -> None:
+        """Waits until nothing goes on in the background."""
+        while self._background:
+            await next(iter(self._background.values())).ended()
 
     async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main", open_state: bool = False) -> Any:
         """A question about a state that runs no script code; None where the state is not there or is busy running."""
         name = self.engines.get(engine).name
         script = await self._state(state, name) if open_state else self._states.get((state, name))
-        if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING):
+        if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING, Phase.LINGERING):
             return None
         return loads(await script.query(kind, text))
 
@@ -157,7 +192,7 @@ class Session:
 
         Raises what refused it, and whatever the bridge raised.  A method that gives a resource is refused: only a script can hold one.
         """
-        idle = ScriptState("python", "python", self._pool, self.limits, {}, 0)
+        idle = ScriptState("python", "python", self._pool, self.limits, {}, 0, self.resources)
         run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
         run.holds_resources = False
         done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), list(args))
@@ -174,8 +209,11 @@ class Session:
 
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""
-        script = self._states.pop((name, self.engines.get(engine).name), None)
+        key = (name, self.engines.get(engine).name)
+        script = self._states.pop(key, None)
         if script is not None:
+            if (background := self._background.pop(key, None)) is not None:
+                await background.close()
             await self.resources.release_state(script.number)
             script.close()
 
@@ -203,17 +241,17 @@ class Session:
         self._last_call += 1
         return self._last_call
 
-    def next_invocation(self) -> int:
-        self._last_invocation += 1
-        return self._last_invocation
-
     async def _execute(self, script: ScriptState, cell: int, code: str, chunk: str, inputs: Mapping[str, Value], sink: Sink) -> list[Value]:
         key = (script.name, script.engine)
         if key in self._runs:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         run = CellRun(self, script, cell, chunk, sink, self.limits, self.grants)
         self._runs[key] = run
+        if (background := self._background.pop(key, None)) is not None:
+            await background.leave()
         script.renew()
+        if run.stopped:
+            run.interrupt()
         try:
             # the run is known before its worker is there, so that a stop in the meantime is not missed
             await self._ready(script, run)
@@ -224,6 +262,17 @@ class Session:
             del self._runs[key]
             script.settle()
             script.renew()
+            if run.background is not None and script.worker is not None:
+                self._leave_behind(key, run, script)
+
+    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
+        background = self._background[key] = BackgroundRun(run, script)
+
+        def forget(_: asyncio.Task[None]) -> None:
+            if self._background.get(key) is background:
+                del self._background[key]
+
+        background.on_end(forget)
 
     async def _get(self, script: ScriptState, name: str) -> Value:
         written = await script.query("get", name)
@@ -237,7 +286,13 @@ class Session:
         key = (name, engine)
         if key not in self._states:
             self._states[key] = ScriptState(
-                name, engine, self._pool, self.limits, worker_catalogue(tuple(self.declarations.values())), self.settings.seed
+                name,
+                engine,
+                self._pool,
+                self.limits,
+                worker_catalogue(tuple(self.declarations.values())),
+                self.settings.seed,
+                self.resources,
             )
         return self._states[key]
 
@@ -252,6 +307,8 @@ class Session:
                 await self.resources.release_state(script.number)
                 self._last_state += 1
                 await script.ready(self._last_state)
+                cell = 0 if run is None else run.cell
+                self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
         return script
 
     @staticmethod
@@ -277,6 +334,13 @@ class Session:
             raise
         except Exception as error:
             raise ConfigError(f"the bridge '{kind.name}' cannot start: {type(error).__name__}: {error}") from error
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _status(error: SpellError) -> Any:

@@ -96,6 +96,7 @@ def test_the_journal_tells_a_call_from_start_to_end_in_order() -> None:
     done = one_effect(effect(1, "say", "hey"))
     assert done.names() == [
         "CellStarted",
+        "StateOpened",
         "CallStarted",
         "CallChunk",
         "CallChunk",

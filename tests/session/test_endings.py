@@ -14,7 +14,7 @@ from llmspell_kernel.errors import DeniedError, Interrupted, LimitError, ScriptE
 from llmspell_kernel.journal.events import CallDenied, CallFinished, CallStarted, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Suspended
-from llmspell_kernel.session import Session, cell_run
+from llmspell_kernel.session import Session, exchange
 from llmspell_kernel.session.sources import Sources
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.values import loads
@@ -123,7 +123,7 @@ def test_arguments_over_the_value_limit_never_reach_the_bridge() -> None:
 
 
 def test_answers_too_large_for_one_message_go_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_run, "RESUME_BYTES", 350)
+    monkeypatch.setattr(exchange, "RESUME_BYTES", 350)
 
     async def run() -> World:
         # the step after each message waits for the rest
@@ -136,7 +136,7 @@ def test_answers_too_large_for_one_message_go_in_several(monkeypatch: pytest.Mon
 
 
 def test_a_failure_of_ours_between_two_steps_loses_the_state_says_so_and_the_next_cell_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_run.CellRun, "_sendable", lambda self: 1 / 0)
+    monkeypatch.setattr(exchange.Exchange, "_sendable", lambda self: 1 / 0)
 
     async def run() -> None:
         async with world([asks(effect(1, "count", 1))], [Finished()]) as made:
@@ -181,7 +181,7 @@ def test_a_worker_that_died_between_two_cells_is_told_before_the_next_one_runs()
 
     done = play(run)
     assert done.sink.text("stderr") == "the lua state 'main' was lost (signal SIGKILL); this cell runs in a new one\n"
-    assert done.names()[-3:] == ["CellStarted", "WorkerWasLost", "CellFinished"]
+    assert done.names()[-3:] == ["WorkerWasLost", "StateOpened", "CellFinished"]
 
 
 class Slow(FakeWorker):

@@ -1,0 +1,181 @@
+"""What is on its way between one script state and the host: effects being answered, answers to send, calls of the script's functions.
+
+It lives as long as the state's worker, not as long as a cell: what a cell left in the background is answered here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import SpellError
+from ..protocol.framing import MAX_FRAME_BYTES
+from ..protocol.steps import Answer, Background, Effect, Fault, Invocation, Returned, Suspended
+from ..values import Callback, Value, loads
+from . import effects
+from .faults import error_of, report
+from .value_lists import check_size, write_values
+
+if TYPE_CHECKING:
+    from .cell_run import CellRun
+    from .resources import ResourceTable
+
+RESUME_BYTES = MAX_FRAME_BYTES - 1024 * 1024
+"""What the answers of one message may hold; the rest goes with the next."""
+REMEMBERED_FAULTS = 100
+
+
+class Exchange:
+    """`news` is set whenever there is something to send, or somebody wants the state looked after."""
+
+    def __init__(self, engine: str, resources: ResourceTable, value_bytes: int) -> None:
+        self.news = asyncio.Event()
+        self.state_number = 0
+        self._engine = engine
+        self._resources = resources
+        self._value_bytes = value_bytes
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._answers: list[Answer] = []
+        self._given: dict[int, int] = {}
+        """By effect: the resource that its answer holds, until the answer is sent."""
+        self._invocations: list[Invocation] = []
+        self._returns: dict[int, asyncio.Future[Value]] = {}
+        self._last_invocation = 0
+        self._faults: dict[tuple[str, str], Fault] = {}
+        """Answered faults with fields that no engine carries: an uncaught one gets them back."""
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def has_message(self) -> bool:
+        return bool(self._answers or self._invocations)
+
+    def take(self, step: Suspended | Background, run: CellRun, *, start: bool = True) -> None:
+        """Whatever a step asks, returns and gives up.  Without `start` its effects are not begun: a script that must stop gets nothing done."""
+        for returned in step.returned:
+            self._settle(returned)
+        for number in step.abandoned:
+            self._abandon(number)
+        for effect in step.effects if start else ():
+            self._tasks[effect.id] = asyncio.create_task(self._answer(effect, run), name=f"{effect.bridge}.{effect.method}")
+
+    def message(self) -> tuple[list[Answer], list[Invocation]]:
+        """What the state is told next; what does not fit stays for the message after it."""
+        answers = self._sendable()
+        invocations, self._invocations = self._invocations, []
+        if self._given:
+            for answer in answers:
+                self._given.pop(answer.id, None)
+        return answers, invocations
+
+    def gave(self, effect: int, resource: int) -> None:
+        """The answer of that effect will hold a resource."""
+        self._given[effect] = resource
+
+    async def invoke(self, callback: Callback, args: Sequence[Value]) -> Value:
+        """Calls a function of the script; its first result, or its error."""
+        written = write_values(args)
+        check_size(written, "the arguments of the script's function", self._value_bytes)
+        self._last_invocation += 1
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        self._invocations.append(Invocation(self._last_invocation, callback.id, written))
+        self._returns[self._last_invocation] = future
+        self.news.set()
+        return await future
+
+    def with_fields(self, fault: Fault) -> Fault:
+        """The script's fault with the fields of the answer that it is; the text tells, as no engine keeps more."""
+        known = self._faults.get((fault.code, fault.message))
+        if known is None:
+            return fault
+        return msgspec.structs.replace(fault, capability=known.capability, limit=known.limit, value=known.value, used=known.used)
+
+    async def end(self, timeout_s: float, keep: Collection[int] = ()) -> list[str]:
+        """Cancels every effect but those to `keep`, and waits until they are gone; names those that resist for so long."""
+        leaving = {number: task for number, task in self._tasks.items() if number not in keep}
+        for number, task in leaving.items():
+            del self._tasks[number]
+            task.cancel()
+        for answer in [answer for answer in self._answers if answer.id not in keep]:
+            self._answers.remove(answer)
+            self._drop(answer.id)
+        if not keep:
+            self._faults.clear()
+            self._invocations.clear()
+            for future in self._returns.values():
+                future.cancel()
+            self._returns.clear()
+        if not leaving:
+            return []
+        _, left = await asyncio.wait(leaving.values(), timeout=timeout_s)
+        return sorted(task.get_name() for task in left)
+
+    def _sendable(self) -> list[Answer]:
+        """The waiting answers that fit in one message, at least one."""
+        answers, self._answers = self._answers, []
+        if len(answers) < 2:
+            return answers
+        size = 0
+        for at, answer in enumerate(answers):
+            # the text of a fault may be written with six bytes a character
+            size += len(answer.value) + 64 if answer.fault is None else len(msgspec.json.encode(answer))
+            if size > RESUME_BYTES and at > 0:
+                self._answers = answers[at:]
+                return answers[:at]
+        return answers
+
+    async def _answer(self, effect: Effect, run: CellRun) -> None:
+        try:
+            answer = await effects.answer(run, effect)
+        except Exception as error:
+            # our own fault, or a listener's of the journal; without an answer the script would wait for ever
+            answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
+        if self._tasks.pop(effect.id, None) is None:
+            return self._drop(effect.id)  # given up in the meantime by the script, or its cell is over: nobody may be told
+        if answer.fault is not None and (answer.fault.limit or answer.fault.capability) and len(self._faults) < REMEMBERED_FAULTS:
+            self._faults[answer.fault.code, answer.fault.message] = answer.fault
+        self._answers.append(answer)
+        self.news.set()
+
+    def _abandon(self, number: int) -> None:
+        task = self._tasks.pop(number, None)
+        if task is not None:
+            task.cancel()
+        self._answers = [answer for answer in self._answers if answer.id != number]
+        self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        """An answer that is never given: what it held is closed, because the script has no name for it."""
+        resource = self._given.pop(number, None)
+        if resource is not None:
+            task = asyncio.create_task(self._resources.release(self.state_number, resource, "dropped"))
+            self._closing.add(task)
+            task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            report("a resource that nobody got failed to close", error)
+
+    def _settle(self, returned: Returned) -> None:
+        future = self._returns.pop(returned.id, None)
+        if future is None or future.done():
+            return
+        try:
+            if returned.fault is not None:
+                raise error_of(returned.fault, self._engine)
+            check_size(returned.value, "the result of the script's function", self._value_bytes)
+            future.set_result(loads(returned.value))
+        except SpellError as error:
+            future.set_exception(error)
+
+
+def told(faults: Iterable[Fault]) -> list[str]:
+    """One line for each error of background work that nobody caught."""
+    return [f"background work failed: {fault.name + ': ' if fault.name else ''}{fault.message}{_place(fault)}" for fault in faults]
+
+
+def _place(fault: Fault) -> str:
+    return f" ({fault.frames[0].chunk}, line {fault.frames[0].line})" if fault.frames else ""
