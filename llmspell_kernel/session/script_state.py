@@ -182,7 +182,7 @@ class ScriptState:
             self._getting.cancel()
         if self._worker is None or not self._worker.alive:
             return
-        self._worker.stop()
+        self._worker.stop(self.number)
         if self._kill_timer is None and self.phase() in LIVELY:
             lose = self._worker.lose
             self._kill_timer = asyncio.get_running_loop().call_later(self._limits.stop_grace_s, lose, "it did not stop when asked")
@@ -215,7 +215,9 @@ class ScriptState:
     def close(self) -> None:
         self.settle()
         if self._worker is not None:
-            self._worker.close()
+            self._pool.give_back(self._worker, self.number)
+            if self._worker.alive:  # it holds other states; one that ended is kept, as it knows why
+                self._worker = None
 
     async def _step(self, asking: Awaitable[Step], budget_s: float) -> Step:
         timer = asyncio.get_running_loop().call_later(max(budget_s, 0), self.stop, SCRIPT_TIME)

@@ -158,8 +158,8 @@ class FakeWorker:
         if self.alive:
             self._say(CloseState(state))
 
-    def stop(self) -> None:
-        self.calls.append(("stop", ()))
+    def stop(self, state: int) -> None:
+        self.calls.append(("stop", (state,)))
         self._stop.set()
 
     def lose(self, why: str = "") -> None:

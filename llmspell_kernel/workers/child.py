@@ -39,7 +39,7 @@ from ..protocol.messages import (
 )
 from ..protocol.output import record
 from ..protocol.steps import Failed, Fault, Step
-from .stop_page import PAGE_BYTES, STOP_VARIABLE
+from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
 READ_BYTES = 1 << 16
 """A read allocates all it may take: a megabyte would cost every effect 20 us."""
@@ -64,6 +64,11 @@ class SharedStop:
     def raised(self) -> bool:
         return self._page[self._at] != 0x30
 
+    def begin_step(self, state: int) -> None:
+        """A stop that was meant for another state, and came after its step had ended, is none."""
+        if self.raised() and int.from_bytes(self._page[TARGET_AT : TARGET_AT + TARGET_BYTES], "little") != state:
+            self._page[self._at] = 0x30
+
 
 def confine() -> None:
     """What needs no privilege and no kernel feature: no core files, no file writing, few descriptors, death with the host."""
@@ -81,8 +86,9 @@ def confine() -> None:
 class Child:
     """One worker: engines, and the states made from them."""
 
-    def __init__(self, engines: dict[str, Any], emitter: Emitter) -> None:
+    def __init__(self, engines: dict[str, Any], emitter: Emitter, stop: SharedStop) -> None:
         self._engines = engines
+        self._stop = stop
         self._emitter = emitter
         self._states: dict[int, Any] = {}
 
@@ -112,6 +118,7 @@ class Child:
 
     def _step(self, state: int, run: Any) -> WorkerMessage:
         self._emitter.state = state
+        self._stop.begin_step(state)
         try:
             step: Step = run(self._states[state])
         except Exception as error:
@@ -152,7 +159,7 @@ def main(control: int, page_descriptor: int, interpreters: str) -> None:
     os.close(page_descriptor)
     stop, emitter = SharedStop(page), Emitter()
     engines = {name: import_module(module).create_engine(stop, emitter) for name, module in json.loads(interpreters).items()}
-    child = Child(engines, emitter)
+    child = Child(engines, emitter, stop)
     write_all(control, frame(encode(Ready(os.getpid(), {name: dict(engine.facts) for name, engine in engines.items()}))))
     frames = FrameReader()
     while True:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ..engines._registry import discover
 from ..errors import ConfigError, SpellError, WorkerLost
 from ..installation import check_quickjs
+from ..protocol.transitions import Phase
 from .spawn import WorkerProcess
 from .worker import Worker
 
@@ -15,10 +16,22 @@ from .worker import Worker
 class WorkerPool:
     """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare.
 
-    A `spare` that was started elsewhere is taken over.
+    A `spare` that was started elsewhere is taken over.  With more than one state a worker (batches), a worker that must be killed takes all
+    its states along, and a state's script time counts what it waits for the others of its worker.
     """
 
-    def __init__(self, interpreters: Mapping[str, str] | None = None, *, startup_s: float, spare: WorkerProcess | None = None) -> None:
+    def __init__(
+        self,
+        interpreters: Mapping[str, str] | None = None,
+        *,
+        startup_s: float,
+        spare: WorkerProcess | None = None,
+        states_per_worker: int = 1,
+    ) -> None:
+        self._states_per_worker = states_per_worker
+        self._room: dict[Worker, int] = {}
+        """How many more states each worker may hold."""
+        self._taking = asyncio.Lock()
         self._interpreters = dict(interpreters) if interpreters is not None else None
         self._startup_s = startup_s
         self._spare = Worker(spare) if spare is not None else None
@@ -35,10 +48,31 @@ class WorkerPool:
             self._spare = self._start()
 
     async def take(self, *, keep_spare: bool = True) -> Worker:
-        """A started worker.  A spare that died in the meantime is replaced once; a second failure is raised."""
+        """A started worker with room for a state.  A spare that died in the meantime is replaced once; a second failure is raised."""
         if self._closed:
             raise WorkerLost("no worker can start any more: the session was closed", reason="closed")
         _refuse_wrong_quickjs()
+        if self._states_per_worker == 1:
+            return await self._take_new(keep_spare)
+        async with self._taking:
+            self._room = {worker: room for worker, room in self._room.items() if worker.alive}
+            worker = next((worker for worker, room in self._room.items() if room > 0), None)
+            if worker is None:
+                worker = await self._take_new(keep_spare)
+                self._room[worker] = self._states_per_worker
+            self._room[worker] -= 1
+            return worker
+
+    def give_back(self, worker: Worker, state: int) -> None:
+        """Ends a state.  Its worker ends with it, unless it holds others; one that still runs the state can only be killed."""
+        if worker not in self._room or worker.phase(state) in (Phase.RUNNING, Phase.STIRRING):
+            worker.close()
+            return
+        if worker.phase(state) is not Phase.ABSENT:
+            worker.close_state(state)
+        self._room[worker] += 1
+
+    async def _take_new(self, keep_spare: bool) -> Worker:
         spare, self._spare = self._spare, None
         for worker in (spare, None):
             chosen = worker or self._start()

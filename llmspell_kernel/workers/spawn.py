@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import ConfigError, WorkerLost
-from .stop_page import PAGE_BYTES, STOP_VARIABLE
+from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
 NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
 BOOT = (
@@ -99,7 +99,8 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def raise_stop(self) -> None:
+    def raise_stop(self, state: int) -> None:
+        self._page[TARGET_AT : TARGET_AT + TARGET_BYTES] = state.to_bytes(TARGET_BYTES, "little")
         self._page[len(STOP_VARIABLE) + 1] = 0x31
 
     def clear_stop(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +49,9 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: asyncio.Future[Ready] | None = None
         self._waiting: dict[int, asyncio.Future[WorkerMessage]] = {}
+        self._queue: deque[tuple[int, bool]] = deque()
+        """(state, is it a step?) of every message that waits for its answer; the worker is at the first."""
+        self._to_stop: set[int] = set()
         self._unsent = bytearray()
         self._idle_output = 0
         self._lost: WorkerLost | None = None
@@ -91,17 +95,14 @@ class Worker:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
 
     async def begin(self, state: int, code: str, chunk: str) -> Step:
-        if self.alive:
-            self._process.clear_stop()
-            self._idle_output = 0
+        self._to_stop.discard(state)  # what stopped its last cell
+        self._idle_output = 0
         return self._stepped(await self._ask(Begin(state, code, chunk)))
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
         return self._stepped(await self._ask(Resume(state, answers, invocations)))
 
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
-        if self.alive and not self._talk.lively:
-            self._process.clear_stop()  # what stopped the last cell must not stop the question
         answer = await self._ask(Query(state, kind, text, msgspec.Raw(bytes(value))))
         assert isinstance(answer, Reply)
         if answer.fault is not None:
@@ -110,12 +111,24 @@ class Worker:
 
     def close_state(self, state: int) -> None:
         if self.alive:
-            self._send(CloseState(state))
+            self._unsent += self._talk.send(CloseState(state))
+            self._to_stop.discard(state)
+            self._write()
 
-    def stop(self) -> None:
-        """Soft: raises the flag that a running script polls."""
-        if self.alive:
-            self._process.raise_stop()
+    def stop(self, state: int) -> None:
+        """Soft: raises the flag that a running script polls, as soon as it is that state's step that runs."""
+        self._to_stop.add(state)
+        self._aim()
+
+    def _aim(self) -> None:
+        """The flag is up exactly while the worker is at a step of a state that must stop."""
+        if not self.alive:
+            return
+        if self._queue:
+            state, is_step = self._queue[0]
+            if is_step and state in self._to_stop:
+                return self._process.raise_stop(state)
+        self._process.clear_stop()
 
     def lose(self, why: str = "") -> None:
         """Hard: kills the process and tells everyone who waits."""
@@ -149,15 +162,16 @@ class Worker:
             raise self._lost
         assert self._loop is not None
         future: asyncio.Future[WorkerMessage] = self._loop.create_future()
-        self._send(message)
+        data = self._talk.send(message)
+        self._queue.append((message.state, isinstance(message, (Begin, Resume))))
+        if len(self._queue) == 1:
+            self._aim()
         self._waiting[message.state] = future
+        self._unsent += data
+        self._write()
         if self._lost:
             raise self._lost
         return await future
-
-    def _send(self, message: HostMessage) -> None:
-        self._unsent += self._talk.send(message)
-        self._write()
 
     def _write(self) -> None:
         assert self._loop is not None
@@ -210,6 +224,11 @@ class Worker:
             return
         if isinstance(message, Stepped):
             self._read_output(drain=True)
+        if self._queue and self._queue[0][0] == message.state:
+            self._queue.popleft()
+            self._aim()
+        else:
+            raise RemoteProtocolError("an answer out of turn")
         future = self._waiting.pop(message.state, None)
         if future is None:
             raise RemoteProtocolError("an answer that nobody asked for")

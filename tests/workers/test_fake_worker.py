@@ -67,9 +67,9 @@ def test_the_fake_runs_until_it_is_stopped_or_lost() -> None:
     async def play() -> None:
         worker = await ready(Busy(), Finished(), Busy(deaf=True))
         loop = asyncio.get_running_loop()
-        loop.call_soon(worker.stop)
+        loop.call_soon(worker.stop, 1)
         assert await worker.begin(1, "x", "cell[1]") == Finished()
-        loop.call_soon(worker.stop)
+        loop.call_soon(worker.stop, 1)
         loop.call_later(0.01, worker.lose, "it did not stop")
         with pytest.raises(WorkerLost, match="did not stop"):
             await worker.begin(1, "y", "cell[2]")

@@ -33,7 +33,7 @@ def lost_by(command: str) -> WorkerLost:
             with pytest.raises(WorkerLost) as again:
                 await worker.begin(1, "nothing", "cell[2]")
             assert again.value is caught.value
-            worker.stop()
+            worker.stop(1)
             worker.lose("again")
             worker.close()
             return caught.value
@@ -129,7 +129,7 @@ def test_a_question_after_a_stop_is_answered() -> None:
     async def play() -> None:
         async with worker_of(REAL, "javascript") as (worker, _), asyncio.timeout(10):
             await worker.begin(1, "globalThis.big = Array.from({length: 200000}, (_, i) => i); 0", "cell[1]")
-            worker.stop()
+            worker.stop(1)
             assert len(msgspec.json.decode(await worker.query(1, "get", "big"))) == 200_000
 
     asyncio.run(play())
@@ -312,7 +312,7 @@ def test_a_soft_stop_ends_a_busy_loop_soon_and_the_state_is_kept(engine: str) ->
     async def play() -> None:
         async with worker_of(REAL, engine) as (worker, _), asyncio.timeout(10):
             stopped: list[float] = []
-            asyncio.get_running_loop().call_later(0.1, soft_stop(worker.stop, stopped))
+            asyncio.get_running_loop().call_later(0.1, soft_stop(lambda: worker.stop(1), stopped))
             step = await worker.begin(1, BUSY[engine], "cell[1]")
             assert time.monotonic() - stopped[0] < 0.3
             assert isinstance(step, Failed)
