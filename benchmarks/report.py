@@ -7,10 +7,14 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from figures import Figure
+from figures import Figure, median
 
+SLOWER_BY = 0.2
+REFERENCES = ("python", "ipykernel", "spare", "plain", "ordinary")
+"""Series of what we are measured beside: that a machine's own ipykernel got slower is no news of ours."""
 COLUMNS = ("measure", "bar", "measured", "beside it", "")
 PACKAGES = ("llmspell-kernel", "ipykernel", "jupyter-client", "lupa", "quickjs-ng", "litellm")
 DOCS = """# Performance
@@ -54,6 +58,33 @@ def machine() -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def slower(figures: Sequence[Figure], facts: dict[str, Any], stored: Path) -> str:
+    """What became more than SLOWER_BY slower or larger than in the stored result, by the median of each series of samples."""
+    try:
+        last = json.loads(stored.read_text())
+    except FileNotFoundError:
+        return "There is no stored result to compare with."
+    if last["quick"] or any(last["machine"][key] != facts[key] for key in ("cores", "architecture")):
+        return "The stored result is of a quick run or of another machine: nothing to compare with."
+    before = {figure["name"]: figure["samples"] for figure in last["figures"]}
+    found = [
+        f"{figure.name} ({series}): {change:+.0%} since the stored result"
+        for figure in figures
+        for series, samples in figure.samples.items()
+        if not series.startswith(REFERENCES)
+        if (change := _change(samples, before.get(figure.name, {}).get(series))) > SLOWER_BY
+    ]
+    if not found:
+        return f"Nothing became more than {SLOWER_BY:.0%} slower or larger since the stored result."
+    return "\n".join([f"More than {SLOWER_BY:.0%} slower or larger than in the stored result:", *found])
+
+
+def _change(samples: Sequence[float], before: Sequence[float] | None) -> float:
+    if not before or not samples or median(before) <= 0:
+        return 0.0
+    return median(samples) / median(before) - 1
 
 
 def as_json(figures: Sequence[Figure], facts: dict[str, Any], quick: bool) -> str:

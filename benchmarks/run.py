@@ -1,4 +1,7 @@
-"""All figures that the project promises, measured and shown: python benchmarks/run.py [--only NAME ...] [--quick] [--json FILE] [--docs]."""
+"""All figures that the project promises, measured, shown, and compared with the last stored result.
+
+python benchmarks/run.py [--only NAME ...] [--quick] [--json FILE] [--docs]
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ import memory
 import output
 import protocol
 import report
+import scripts
 import start
 import stream
 from figures import Figure, Measure, Runs, failed
 
 MEASURES: dict[str, Measure] = {
     name: measure
-    for group in (start, cells, output, interrupt, bridge, memory, stream, protocol)
+    for group in (start, cells, output, interrupt, bridge, scripts, memory, stream, protocol)
     for name, measure in group.MEASURES.items()
 }
 ROOT = Path(__file__).parent.parent
@@ -70,6 +74,7 @@ def main() -> int:
             print(report.terminal_line(figure), flush=True)
             figures.append(figure)
     print(f"\n{report.markdown(figures)}")
+    print(report.slower(figures, facts, given.json))
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(report.as_json(figures, facts, given.quick) + "\n")
     if given.docs:

@@ -66,5 +66,21 @@ def test_an_unknown_measure_is_refused_with_the_known_names():
 
 def test_every_figure_the_project_promises_has_a_measure():
     names = bench("--list").stdout.split()
-    for group in ("start", "cells", "output", "interrupt", "bridge", "memory", "stream", "protocol"):
+    for group in ("start", "cells", "output", "interrupt", "bridge", "scripts", "memory", "stream", "protocol"):
         assert any(name.startswith(f"{group}.") for name in names), group
+
+
+def test_what_became_slower_than_the_stored_result_is_told(tmp_path):
+    stored = tmp_path / "stored.json"
+    first = bench("--only", "bridge.concurrent_lua", "--json", str(stored))
+    assert "no stored result" in first.stdout
+    result = json.loads(stored.read_text())
+    for figure in result["figures"]:
+        figure["samples"] = {series: [sample / 10 for sample in samples] for series, samples in figure["samples"].items()}
+    stored.write_text(json.dumps(result))
+    second = bench("--only", "bridge.concurrent_lua", "--json", str(stored))
+    assert "bridge.concurrent_lua (seconds): +" in second.stdout
+    assert "python_seconds" not in second.stdout.split("slower or larger")[-1]
+    third = bench("--quick", "--only", "bridge.concurrent_lua", "--json", str(stored))
+    assert "python_seconds" not in third.stdout
+    assert "quick run" in bench("--quick", "--only", "bridge.concurrent_lua", "--json", str(stored)).stdout
