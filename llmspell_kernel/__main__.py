@@ -22,10 +22,11 @@ def main(arguments: list[str]) -> None:
 
     from ipykernel.kernelapp import IPKernelApp
 
-    from .kernel.kernel import SPECS, for_spec
+    from .kernel.kernel import for_spec, specs
 
-    if spec not in SPECS:
-        sys.exit(f"there is no kernel '{spec}'; known: {', '.join(SPECS)}")
+    known = specs(engines)
+    if spec not in known:
+        sys.exit(f"there is no kernel '{spec}'; known: {', '.join(known)}")
     IPKernelApp.launch_instance(arguments, kernel_class=for_spec(spec, engines, spare))
 
 

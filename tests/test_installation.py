@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmspell_kernel.installation import MEND_QUICKJS, check_quickjs, installed, version_of
+from llmspell_kernel.installation import installed, version_of
 
 
 def add(folder: Path, name: str, version: str, files: dict[str, bytes] | None = None) -> None:
@@ -16,30 +16,6 @@ def add(folder: Path, name: str, version: str, files: dict[str, bytes] | None = 
     for path, content in (files or {}).items():
         (folder / path).write_bytes(content)
     (info / "RECORD").write_text("".join(f"{path},,\n" for path in [*(files or {}), "gone.pyc"]), encoding="utf-8")
-
-
-def test_quickjs_ng_alone_is_well() -> None:
-    assert check_quickjs() is None
-
-
-def test_the_archived_quickjs_beside_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(tmp_path, "quickjs", "1.19.4")
-    monkeypatch.syspath_prepend(tmp_path)
-    problem = check_quickjs()
-    assert problem is not None and "beside" in problem and problem.endswith(MEND_QUICKJS)
-
-
-def test_the_archived_quickjs_instead_of_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(tmp_path, "quickjs", "1.19.4")
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    problem = check_quickjs()
-    assert problem is not None and "instead of" in problem and problem.endswith(MEND_QUICKJS)
-
-
-def test_no_javascript_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    problem = check_quickjs()
-    assert problem is not None and problem.endswith("pip install quickjs-ng")
 
 
 def test_disk_space_counts_the_recorded_files_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import llmspell_kernel
+from llmspell_kernel.engines import EngineDeclaration
+from llmspell_kernel.engines._registry import built_in
 
 PACKAGE = Path(llmspell_kernel.__file__).parent
 
@@ -38,3 +41,29 @@ def test_every_folder_says_what_lives_in_it() -> None:
 def test_no_file_has_a_name_that_says_nothing() -> None:
     empty = {"utils", "helpers", "common", "manager", "base", "core", "misc"}
     assert not [path for path in PACKAGE.rglob("*.py") if path.stem.strip("_") in empty]
+
+
+DEFAULT_ENGINE = {"session/session.py", "kernel/notebook.py"}
+"""Where Python code runs a script and names no language, it is this one."""
+
+
+def test_no_module_outside_engines_names_an_engine() -> None:
+    known = [word for engine in built_in() for word in _words(engine)]
+    assert {"lua", "javascript", "js", "quickjs-ng", "llmspell-js"} <= set(known)
+    named: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        home = path.relative_to(PACKAGE)
+        if home.parts[0] != "engines" and (words := {word for word in _texts(path) if word.lstrip("%") in known}):
+            named[str(home)] = words
+    assert named == dict.fromkeys(DEFAULT_ENGINE, {"lua"})
+
+
+def _words(engine: EngineDeclaration) -> Iterator[str]:
+    """What only the engine's declaration may say."""
+    yield from (*engine.names, engine.title, *engine.needed, *engine.needed.values(), *engine.file_endings, *engine.mime_types)
+    yield from (engine.kernelspec, engine.library, engine.interpreter)
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The string constants of a module."""
+    return (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str))

@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..engines._overview import overview
+from ..engines._registry import discover as discover_engines
 from ..errors import SpellError
-from ..installation import LOCAL_MODEL_PINS, check_quickjs, version_of
+from ..installation import LOCAL_MODEL_PINS, version_of
 from ..services.llm.local import INSTALL_COMMAND, local_weights
 from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
 from ..services.llm.service import LlmService
 
-ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "lupa", "quickjs-ng", "msgspec")
-"""Without one of these no cell runs."""
-OTHERS = ("ipywidgets", "anywidget", "litellm", "tree-sitter", "tree-sitter-javascript", "jupyterlab", "notebook", *LOCAL_MODEL_PINS)
+ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "msgspec")
+"""Without one of these no cell runs; what one language needs, its engine declares."""
+OTHERS = ("ipywidgets", "anywidget", "litellm", "jupyterlab", "notebook", *LOCAL_MODEL_PINS)
 
 Facts = dict[str, Any]
 
 
 def collect(environ: Mapping[str, str]) -> Facts:
     """Everything `llmspell doctor` says.  `problems` are the things that are broken, each with its mend or its reason."""
-    packages = {name: version_of(name) for name in (*ESSENTIAL, *OTHERS)}
+    engines = discover_engines()
+    of_engines = [distribution for engine in engines for distribution in engine.needed.values()]
+    packages = {name: version_of(name) for name in (*ESSENTIAL, *of_engines, *OTHERS)}
     specs = kernelspecs()
     worker = probe_worker()
     found = bridges()
@@ -42,29 +46,33 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "keys": keys(environ),
         "kernelspecs": specs,
         "worker": worker,
+        "engines": overview(engines),
         "bridges": found,
         "problems": _problems(packages, specs, worker)
+        + _engine_problems(overview(engines), worker)
         + _default_model_problems(environ)
         + [bridge["problem"] for bridge in found if bridge["problem"]],
     }
 
 
 def _problems(packages: Mapping[str, str | None], specs: list[Facts], worker: Facts) -> list[str]:
-    problems = [
-        f"the package '{name}' is missing. Mend it with: pip install {name}"
-        for name in ESSENTIAL
-        if packages[name] is None and name != "quickjs-ng"
-    ]
-    if (quickjs := check_quickjs()) is not None:
-        problems.append(quickjs)
+    problems = [f"the package '{name}' is missing. Mend it with: pip install {name}" for name in ESSENTIAL if packages[name] is None]
     if not specs:
         problems.append("Jupyter finds no llmspell kernel. Mend it with: llmspell kernel install --user")
     problems += [f"kernel '{spec['name']}': {spec['problem']}" for spec in specs if spec["problem"]]
     if "error" in worker:
         problems.append(f"no worker starts: {worker['error']}")
-    else:
-        problems += [f"the worker cannot load the engine '{name}'" for name in engine_names() if name not in worker["engines"]]
     return problems
+
+
+def _engine_problems(engines: list[Facts], worker: Facts) -> list[str]:
+    """What each engine says of itself before it is loaded, else why the worker could not load it."""
+    failed = worker.get("failed", {})
+    told = [
+        engine["problem"] or (f"the worker cannot load the engine '{name}': {failed[name]}" if (name := engine["name"]) in failed else "")
+        for engine in engines
+    ]
+    return [problem for problem in told if problem]
 
 
 def models(environ: Mapping[str, str]) -> list[Facts]:
@@ -167,17 +175,11 @@ def bridges() -> list[Facts]:
     return working + failed
 
 
-def engine_names() -> list[str]:
-    from ..engines._registry import discover
-
-    return list(discover().interpreters())
-
-
 def probe_worker() -> Facts:
-    """Starts a worker and returns what its engines report, as {"engines": {...}}, or {"error": ...}."""
+    """Starts a worker and returns what its engines report, as {"engines": {...}, "failed": {...}}, or {"error": ...}."""
     from ..workers import probe
 
     try:
-        return {"engines": asyncio.run(probe())}
+        return asyncio.run(probe())._asdict()
     except SpellError as error:
         return {"error": error.message}

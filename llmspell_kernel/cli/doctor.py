@@ -54,7 +54,8 @@ def _show(facts: dict[str, Any]) -> None:
 def _worker_lines(worker: dict[str, Any]) -> dict[str, object]:
     if "error" in worker:
         return {"failed": worker["error"]}
-    return {engine: ", ".join(_fact(name, value) for name, value in facts.items()) for engine, facts in worker["engines"].items()}
+    working = {engine: ", ".join(_fact(name, value) for name, value in facts.items()) for engine, facts in worker["engines"].items()}
+    return {**working, **dict.fromkeys(worker["failed"], "does not load")}
 
 
 def _fact(name: str, value: str | bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -41,7 +41,6 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
     import asyncio
 
     from ..engines._registry import discover
-    from ..installation import check_quickjs
     from ..spells.script_file import load, parameters
     from ._terminal import Terminal
 
@@ -50,15 +49,14 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
         script, params = load(file, engine, engines), parameters(pairs)
     except ConfigError as error:
         raise click.UsageError(error.message) from error
-    if problem := check_quickjs():
-        raise ConfigError(problem)
+    engines.check(script.engine)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
     outcome = asyncio.run(_run(script, params, model, terminal))
     terminal.end_line("stdout")
     if terminal.reader_gone:
         sys.exit(READER_GONE)
     if outcome.error is not None:
-        sys.exit(_report(outcome.error, script, terminal))
+        sys.exit(_report(outcome.error, script, terminal, engines.titles()))
     _print_value(outcome.values, as_json, terminal, engines.get(script.engine).null)
 
 
@@ -107,14 +105,14 @@ def _stop_on_ctrl_c(session: Session) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(error: SpellError, script: Script, terminal: Terminal) -> int:
+def _report(error: SpellError, script: Script, terminal: Terminal, titles: Mapping[str, str]) -> int:
     from ..render.errors import traceback_lines
 
     if isinstance(error, Interrupted):
         terminal.note("stopped")
         return INTERRUPTED
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    terminal.error(traceback_lines(error, sources={script.chunk: script.code}, colour=colour))
+    terminal.error(traceback_lines(error, sources={script.chunk: script.code}, colour=colour, titles=titles))
     return SCRIPT_FAILED
 
 

@@ -68,9 +68,12 @@ class State(Protocol):
 
 
 class Engine(Protocol):
-    """One language.  An engine's module offers `create_engine(stop, emit) -> Engine`, called once in each worker."""
+    """One language.  An engine's module offers `create_engine(stop, emit) -> Engine`, called once in each worker.
 
-    name: str
+    An engine does not know what it is called: its declaration names it, and the host puts that name into errors.  So one language may be
+    made of another's engine.
+    """
+
     facts: Mapping[str, str | bool]
     """language_version, library, soft_interrupt (did its self-test pass), columns ..."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def start_spare(engines: EngineRegistry) -> WorkerProcess | None:
     """A worker process that no session waits for yet.  None where none can start: the session's own start then says why."""
     with suppress(ConfigError):
-        return WorkerProcess(engines.interpreters())
+        return WorkerProcess(engines)
     return None
 
 
@@ -35,8 +35,8 @@ class Entrance:
     def __init__(self, shell: Any, settings: Settings, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> None:
         self.shell = shell
         self.settings = settings
-        self.default = default
-        """The language of cells without a magic."""
+        self._default = default
+        self._runs_python_lines = False
         self.engines = engines
         self._spare = spare
         self.early_stop = EarlyStop()
@@ -46,7 +46,29 @@ class Entrance:
     @property
     def magics(self) -> list[str]:
         """Names that may follow `%%`: engines and their aliases."""
-        return [name for engine in self.engines for name in (engine.name, *engine.aliases)]
+        return [name for engine in self.engines for name in engine.names]
+
+    @property
+    def default(self) -> str:
+        """The language of cells without a magic: an engine's name, or PYTHON."""
+        return PYTHON if self._runs_python_lines else self._default
+
+    def set_default(self, name: str) -> None:
+        """From the next cell on.  Raises ConfigError for what is neither Python nor an engine that can run here."""
+        if name.lower() == PYTHON:
+            self._default = PYTHON
+            return
+        try:
+            chosen = self.engines.get(name).name
+        except ConfigError:
+            raise self.engines.unknown(name, besides=[PYTHON]) from None
+        self.engines.check(chosen)
+        self._default = chosen
+
+    @property
+    def default_title(self) -> str:
+        """How people write the language of plain cells."""
+        return self.engines.titles().get(self._default, self._default.capitalize())
 
     @cached_property
     def notebook(self) -> Notebook:
@@ -58,12 +80,12 @@ class Entrance:
     @contextmanager
     def python_lines(self) -> Iterator[None]:
         """Around the magics above a script: a stop is Python's own there, and what `%time` transforms as a cell is Python too."""
-        default, self.default = self.default, PYTHON
+        self._runs_python_lines = True
         try:
             with self.early_stop.python_lines():
                 yield
         finally:
-            self.default = default
+            self._runs_python_lines = False
 
     def close(self) -> None:
         """Ends every worker; for the end of the process, in any thread."""

@@ -9,32 +9,15 @@ from ipykernel.ipkernel import IPythonKernel
 from zmq.constants import SocketOption
 
 from .. import __version__
+from ..engines._declaration import EngineDeclaration
 from ..engines._registry import EngineRegistry, discover
 from ..errors import SpellError
 from ..workers.spawn import WorkerProcess
 from .cells import PYTHON, ScriptCell, script_cell, state_of
 from .extension import install
 
-LANGUAGE_INFO: dict[str, dict[str, Any]] = {
-    "lua": {
-        "name": "lua",
-        "version": "5.4",
-        "mimetype": "text/x-lua",
-        "file_extension": ".lua",
-        "pygments_lexer": "lua",
-        "codemirror_mode": "lua",
-    },
-    "javascript": {
-        "name": "javascript",
-        "version": "ES2025",
-        "mimetype": "text/javascript",
-        "file_extension": ".js",
-        "pygments_lexer": "javascript",
-        "codemirror_mode": "javascript",
-    },
-}
 PREPARE_AFTER_S = 0.5
-SPECS = {"llmspell": PYTHON, "llmspell-lua": "lua", "llmspell-js": "javascript"}
+PLAIN_SPEC = "llmspell"
 
 
 class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
@@ -49,12 +32,17 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.notebook = install(self.shell, default=self.default_engine, engines=self.engines or discover(), spare=self.spare)
-        if self.default_engine in LANGUAGE_INFO:
-            self.language_info = LANGUAGE_INFO[self.default_engine]
+
+    @property
+    def language_info(self) -> dict[str, Any]:
+        """Of plain cells, as they are now: a front end that asks again is told of `%llmspell engine`."""
+        default = self.notebook.default
+        return language_info(self.notebook.engines.get(default)) if default != PYTHON else IPythonKernel.language_info
 
     @property
     def banner(self) -> str:
-        return f"LLMSpell {__version__}: %%lua and %%js cells in sandboxed states; plain cells are {self.default_engine}.\n"
+        magics = ", ".join(f"%%{min(engine.names, key=len)}" for engine in self.notebook.engines)
+        return f"LLMSpell {__version__}: {magics} cells run in sandboxed states; plain cells are {self.notebook.default_title}.\n"
 
     def start(self) -> None:
         """No high-water marks: with them, thousands of unpaced requests block the shell thread and the main thread against each other."""
@@ -149,8 +137,8 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             return None
         return cell
 
-    def _engine(self, cell: ScriptCell) -> str:
-        return self.notebook.engines.get(cell.engine).name
+    def _engine(self, cell: ScriptCell) -> EngineDeclaration:
+        return self.notebook.engines.get(cell.engine)
 
     async def _members(self, cell: ScriptCell, path: str) -> list[list[str]]:
         try:
@@ -159,6 +147,23 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             return []
 
 
+def language_info(engine: EngineDeclaration) -> dict[str, Any]:
+    """What the kernel's info reply says of an engine's language."""
+    return {
+        "name": engine.name,
+        "version": engine.language_version,
+        "mimetype": next(iter(engine.mime_types), "text/plain"),
+        "file_extension": next(iter(engine.file_endings), ".txt"),
+        "pygments_lexer": engine.pygments_lexer,
+        "codemirror_mode": engine.codemirror_mode or engine.name,
+    }
+
+
+def specs(engines: EngineRegistry) -> dict[str, str]:
+    """The kernels there are, each with the language of its plain cells."""
+    return {PLAIN_SPEC: PYTHON, **{engine.kernelspec: engine.name for engine in engines if engine.kernelspec}}
+
+
 def for_spec(name: str, engines: EngineRegistry, spare: WorkerProcess | None) -> type[LLMSpellKernel]:
     """The kernel class of a kernelspec, with what was begun before ipykernel was imported."""
-    return type("LLMSpellKernel", (LLMSpellKernel,), {"default_engine": SPECS[name], "engines": engines, "spare": spare})
+    return type("LLMSpellKernel", (LLMSpellKernel,), {"default_engine": specs(engines)[name], "engines": engines, "spare": spare})

@@ -6,74 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..bridges._catalogue import Case, completions, help_text
+from ..bridges._catalogue import completions, help_text
 from ..bridges._declaration import BridgeDeclaration, camel
+from ..engines._declaration import EngineDeclaration
 
-KEYWORDS = {
-    "lua": [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "goto",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "repeat",
-        "return",
-        "then",
-        "true",
-        "until",
-        "while",
-    ],
-    "javascript": [
-        "async",
-        "await",
-        "break",
-        "case",
-        "catch",
-        "class",
-        "const",
-        "continue",
-        "default",
-        "delete",
-        "do",
-        "else",
-        "false",
-        "finally",
-        "for",
-        "function",
-        "if",
-        "in",
-        "instanceof",
-        "let",
-        "new",
-        "null",
-        "of",
-        "return",
-        "static",
-        "super",
-        "switch",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typeof",
-        "undefined",
-        "var",
-        "void",
-        "while",
-        "yield",
-    ],
-}
 _PATH = re.compile(r"(?:[A-Za-z_$][\w$]*\s*[.:]\s*)*[A-Za-z_$]?[\w$]*$")
 _WORD_REST = re.compile(r"^[\w$]*")
 
@@ -104,32 +40,32 @@ def name_at(code: str, cursor: int) -> str:
     return f"{token.path}.{token.prefix}" if token.path else token.prefix
 
 
-def complete(token: Token, members: Sequence[Sequence[str]], declarations: Mapping[str, BridgeDeclaration], engine: str) -> list[str]:
+def complete(
+    token: Token, members: Sequence[Sequence[str]], declarations: Mapping[str, BridgeDeclaration], engine: EngineDeclaration
+) -> list[str]:
     """The names that fit, sorted: bridges and globals at the top, methods and members behind a dot."""
     names = {str(name) for name, *_ in members}
     if token.path:
-        names |= {item.name for item in completions(declarations.values(), case_of(engine)).get(token.path, ())}
+        names |= {item.name for item in completions(declarations.values(), engine.case).get(token.path, ())}
     else:
-        names |= {*declarations, *KEYWORDS.get(engine, ())}
+        names |= {*declarations, *engine.keywords}
     return sorted(name for name in names if name.startswith(token.prefix))
 
 
-def describe(name: str, members: Sequence[Sequence[str]], declarations: Mapping[str, BridgeDeclaration], engine: str) -> str | None:
+def describe(
+    name: str, members: Sequence[Sequence[str]], declarations: Mapping[str, BridgeDeclaration], engine: EngineDeclaration
+) -> str | None:
     """Help for a dotted name: a bridge, a method, else the type of a global or member."""
     owner, _, last = name.rpartition(".")
     if not owner and name in declarations:
         bridge = declarations[name]
-        methods = "\n".join(f"  {item.signature}" for item in completions([bridge], case_of(engine)).get(name, ()))
+        methods = "\n".join(f"  {item.signature}" for item in completions([bridge], engine.case).get(name, ()))
         return f"{name}: {bridge.doc}\n\n{methods}"
     if owner in declarations:
         for method in declarations[owner].methods:
             if last in (method, camel(method)):
-                return help_text(declarations[owner], method, case_of(engine))
+                return help_text(declarations[owner], method, engine.case)
     for member, kind in members:
         if member == last:
             return f"{name}: {kind}"
     return None
-
-
-def case_of(engine: str) -> Case:
-    return "camel" if engine == "javascript" else "snake"

@@ -25,9 +25,9 @@ def make_matcher(notebook: Entrance) -> Callable[[Any], dict[str, Any]]:
             return {"completions": [], "suppress": False}
         lines = text.split("\n")
         cursor = sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
-        engine = notebook.session.engines.get(cell.engine).name
+        engine = notebook.engines.get(cell.engine)
         token = token_before(text, cursor)
-        members = notebook.seen_globals.get((engine, state_of(cell)), []) if not token.path else []
+        members = notebook.seen_globals.get((engine.name, state_of(cell)), []) if not token.path else []
         names = complete(token, members, notebook.session.declarations, engine)
         return {"completions": [SimpleCompletion(name) for name in names], "matched_fragment": token.prefix, "suppress": True}
 

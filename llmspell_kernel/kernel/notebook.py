@@ -41,7 +41,7 @@ class Notebook:
         self.shell = shell
         self.settings = settings
         limits = PRESETS[settings.preset]
-        pool = WorkerPool(engines.interpreters(), startup_s=limits.startup_s, spare=spare)
+        pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
         self.session = Session(settings=settings, pool=pool, engines=engines, limits=limits)
         self.values: list[Value] = []
         """The results of the last script cell."""
@@ -253,7 +253,7 @@ class Notebook:
         return bool(_last_answer(self.session.recorder.of_cell(outcome.cell)) == outcome.values[0])
 
     def _lines(self, error: SpellError) -> list[str]:
-        return traceback_lines(error, self.session.sources, colour=True)
+        return traceback_lines(error, self.session.sources, colour=True, titles=self.session.engines.titles())
 
     def _shown(self, error: SpellError) -> BaseException:
         lines = self._lines(error)

@@ -24,20 +24,20 @@ NAME_CHARS = 100
 """Of a name of any kind: an error, a chunk, a function, a capability, a limit."""
 FIRST_FRAMES, LAST_FRAMES = 12, 4
 """Of a deep recursion: where it broke and where it began."""
-ENGINE_NAMES = {"lua": "Lua", "javascript": "JavaScript", "tengo": "Tengo"}
 
 Paint = Callable[[str, str], str]
 # the heading is bold, not red: JupyterLab shows errors on a red ground, dark red on dark red in its dark theme
 _RED, _BLUE, _BOLD, _GREEN = "1", "34", "1", "32"
 
 
-def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bool) -> list[str]:
-    """Text lines without line ends.  `sources` maps a chunk's name (`cell[3]`) to its source text."""
+def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bool, titles: Mapping[str, str] | None = None) -> list[str]:
+    """Text lines without line ends.  `sources` maps a chunk's name (`cell[3]`) to its source text, `titles` an engine's name to how
+    people write it (`EngineRegistry.titles`)."""
 
     def paint(code: str, text: str) -> str:
         return f"\x1b[{code}m{text}{RESET}" if colour else text
 
-    lines = _heading(error, paint)
+    lines = _heading(error, (titles or {}).get(error.engine, error.engine), paint)
     shown_frames = _some(error.frames)
     # only what is shown is looked up, each source cut into lines once: a hostile worker may send 20,000 frames
     chunks = {frame.chunk for _, frame in shown_frames if frame is not None}
@@ -84,9 +84,8 @@ def next_step(error: SpellError) -> str:
     return ""
 
 
-def _heading(error: SpellError, paint: Paint) -> list[str]:
-    engine = ENGINE_NAMES.get(error.engine, clean_clipped(error.engine, NAME_CHARS))
-    where = f" ({engine})" if engine else ""
+def _heading(error: SpellError, engine: str, paint: Paint) -> list[str]:
+    where = f" ({clean_clipped(engine, NAME_CHARS)})" if engine else ""
     first, *rest = clean_capped(error.message, MESSAGE_CHARS).split("\n")
     return [f"{paint(_RED, error_name(error))}{where}: {first}", *rest]
 

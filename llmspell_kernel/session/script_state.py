@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import Interrupted, LimitError, SpellError, WorkerLost
+from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
@@ -115,6 +115,9 @@ class ScriptState:
         try:
             async with asyncio.timeout(self._limits.startup_s):
                 await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states
+            self._pool.give_back(worker, number)
+            raise
         except BaseException as error:
             worker.lose("it did not open the state in time" if isinstance(error, TimeoutError) else "it was closed")
             if isinstance(error, TimeoutError) and worker.lost is not None:

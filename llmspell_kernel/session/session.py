@@ -65,7 +65,7 @@ class Session:
         self._given = {bridge.name: bridge for bridge in bridges}
         self._open_bridges: dict[str, asyncio.Task[Bridge]] = {}
         self.declarations: dict[str, BridgeDeclaration] = {name: declare(kind) for name, kind in sorted(self._classes.items())}
-        self._pool = pool or WorkerPool(dict(self.engines.interpreters()), startup_s=self.limits.startup_s)
+        self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
@@ -304,6 +304,7 @@ class Session:
                     self.recorder.record(WorkerWasLost(run.cell, time.time(), script.name, lost.reason))
                     what = f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one"
                     run.write("stderr", f"{what}\n")
+                self.engines.check(script.engine)
                 await self.resources.release_state(script.number)
                 self._last_state += 1
                 await script.ready(self._last_state)

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from llmspell_kernel.engines._registry import built_in
 from llmspell_kernel.errors import RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
 from llmspell_kernel.protocol.conversation import Conversation
 from llmspell_kernel.protocol.framing import frame
@@ -36,7 +37,7 @@ from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import NULL, Answer, Fault, Invocation, QueryKind, Step
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.workers.pool import WorkerPool
-from llmspell_kernel.workers.worker import Worker
+from llmspell_kernel.workers.worker import Worker, check_engine
 
 
 class Printed(NamedTuple):
@@ -85,7 +86,8 @@ class FakeWorker:
     ) -> None:
         self.items = list(items)
         self.calls: list[Recorded] = []
-        self.engines: Mapping[str, Mapping[str, str | bool]] = engines or {"lua": {}, "javascript": {}}
+        self.engines: Mapping[str, Mapping[str, str | bool]] = engines or {engine.name: {} for engine in built_in()}
+        self.failed: Mapping[str, str] = {}
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         self._replies = dict(replies or {})
@@ -125,6 +127,7 @@ class FakeWorker:
 
     async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
         self.calls.append(("open", (state, engine, catalogue, options)))
+        check_engine(engine, self.engines, self.failed)
         self._say(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
         await self._pass()
         self._hear(Opened(state, self._refusal))
@@ -236,7 +239,7 @@ class FakePool(WorkerPool):
     """The real pool, whose processes are the given fakes, in order; `workers` lists those that were started."""
 
     def __init__(self, fakes: Sequence[FakeWorker] = (), *, startup_s: float = 1.0) -> None:
-        super().__init__({}, startup_s=startup_s)
+        super().__init__((), startup_s=startup_s)
         self._fakes = list(fakes)
         self.workers: list[FakeWorker] = []
 

@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 
-async def probe(startup_s: float = 10.0) -> dict[str, dict[str, str | bool]]:
-    """Starts a worker, and says what its engines report.  Raises WorkerLost or LimitError where none starts."""
+class Probed(NamedTuple):
+    """`engines` are the facts of those that work, `failed` says why the others do not."""
+
+    engines: dict[str, dict[str, str | bool]]
+    failed: dict[str, str]
+
+
+async def probe(startup_s: float = 10.0) -> Probed:
+    """Starts a worker, and says what its engines report.  Raises WorkerLost or ConfigError where none starts."""
     from .pool import WorkerPool
 
     pool: Any = WorkerPool(startup_s=startup_s)
     try:
         worker = await pool.take()
-        return dict(worker.engines)
+        return Probed(dict(worker.engines), dict(worker.failed))
     finally:
         pool.close()

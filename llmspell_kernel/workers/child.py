@@ -43,6 +43,7 @@ from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
 READ_BYTES = 1 << 16
 """A read allocates all it may take: a megabyte would cost every effect 20 us."""
+MAX_FAILURE_CHARS = 2_000
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
@@ -81,6 +82,25 @@ def confine() -> None:
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # the terminal's Ctrl-C is for the host, which then stops us by the page or by a kill
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Loaded:
+    """The engines that work here, what they say of themselves, and why the others do not: one that fails takes no other with it."""
+
+    def __init__(self) -> None:
+        self.engines: dict[str, Any] = {}
+        self.facts: dict[str, dict[str, str | bool]] = {}
+        self.failed: dict[str, str] = {}
+
+    def load(self, name: str, interpreter: str, stop: SharedStop, emitter: Emitter) -> None:
+        try:
+            engine = import_module(interpreter).create_engine(stop, emitter)
+            self.facts[name] = msgspec.convert(dict(engine.facts), dict[str, str | bool])
+            self.engines[name] = engine
+        except SpellError as error:
+            self.failed[name] = error.message
+        except (Exception, SystemExit) as error:
+            self.failed[name] = f"{type(error).__name__}: {error}"[:MAX_FAILURE_CHARS]
 
 
 class Child:
@@ -158,9 +178,11 @@ def main(control: int, page_descriptor: int, interpreters: str) -> None:
     page = mmap.mmap(page_descriptor, PAGE_BYTES)
     os.close(page_descriptor)
     stop, emitter = SharedStop(page), Emitter()
-    engines = {name: import_module(module).create_engine(stop, emitter) for name, module in json.loads(interpreters).items()}
-    child = Child(engines, emitter, stop)
-    write_all(control, frame(encode(Ready(os.getpid(), {name: dict(engine.facts) for name, engine in engines.items()}))))
+    loaded = Loaded()
+    for name, module in json.loads(interpreters).items():
+        loaded.load(name, module, stop, emitter)
+    child = Child(loaded.engines, emitter, stop)
+    write_all(control, frame(encode(Ready(os.getpid(), loaded.facts, loaded.failed))))
     frames = FrameReader()
     while True:
         data = os.read(control, READ_BYTES)

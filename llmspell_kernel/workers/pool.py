@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 
+from ..engines._declaration import EngineDeclaration
 from ..engines._registry import discover
-from ..errors import ConfigError, SpellError, WorkerLost
-from ..installation import check_quickjs
+from ..errors import SpellError, WorkerLost
 from ..protocol.transitions import Phase
 from .spawn import WorkerProcess
 from .worker import Worker
@@ -16,13 +16,14 @@ from .worker import Worker
 class WorkerPool:
     """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare.
 
-    A `spare` that was started elsewhere is taken over.  With more than one state a worker (batches), a worker that must be killed takes all
-    its states along, and a state's script time counts what it waits for the others of its worker.
+    `engines` are those that each worker loads (all that are installed, where nothing is said).  A `spare` that was started elsewhere is
+    taken over.  With more than one state a worker (batches), a worker that must be killed takes all its states along, and a state's script
+    time counts what it waits for the others of its worker.
     """
 
     def __init__(
         self,
-        interpreters: Mapping[str, str] | None = None,
+        engines: Iterable[EngineDeclaration] | None = None,
         *,
         startup_s: float,
         spare: WorkerProcess | None = None,
@@ -32,7 +33,7 @@ class WorkerPool:
         self._room: dict[Worker, int] = {}
         """How many more states each worker may hold."""
         self._taking = asyncio.Lock()
-        self._interpreters = dict(interpreters) if interpreters is not None else None
+        self._engines = engines
         self._startup_s = startup_s
         self._spare = Worker(spare) if spare is not None else None
         self._given: list[Worker] = []
@@ -51,7 +52,6 @@ class WorkerPool:
         """A started worker with room for a state.  A spare that died in the meantime is replaced once; a second failure is raised."""
         if self._closed:
             raise WorkerLost("no worker can start any more: the session was closed", reason="closed")
-        _refuse_wrong_quickjs()
         if self._states_per_worker == 1:
             return await self._take_new(keep_spare)
         async with self._taking:
@@ -112,12 +112,6 @@ class WorkerPool:
             asyncio.get_running_loop().call_exception_handler({"message": f"no spare worker: {error}", "exception": error})
 
     def _start(self) -> Worker:
-        if self._interpreters is None:
-            self._interpreters = dict(discover().interpreters())
-        return Worker(WorkerProcess(self._interpreters))
-
-
-def _refuse_wrong_quickjs() -> None:
-    problem = check_quickjs()
-    if problem:
-        raise ConfigError(problem)
+        if self._engines is None:
+            self._engines = discover()
+        return Worker(WorkerProcess(self._engines))

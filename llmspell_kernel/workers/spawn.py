@@ -7,7 +7,6 @@ page, an output pipe and an own stderr pipe (with RLIMIT_FSIZE=0 a regular file 
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import json
 import mmap
 import os
@@ -16,45 +15,47 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 
+from ..engines._declaration import EngineDeclaration
 from ..errors import ConfigError, WorkerLost
+from ..installation import package_folder
 from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
-NEEDED = ("llmspell_kernel", "msgspec", "lupa", "_quickjs", "quickjs", "tree_sitter", "tree_sitter_javascript")
+COMMON = ("llmspell_kernel", "msgspec")
+"""What every worker imports, whatever its engines."""
 BOOT = (
     "import sys; sys.path[:0] = sys.argv[4:]; "
     "from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
 )
 
 
-def package_folders(interpreters: Mapping[str, str]) -> list[str]:
+def package_folders(engines: Iterable[EngineDeclaration]) -> list[str]:
     """Where the child finds its packages: `-S` skips .pth files, so user sites, splits and editable installs are looked up here.
 
-    find_spec of a top-level name imports nothing.
+    What an engine needs and is not installed has no folder.
     """
-    folders: list[str] = []
-    for name in (*NEEDED, *sorted({module.partition(".")[0] for module in interpreters.values()} - set(NEEDED))):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+    modules = [*COMMON, *(module for engine in engines for module in (*engine.needed, engine.interpreter.partition(".")[0]))]
+    folders = {name: package_folder(name) for name in modules}
+    for name in COMMON:
+        if folders[name] is None:
             raise ConfigError(f"the package '{name}' is not installed, and scripts cannot run without it; run: pip install llmspell-kernel")
-        origin = Path(spec.origin)
-        folder = str(origin.parent.parent if spec.submodule_search_locations else origin.parent)
-        if folder not in folders:
-            folders.append(folder)
-    return folders
+    return list(dict.fromkeys(filter(None, folders.values())))
 
 
 class WorkerProcess:
-    """A started child and the host's ends of its channels.  `close` is safe to call at any time, and again."""
+    """A started child and the host's ends of its channels.  `close` is safe to call at any time, and again.
 
-    def __init__(self, interpreters: Mapping[str, str]) -> None:
-        folders = package_folders(interpreters)
+    An engine whose packages are not installed is left to the child too: it says that it cannot import them, and the others work.
+    """
+
+    def __init__(self, engines: Iterable[EngineDeclaration]) -> None:
+        engines = tuple(engines)
+        folders = package_folders(engines)
         try:
             with ExitStack() as ours:
-                self._start(dict(interpreters), folders, ours)
+                self._start({engine.name: engine.interpreter for engine in engines}, folders, ours)
                 ours.pop_all()  # from here on `close` ends them
         except OSError as error:
             raise WorkerLost(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from ..errors import ProtocolError, RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
+from ..errors import ConfigError, ProtocolError, RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
 from ..protocol.conversation import Conversation, End
 from ..protocol.messages import (
     Begin,
@@ -56,6 +56,8 @@ class Worker:
         self._idle_output = 0
         self._lost: WorkerLost | None = None
         self.engines: Mapping[str, Mapping[str, str | bool]] = {}
+        self.failed: Mapping[str, str] = {}
+        """Why an engine is not among `engines`."""
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         """By state, as `on_output`: who waits for something else than this worker must learn of its end too."""
@@ -90,6 +92,8 @@ class Worker:
             raise self._lost
 
     async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
+        """Raises ConfigError where the engine could not be loaded, ScriptError where it refuses."""
+        check_engine(engine, self.engines, self.failed)
         answer = await self._ask(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
         if isinstance(answer, Opened) and answer.fault is not None:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
@@ -217,7 +221,7 @@ class Worker:
 
     def _dispatch(self, message: WorkerMessage) -> None:
         if isinstance(message, Ready):
-            self.engines = message.engines
+            self.engines, self.failed = message.engines, message.failed
             assert self._ready is not None
             if not self._ready.done():
                 self._ready.set_result(message)
@@ -269,3 +273,10 @@ class Worker:
         if not isinstance(answer, Stepped):
             raise ProtocolError("a step was expected")
         return answer.step
+
+
+def check_engine(engine: str, engines: Collection[str], failed: Mapping[str, str]) -> None:
+    """Raises ConfigError for an engine that a worker could not load."""
+    if engine not in engines:
+        why = failed.get(engine, "the worker does not know it")
+        raise ConfigError(f"the engine '{engine}' cannot run here: {why}. `llmspell doctor` says what to mend", engine=engine)

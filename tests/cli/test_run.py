@@ -170,12 +170,13 @@ def test_output_fits_a_terminal_that_knows_only_ascii(folder: Folder) -> None:
     assert (done.stdout, done.returncode) == ("caf\\xe9\n", 0)
 
 
-def test_an_archived_quickjs_is_refused_with_the_command_that_mends_it(folder: Folder, tmp_path: Path) -> None:
+def test_an_archived_quickjs_is_refused_with_the_command_that_mends_it_and_lua_runs(folder: Folder, tmp_path: Path) -> None:
     info = tmp_path / "other" / "quickjs-1.19.4.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quickjs\nVersion: 1.19.4\n", encoding="utf-8")
     folder.environ["PYTHONPATH"] = os.pathsep.join([str(info.parent), folder.environ.get("PYTHONPATH", "")])
-    done = folder.run("spell.lua", "print('ran')")
+    assert folder.run("spell.lua", "print('ran')").stdout == "ran\n"
+    done = folder.run("spell.js", "console.log('ran')")
     assert (done.stdout, done.returncode) == ("", 1)
     assert "pip uninstall -y quickjs && pip install --force-reinstall quickjs-ng" in done.stderr
 

@@ -27,6 +27,8 @@ from typing import Any
 
 from llmspell_kernel.values import Callback, Opaque, Value
 
+from .engines import CASES_OF, spelled
+
 EXPECTATIONS = {"value", "values", "error", "output", "stdout", "stderr", "chunks", "found"}
 AROUND = {"cells", "states", "inputs", "outputs", "line_offset", "failing"}
 OTHER = {"absent", "instead"}
@@ -42,15 +44,15 @@ class Case:
     raw: Mapping[str, Any]
 
     def code(self, engine: str) -> Sequence[str]:
-        found = self.raw[engine]
-        return [found] if isinstance(found, str) else found
+        found = self.raw[CASES_OF.get(engine, engine)]
+        return [spelled(cell, engine) for cell in ([found] if isinstance(found, str) else found)]
 
     def absent(self, engine: str) -> str:
-        return str(self.raw.get("absent", {}).get(engine, ""))
+        return str(self.raw.get("absent", {}).get(CASES_OF.get(engine, engine), ""))
 
     def expected(self, engine: str) -> Mapping[str, Any]:
         shared = {key: self.raw[key] for key in EXPECTATIONS & self.raw.keys()}
-        own = self.raw.get("instead", {}).get(engine, {})
+        own = self.raw.get("instead", {}).get(CASES_OF.get(engine, engine), {})
         if "value" in own or "values" in own or "error" in own:
             shared = {key: item for key, item in shared.items() if key not in ("value", "values", "error")}
         return {**shared, **own}

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llmspell_kernel.engines._registry import discover
 from llmspell_kernel.values import INT_MAX, INT_MIN, Value
 
+from .engines import CASES_OF, ENGINES, spelled
 from .expectation import same
 from .world import World
 
-ENGINES = [engine.name for engine in discover()]
 ECHO = {"lua": "probe.echo(x)", "javascript": "await probe.echo(x)"}
 DEPTH = 5
 
@@ -80,7 +79,8 @@ NORMALISED: dict[str, Any] = {"lua": in_lua, "javascript": in_javascript}
 @example(value={"$": ["b", "AAAA"], "x": {"$": {"$": None}}})
 @example(value=[None, [], {}, [[]], {"a": []}, b"\xff", b"text", -0.0, 2.0**53, -(2.0**63), 1e300, 2**53 + 1])
 def test_a_value_comes_back_as_the_value_table_says(world: World, engine: str, value: Value) -> None:
-    outcome = world.run(world.session.run(ECHO[engine], engine=engine, state="generated", inputs={"x": value}))
+    language = CASES_OF.get(engine, engine)
+    outcome = world.run(world.session.run(spelled(ECHO[language], engine), engine=engine, state="generated", inputs={"x": value}))
     assert outcome.error is None, repr(outcome.error)
-    expected = NORMALISED[engine](value)
+    expected = NORMALISED[language](value)
     assert same(outcome.values, [expected]), f"{outcome.values!r}, not {[expected]!r}"

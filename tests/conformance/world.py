@@ -12,6 +12,7 @@ from llmspell_kernel.session.outcome import Outcome
 from llmspell_kernel.values import Value
 
 from .case_files import Case, value_of
+from .engines import REGISTRY
 from .probe import Probe
 
 CASE_TIMEOUT_S = 30.0
@@ -44,7 +45,7 @@ class World:
         self._states = 0
 
     async def _open(self) -> Session:
-        return Session(bridges=[self.probe])
+        return Session(bridges=[self.probe], engines=REGISTRY)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmspell_kernel.engines.lua import declaration
 from llmspell_kernel.errors import WorkerLost
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import Answer, Failed, Fault, Finished, Step, Suspended
@@ -89,7 +90,7 @@ async def opened(pool: WorkerPool, memory_bytes: int = MEMORY_BYTES) -> Lua:
 
 def playing(play: Callable[[Lua, WorkerPool], Awaitable[None]]) -> None:
     async def whole() -> None:
-        pool = WorkerPool({"lua": "llmspell_kernel.engines.lua.interpreter"}, startup_s=10)
+        pool = WorkerPool([declaration], startup_s=10)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await play(await opened(pool), pool)

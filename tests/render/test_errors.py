@@ -30,7 +30,7 @@ SOURCES = {
 
 
 def lines(error: SpellError) -> list[str]:
-    return traceback_lines(error, SOURCES, colour=False)
+    return traceback_lines(error, SOURCES, colour=False, titles={"lua": "Lua", "javascript": "JavaScript"})
 
 
 def test_an_error_names_engine_cell_line_and_column_with_a_code_frame() -> None:

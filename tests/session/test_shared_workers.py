@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from llmspell_kernel.engines._registry import discover
-from llmspell_kernel.errors import Interrupted, LimitError, WorkerLost
+from llmspell_kernel.engines import EngineDeclaration, EngineRegistry, discover
+from llmspell_kernel.errors import ConfigError, Interrupted, LimitError, WorkerLost
 from llmspell_kernel.policy.limits import Limits
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
@@ -28,10 +28,13 @@ DEAF = {
 
 
 @asynccontextmanager
-async def shared(probe: Probe | None = None, limits: Limits = LIMITS, states_per_worker: int = 100) -> AsyncIterator[Session]:
-    pool = WorkerPool(dict(discover().interpreters()), startup_s=10, states_per_worker=states_per_worker)
+async def shared(
+    probe: Probe | None = None, limits: Limits = LIMITS, states_per_worker: int = 100, engines: EngineRegistry | None = None
+) -> AsyncIterator[Session]:
+    engines = engines or discover()
+    pool = WorkerPool(engines, startup_s=10, states_per_worker=states_per_worker)
     async with asyncio.timeout(60):
-        session = Session(pool=pool, bridges=[probe or Probe()], limits=limits)
+        session = Session(pool=pool, bridges=[probe or Probe()], limits=limits, engines=engines)
         try:
             yield session
         finally:
@@ -51,6 +54,22 @@ def test_states_share_a_worker_and_nothing_else(engine: str) -> None:
             assert len(pids(session)) == 2, "the third found no room"
             assert (await session.run(GET[engine], engine=engine, state="a")).values == [7]
             assert (await session.run(GET[engine], engine=engine, state="b")).values in ([None], [])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_cannot_be_opened_leaves_the_others_of_its_worker_alone_and_takes_no_room(engine: str) -> None:
+    async def run() -> None:
+        engines = discover()
+        engines.register(EngineDeclaration("hollow", "Hollow", "json"))  # a module that is no interpreter
+        async with shared(states_per_worker=2, engines=engines) as session:
+            await session.run(SET[engine], engine=engine, state="a")
+            for _ in range(3):
+                assert isinstance((await session.run("1", engine="hollow")).error, ConfigError)
+            assert (await session.run(GET[engine], engine=engine, state="a")).values == [7]
+            await session.run("", engine=engine, state="b")
+            assert len(pids(session)) == 1
 
     asyncio.run(run())
 

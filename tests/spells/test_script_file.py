@@ -15,8 +15,8 @@ from llmspell_kernel.spells.script_file import MAX_SCRIPT_BYTES, load, parameter
 @pytest.fixture
 def engines() -> EngineRegistry:
     registry = EngineRegistry()
-    registry.register(EngineDeclaration("lua", [], [".lua"], "text/x-lua", "nowhere.lua"))
-    registry.register(EngineDeclaration("javascript", ["js"], [".js", ".mjs"], "text/javascript", "nowhere.js"))
+    registry.register(EngineDeclaration("lua", "Lua", "nowhere.lua", file_endings=[".lua"]))
+    registry.register(EngineDeclaration("javascript", "JavaScript", "nowhere.js", aliases=["js"], file_endings=[".js", ".mjs"]))
     return registry
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from llmspell_kernel.engines._registry import discover
+from llmspell_kernel.engines._declaration import EngineDeclaration
+from llmspell_kernel.engines._registry import built_in
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.worker import Worker
 
 ENGINE_FOLDER = Path(__file__).parent / "engines"
-ACTING = {"acting": "acting_engine"}
-REAL = dict(discover().interpreters())
+ACTING = [EngineDeclaration("acting", "Acting", "acting_engine")]
+REAL = built_in()
 
 
 @asynccontextmanager
-async def pool_of(interpreters: dict[str, str], startup_s: float = 10.0) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(interpreters, startup_s=startup_s)
+async def pool_of(engines: Iterable[EngineDeclaration], startup_s: float = 10.0) -> AsyncIterator[WorkerPool]:
+    pool = WorkerPool(engines, startup_s=startup_s)
     try:
         yield pool
     finally:
@@ -28,10 +29,12 @@ async def pool_of(interpreters: dict[str, str], startup_s: float = 10.0) -> Asyn
 
 
 @asynccontextmanager
-async def worker_of(interpreters: dict[str, str], engine: str, catalogue: bytes = b"{}") -> AsyncIterator[tuple[Worker, list[Output]]]:
+async def worker_of(
+    engines: Iterable[EngineDeclaration], engine: str, catalogue: bytes = b"{}"
+) -> AsyncIterator[tuple[Worker, list[Output]]]:
     """A started worker with state 1 open, and what it prints."""
     printed: list[Output] = []
-    async with pool_of(interpreters) as pool:
+    async with pool_of(engines) as pool:
         worker = await pool.take(keep_spare=False)
         worker.on_output[1] = printed.append
         await worker.open(1, engine, catalogue, b'{"state":1}')

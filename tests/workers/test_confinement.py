@@ -106,7 +106,7 @@ def test_a_worker_can_gain_no_privilege_write_no_file_and_leave_no_core() -> Non
 
 def test_a_worker_imports_no_host_part() -> None:
     async def play() -> list[str]:
-        async with worker_of({**REAL, **ACTING}, "acting") as (worker, _):
+        async with worker_of([*REAL, *ACTING], "acting") as (worker, _):
             return list(json.loads(await worker.query(1, "members", "")))
 
     loaded = asyncio.run(play())
@@ -129,7 +129,7 @@ asyncio.run(main())
 
 
 def test_the_host_imports_no_engine_library_and_no_large_package() -> None:
-    cells = dict.fromkeys(REAL, "1 + 1")
+    cells = dict.fromkeys((engine.name for engine in REAL), "1 + 1")
     done = subprocess.run([sys.executable, "-c", HOST, json.dumps(cells)], capture_output=True, text=True, timeout=60, check=True)
     results, loaded = json.loads(done.stdout)
     assert results == [[2]] * len(cells)

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.errors import WorkerLost
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.workers.pool import WorkerPool
@@ -92,7 +93,7 @@ def test_closing_the_pool_leaves_no_process() -> None:
 
 def test_a_worker_whose_taker_went_away_is_closed() -> None:
     async def play() -> None:
-        async with pool_of({"silent": "silent_engine"}) as pool:
+        async with pool_of([EngineDeclaration("silent", "Silent", "silent_engine")]) as pool:
             taking = asyncio.ensure_future(pool.take())
             await asyncio.sleep(0)
             await asyncio.sleep(0)

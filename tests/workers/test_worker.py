@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.errors import ConfigError, LocalProtocolError, ScriptError, WorkerLost
 from llmspell_kernel.protocol.steps import Failed, Finished
 from llmspell_kernel.protocol.transitions import Phase
@@ -47,7 +48,7 @@ def test_a_worker_is_ready_in_time_and_says_what_its_engines_are() -> None:
             started = time.monotonic()
             worker = await pool.take(keep_spare=False)
             assert time.monotonic() - started < 2
-            assert set(worker.engines) == set(REAL)
+            assert set(worker.engines) == {engine.name for engine in REAL}
             assert all("language_version" in facts for facts in worker.engines.values())
 
     asyncio.run(play())
@@ -55,7 +56,7 @@ def test_a_worker_is_ready_in_time_and_says_what_its_engines_are() -> None:
 
 def test_a_worker_that_never_gets_ready_is_killed_in_time_and_the_error_says_so() -> None:
     async def play() -> None:
-        async with pool_of({"silent": "silent_engine"}, startup_s=0.3) as pool:
+        async with pool_of([EngineDeclaration("silent", "Silent", "silent_engine")], startup_s=0.3) as pool:
             started = time.monotonic()
             with pytest.raises(WorkerLost, match=r"did not start within 0\.3 s \(signal SIGKILL\)"):
                 await pool.take()
@@ -67,7 +68,7 @@ def test_a_worker_that_never_gets_ready_is_killed_in_time_and_the_error_says_so(
 
 def test_a_worker_that_ends_at_once_is_told_with_its_exit_status_and_last_words() -> None:
     async def play() -> None:
-        async with pool_of({"dying": "dying_engine"}) as pool:
+        async with pool_of([EngineDeclaration("dying", "Dying", "dying_engine")]) as pool:
             with pytest.raises(WorkerLost, match=r"exit status 7.*no engine here today") as caught:
                 await pool.take()
             assert caught.value.reason == "exit status 7"
@@ -75,18 +76,27 @@ def test_a_worker_that_ends_at_once_is_told_with_its_exit_status_and_last_words(
     asyncio.run(play())
 
 
-def test_an_engine_that_cannot_be_imported_is_told_in_the_last_words() -> None:
+BROKEN = [
+    (EngineDeclaration("missing", "Missing", "acting_engine.nowhere"), "ModuleNotFoundError"),
+    (EngineDeclaration("absent", "Absent", "no_such_package_here.engine"), "No module named 'no_such_package_here'"),
+    (EngineDeclaration("raising", "Raising", "raising_engine"), "the self-test did not pass"),
+    (EngineDeclaration("leaving", "Leaving", "leaving_engine"), "SystemExit"),
+    (EngineDeclaration("vague", "Vague", "vague_engine"), "ValidationError"),
+]
+
+
+@pytest.mark.parametrize(("broken", "why"), BROKEN, ids=lambda item: getattr(item, "name", ""))
+def test_an_engine_that_cannot_be_loaded_is_named_and_the_others_work(broken: EngineDeclaration, why: str) -> None:
     async def play() -> None:
-        async with pool_of({"acting": "acting_engine.nowhere"}) as pool:
-            with pytest.raises(WorkerLost, match=r"exit status 1.*ModuleNotFoundError"):
-                await pool.take()
+        async with pool_of([broken, *ACTING]) as pool:
+            worker = await pool.take(keep_spare=False)
+            assert set(worker.engines) == {"acting"}
+            with pytest.raises(ConfigError, match=f"the engine '{broken.name}' cannot run here: .*{why}"):
+                await worker.open(1, broken.name, b"{}", b'{"state":1}')
+            await worker.open(2, "acting", b"{}", b'{"state":2}')
+            assert await worker.begin(2, "nothing", "cell[1]") == Finished()
 
     asyncio.run(play())
-
-
-def test_a_package_that_is_not_installed_is_named() -> None:
-    with pytest.raises(ConfigError, match="'no_such_package_here' is not installed"):
-        package_folders({"x": "no_such_package_here.engine"})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +149,7 @@ def test_a_process_that_cannot_be_started_is_one_clear_error_and_leaves_no_descr
     def no_process(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    package_folders(ACTING)
+    package_folders(ACTING)  # what it imports is imported
     monkeypatch.setattr(subprocess, "Popen", no_process)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
@@ -307,7 +317,7 @@ BUSY: dict[str, str] = {
 KEPT: dict[str, str] = {"lua": "return kept", "javascript": "kept"}
 
 
-@pytest.mark.parametrize("engine", sorted(set(REAL) & set(BUSY)))
+@pytest.mark.parametrize("engine", sorted({engine.name for engine in REAL} & set(BUSY)))
 def test_a_soft_stop_ends_a_busy_loop_soon_and_the_state_is_kept(engine: str) -> None:
     async def play() -> None:
         async with worker_of(REAL, engine) as (worker, _), asyncio.timeout(10):

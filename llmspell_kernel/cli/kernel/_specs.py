@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+from ...engines._registry import built_in
 from ...errors import ConfigError
 
-NAMES = ("llmspell", "llmspell-lua", "llmspell-js")
+PLAIN = "llmspell"
 
 
 def shipped() -> Iterator[tuple[str, Path]]:
     """Name and folder of each kernelspec of this installation.  Raises ConfigError when the installation is damaged."""
-    for name in NAMES:
+    for name in (PLAIN, *(engine.kernelspec for engine in built_in() if engine.kernelspec)):
         yield name, _folder(name)
 
 

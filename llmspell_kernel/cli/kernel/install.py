@@ -14,7 +14,9 @@ import click
 @click.option("--user", "place", flag_value="user", help="For this user's Jupyter, wherever it is installed (the default).")
 @click.option("--sys-prefix", "place", flag_value="sys-prefix", help="Into this Python environment.")
 @click.option("--prefix", type=click.Path(path_type=Path), metavar="P", help="Into the environment at P.")
-@click.option("--name", default="llmspell", show_default=True, help="For several environments: kernels NAME, NAME-lua and NAME-js.")
+@click.option(
+    "--name", default="llmspell", show_default=True, help="For several environments: kernels NAME, and NAME-... for each language."
+)
 def command(place: str | None, prefix: Path | None, name: str) -> None:
     """Install the kernels so that they run in this Python environment.
 

@@ -73,8 +73,6 @@ _encode = msgspec.json.Encoder().encode
 
 
 class JavaScriptEngine:
-    name = "javascript"
-
     def __init__(self, stop: StopFlag, emit: Emit) -> None:
         self._stop = stop
         self._emit = emit
@@ -236,15 +234,15 @@ class JavaScriptState:
         try:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
-            raise ScriptError("stopped", code="interrupted", engine="javascript") from None
+            raise ScriptError("stopped", code="interrupted") from None
         except (EngineFailure, UnicodeEncodeError) as error:
-            raise ScriptError(f"the engine could not answer: {error}", engine="javascript") from None
+            raise ScriptError(f"the engine could not answer: {error}") from None
         if bytes(reply.value):
             return bytes(reply.value)
         fault = reply.fault
         if fault is not None and fault.code == "value":
             raise ValueCrossingError(fault.message)
-        raise ScriptError(fault.message if fault else "no answer", name=fault.name if fault else "", engine="javascript")
+        raise ScriptError(fault.message if fault else "no answer", name=fault.name if fault else "")
 
     def _is_complete(self, text: str) -> dict[str, str]:
         code = text.encode("utf-8", "replace")

@@ -1,10 +1,43 @@
 """Lua 5.4.  `declaration` is all the host reads; the interpreter is imported in the worker."""
 
-declaration = {
-    "name": "lua",
-    "aliases": [],
-    "file_endings": [".lua"],
-    "mime": "text/x-lua",
-    "null": "nil",
-    "interpreter": "llmspell_kernel.engines.lua.interpreter",
-}
+from .._declaration import EngineDeclaration
+
+declaration = EngineDeclaration(
+    name="lua",
+    title="Lua",
+    interpreter="llmspell_kernel.engines.lua.interpreter",
+    language_version="5.4",
+    file_endings=[".lua"],
+    mime_types=["text/x-lua"],
+    features=frozenset({"soft_interrupt"}),
+    needed={"lupa": "lupa"},
+    library="lupa",
+    null="nil",
+    keywords=[
+        "and",
+        "break",
+        "do",
+        "else",
+        "elseif",
+        "end",
+        "false",
+        "for",
+        "function",
+        "goto",
+        "if",
+        "in",
+        "local",
+        "nil",
+        "not",
+        "or",
+        "repeat",
+        "return",
+        "then",
+        "true",
+        "until",
+        "while",
+    ],
+    pygments_lexer="lua",
+    codemirror_mode="lua",
+    kernelspec="llmspell-lua",
+)

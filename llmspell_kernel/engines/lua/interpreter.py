@@ -56,8 +56,6 @@ _step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
 
 
 class LuaEngine:
-    name = "lua"
-
     def __init__(self, stop: StopFlag) -> None:
         self._stop = stop
         self._prelude = {name: (_here / "prelude" / f"{name}.lua").read_text("latin-1") for name in PRELUDE}

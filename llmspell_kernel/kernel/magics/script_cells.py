@@ -10,8 +10,8 @@ from ...errors import ConfigError
 
 def register(shell: Any, notebook: Any) -> None:
     for engine in notebook.engines:
-        for name in (engine.name, *engine.aliases):
-            shell.register_magic_function(_explain(name, engine.name), magic_kind="cell", magic_name=name)
+        for name in engine.names:
+            shell.register_magic_function(_explain(name, engine.title), magic_kind="cell", magic_name=name)
 
 
 def _explain(name: str, engine: str) -> Callable[[str, str], None]:

@@ -93,7 +93,6 @@ class ActingState:
 
 
 class ActingEngine:
-    name = "acting"
     facts: Mapping[str, str | bool] = {"language_version": "1"}
 
     def __init__(self, stop: StopFlag, emit: Emit) -> None:

@@ -1,0 +1,11 @@
+"""An engine whose facts are no facts."""
+
+from typing import Any
+
+
+class Vague:
+    facts: Any = {"language_version": object()}
+
+
+def create_engine(stop: Any, emit: Any) -> Any:
+    return Vague()
