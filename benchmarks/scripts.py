@@ -57,7 +57,7 @@ class Noop(Bridge):
 
 
 async def many_scripts(language: Language, scripts: int, rounds: int) -> list[float]:
-    pool = WorkerPool(dict(discover().interpreters()), startup_s=10, states_per_worker=scripts)
+    pool = WorkerPool(discover(), startup_s=10, states_per_worker=scripts)
     session = Session(pool=pool)
     names = [f"script{number}" for number in range(scripts)]
     taken = []
@@ -93,7 +93,7 @@ def concurrent_scripts(language: Language, runs: Runs) -> Iterator[Figure]:
 async def opened(language: Language, states: int) -> list[float]:
     session = Session()
     catalogue = json.dumps(worker_catalogue(tuple(session.declarations.values()))).encode()
-    pool = WorkerPool(dict(discover().interpreters()), startup_s=10)
+    pool = WorkerPool(discover(), startup_s=10)
     taken = []
     try:
         worker = await pool.take(keep_spare=False)
