@@ -69,7 +69,7 @@ class Lua:
 
     async def stopped_while(self, code: str) -> Fault:
         """The fault of a script that is stopped once it runs.  The loop lets the hook write out what was printed."""
-        self.at_print = self.worker.stop
+        self.at_print = lambda: self.worker.stop(STATE)
         fault = await self.fault(code if ANNOUNCE in code else "print('on')\n" + code)
         self.at_print = lambda: None
         return fault
