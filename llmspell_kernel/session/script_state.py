@@ -33,6 +33,12 @@ QUERY_S = 5.0
 """How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
 
+class _Gone(Exception):
+    def __init__(self, lost: WorkerLost) -> None:
+        super().__init__(lost)
+        self.lost = lost
+
+
 class ScriptState:
     """`number` is the state's id in the protocol; it changes with the worker, so an old worker's messages can never be taken for a new one's."""
 
@@ -104,6 +110,21 @@ class ScriptState:
     async def _get(self, number: int) -> None:
         worker = await self._pool.take()
         entropy = secrets.token_hex(16)
+        try:
+            await self._open(worker, number, entropy)
+        except _Gone:  # a spare whose end nobody had noticed: not the script's, so not its loss either
+            worker = await self._pool.take()
+            try:
+                await self._open(worker, number, entropy)
+            except _Gone as error:
+                raise error.lost from None
+        self._worker, self.number, self._loss_told, self.entropy = worker, number, False, entropy
+        self.exchange = Exchange(self.engine, self._resources, self._limits.value_bytes)
+        self.exchange.state_number = number
+        self.background_tasks = []
+
+    async def _open(self, worker: Worker, number: int, entropy: str) -> None:
+        """Raises _Gone where the worker dies over it by itself."""
         options = {
             "state": number,
             "memory_bytes": self._limits.memory_bytes,
@@ -115,6 +136,8 @@ class ScriptState:
         try:
             async with asyncio.timeout(self._limits.startup_s):
                 await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
+        except WorkerLost as error:
+            raise _Gone(error) from error
         except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states
             self._pool.give_back(worker, number)
             raise
@@ -123,10 +146,6 @@ class ScriptState:
             if isinstance(error, TimeoutError) and worker.lost is not None:
                 raise worker.lost from None
             raise
-        self._worker, self.number, self._loss_told, self.entropy = worker, number, False, entropy
-        self.exchange = Exchange(self.engine, self._resources, self._limits.value_bytes)
-        self.exchange.state_number = number
-        self.background_tasks = []
 
     def listen(self, printed: Callable[[Output], None], lost: Callable[[], None]) -> None:
         """Tells of what the script prints and of the worker's end, until `listen_no_more`."""

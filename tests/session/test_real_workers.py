@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -403,5 +404,20 @@ def test_a_second_cell_in_a_busy_state_is_refused_and_the_first_goes_on(engine: 
             await stop()
             assert isinstance((await waiting).error, Interrupted)
             assert made.probe.calls == []
+
+    asyncio.run(play())
+
+
+def test_a_spare_killed_unseen_costs_the_next_state_nothing() -> None:
+    async def play() -> None:
+        async with world() as made:
+            made.session.warm()
+            spare = made.session._pool._spare
+            assert spare is not None
+            select.select([spare._process.control], [], [], 10)  # it has said that it is ready, and nobody has read that yet
+            os.kill(spare.pid, signal.SIGKILL)
+            outcome = await made.session.run("", engine=ENGINES[0])
+            assert outcome.error is None
+            assert made.events(WorkerWasLost) == []
 
     asyncio.run(play())
