@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bridges._bridge import Bridge, Context, Resource, method
+    from .bridges._bridge import Bridge, BridgeSession, Context, Resource, method
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
-__all__ = ["Bridge", "Context", "Resource", "__version__", "load_ipython_extension", "method", "unload_ipython_extension"]
+__all__ = ["Bridge", "BridgeSession", "Context", "Resource", "__version__", "load_ipython_extension", "method", "unload_ipython_extension"]
 
 _HOMES = {
     "Bridge": "bridges._bridge",
+    "BridgeSession": "bridges._bridge",
     "Context": "bridges._bridge",
     "Resource": "bridges._bridge",
     "method": "bridges._bridge",

@@ -14,23 +14,50 @@ A bridge sees the outside world through its services and the session through `Co
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, overload
 
 from ..values import Callback, Value
+
+if TYPE_CHECKING:
+    from ..services.modules import ModuleLibrary
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 
-def method(function: F) -> F:
-    """Marks an async method of a bridge or resource as callable by scripts.
+class Marked(NamedTuple):
+    """What `@method` says of a method beside its signature."""
+
+    deprecated: str = ""
+    since: str = ""
+
+
+@overload
+def method(function: F) -> F: ...
+
+
+@overload
+def method(*, deprecated: str = "", since: str = "") -> Callable[[F], F]: ...
+
+
+def method(function: F | None = None, *, deprecated: str = "", since: str = "") -> F | Callable[[F], F]:
+    """Marks an async method of a bridge or resource as callable by scripts: `@method`, or `@method(since="2", deprecated="use llm.chat")`.
 
     Parameters after `ctx` are the script's positional arguments.  Annotations may be None, bool, int, float, str, bytes, list[...],
     dict[str, ...], Literal, unions, `values.Callback`, `values.Value` (anything) and msgspec.Struct classes (options tables: unknown
-    keys are refused with the nearest name).  A parameter with a default is optional.
+    keys are refused with the nearest name).  A parameter with a default is optional; `*values: str` takes the rest of the arguments.
+
+    A method that returns `tuple[A, B]` gives several results (an array, where the language has none); `Annotated[A, Meta(title="text")]`
+    names one.  `since` is the version of the bridge that first had the method; a `deprecated` one works, and the script is told once a
+    session what to use instead.
     """
-    function.__llmspell_method__ = True  # type: ignore[attr-defined]
-    return function
+    mark = Marked(deprecated, since)
+
+    def marked(function: F) -> F:
+        function.__llmspell_method__ = mark  # type: ignore[attr-defined]
+        return function
+
+    return marked if function is None else marked(function)
 
 
 class Resource:
@@ -54,12 +81,26 @@ class Bridge:
     name: ClassVar[str] = ""
     version: ClassVar[str] = "1"
     resources: ClassVar[Sequence[type[Resource]]] = ()
+    needs: ClassVar[Sequence[str]] = ()
+    """Names of bridges that are open whenever this one is: opened before it, closed after it."""
 
-    async def open(self) -> None:
-        """Called before the first call of a session; where it raised, again before the next."""
+    async def open(self, session: BridgeSession) -> None:
+        """Called before the first call of a session; where it raised or took longer than the limit `bridge_open_s`, again before the next."""
 
     async def close(self) -> None:
-        """Called once at the end of the session, also when calls failed."""
+        """Called once, when the session ends or the bridge is removed, also when calls failed; it has `bridge_close_s` for it."""
+
+
+class BridgeSession(Protocol):
+    """What a bridge may know of the session that opens it."""
+
+    settings: Mapping[str, Any]
+    """The session's settings by name, read-only."""
+    modules: ModuleLibrary
+    """The modules that scripts may `require`."""
+
+    async def bridge(self, name: str) -> Bridge:
+        """The open bridge of that name, which `needs` must name."""
 
 
 class Context(Protocol):

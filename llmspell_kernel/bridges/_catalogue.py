@@ -31,11 +31,24 @@ class _Option(NamedTuple):
 
 
 def worker_catalogue(declarations: Iterable[BridgeDeclaration]) -> dict[str, Any]:
-    """What an engine's prelude needs to make native functions: names only."""
+    """What an engine's prelude needs to make native functions: names only.
+
+    `aliases`: {bridge: {other name: method}}; the effect carries the method's own name, which is what the policy knows.
+    `several`: {bridge or resource type: methods whose answer is a list of results}; `loops`: methods that answer with something to loop over.
+    `versions` and `deprecated` ({bridge or resource type: {method: what to use instead}}) are for scripts and tools that ask.
+    """
     known = list(declarations)
+    owners = {_owner_name(owner): owner.methods.values() for bridge in known for owner in _owners(bridge)}
+    several = {name: sorted(method.name for method in methods if method.several) for name, methods in owners.items()}
+    deprecated = {name: {method.name: method.deprecated for method in methods if method.deprecated} for name, methods in owners.items()}
+    aliases = {name: {alias: method.name for method in methods for alias in method.aliases} for name, methods in owners.items()}
     return {
         "bridges": {bridge.name: sorted(bridge.methods) for bridge in known},
-        "loops": {bridge.name: _loops(bridge) for bridge in known if _loops(bridge)},
+        "versions": {bridge.name: bridge.version for bridge in known},
+        "aliases": _filled(aliases),
+        "several": _filled(several),
+        "deprecated": _filled(deprecated),
+        "loops": _filled({bridge.name: _loops(bridge) for bridge in known}),
         "resources": {
             resource.type: {"methods": sorted(resource.methods), "iterate": resource.iterate}
             for bridge in known
@@ -44,11 +57,17 @@ def worker_catalogue(declarations: Iterable[BridgeDeclaration]) -> dict[str, Any
     }
 
 
+def _filled(by_name: dict[str, Any]) -> dict[str, Any]:
+    return {name: found for name, found in by_name.items() if found}
+
+
 def _loops(bridge: BridgeDeclaration) -> list[str]:
     """The methods that answer with something a script can loop over."""
 
     def is_iterable(annotation: Any) -> bool:
-        return isinstance(annotation, type) and issubclass(annotation, Resource) and bool(annotation.iterate)
+        if isinstance(annotation, type):
+            return issubclass(annotation, Resource) and bool(annotation.iterate)
+        return any(map(is_iterable, get_args(annotation)))
 
     return sorted(name for name, method in bridge.methods.items() if is_iterable(method.returns_annotation))
 
@@ -63,21 +82,36 @@ def signature(declaration: Owner, method: str, engine_case: Case) -> str:
 def help_text(declaration: Owner, method: str, engine_case: Case) -> str:
     """Signature, docstring and a table of each options object, as plain text."""
     declared = declaration.methods[method]
-    parts = [signature(declaration, method, engine_case), declared.doc]
+    parts = [signature(declaration, method, engine_case), *_notes(declared, engine_case), declared.doc]
     parts += [f"{title}:\n{_plain_table(rows)}" for title, rows in _tables(declared, engine_case)]
     return "\n\n".join(parts)
+
+
+def _notes(method: MethodDeclaration, engine_case: Case) -> Iterator[str]:
+    """What is to be said of a method before what it does."""
+    if method.deprecated:
+        yield f"Deprecated: {method.deprecated}"
+    if method.aliases:
+        owner = method.label.removesuffix(f".{method.name}")
+        yield "also: " + ", ".join(f"{owner}.{_cased(alias, engine_case)}" for alias in method.aliases)
+    if method.since:
+        yield f"since version {method.since}"
 
 
 def completions(declarations: Iterable[BridgeDeclaration], engine_case: Case) -> dict[str, list[Completion]]:
     """Names to offer, by bridge name or resource type."""
     return {
         _owner_name(owner): [
-            Completion(_cased(name, engine_case), signature(owner, name, engine_case), owner.methods[name].summary)
+            Completion(_cased(name, engine_case), signature(owner, name, engine_case), _summary(owner.methods[name]))
             for name in sorted(owner.methods)
         ]
         for bridge in declarations
         for owner in _owners(bridge)
     }
+
+
+def _summary(method: MethodDeclaration) -> str:
+    return f"(deprecated: {method.deprecated}) {method.summary}" if method.deprecated else method.summary
 
 
 def reference_markdown(declarations: Iterable[BridgeDeclaration]) -> str:
@@ -95,6 +129,7 @@ def _owner_markdown(owner: Owner, heading: str) -> Iterator[str]:
     for name in sorted(owner.methods):
         yield f"{heading}# {owner.methods[name].label}"
         yield f"```\n{signature(owner, name, 'snake')}\n```"
+        yield from _notes(owner.methods[name], "snake")
         yield owner.methods[name].doc
         yield from (_markdown_table(title, rows) for title, rows in _tables(owner.methods[name], "snake"))
 
@@ -121,6 +156,8 @@ def _cased(name: str, engine_case: Case) -> str:
 
 
 def _parameter(parameter: Parameter, engine_case: Case) -> str:
+    if parameter.variadic:
+        return f"...{_cased(parameter.name, engine_case)}: {parameter.type_text}"
     return f"{_cased(parameter.name, engine_case)}{'' if parameter.required else '?'}: {parameter.type_text}"
 
 

@@ -53,7 +53,12 @@ class _Misfit(Exception):
 
 
 def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> list[Any]:
-    """One converted value for each parameter, in order.  Raises ArgumentError naming the method, the argument and what was expected."""
+    """One converted value for each parameter, in order, then the others of a variadic one.
+
+    Raises ArgumentError naming the method, the argument and what was expected.
+    """
+    if parameters and parameters[-1].variadic:
+        parameters = _repeated(parameters, args)
     if any(value is not None for value in args[len(parameters) :]):
         raise ArgumentError(f"{label} {_takes(parameters)}, but got {len(args)}")
     bound = []
@@ -67,6 +72,16 @@ def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> 
     return bound
 
 
+def _repeated(parameters: Sequence[Parameter], args: Sequence[Value]) -> Sequence[Parameter]:
+    """The parameters with the variadic last one once for each argument that it takes, a nothing at the end not counted unless it may be one."""
+    *single, rest = parameters
+    count = len(args)
+    if _choose(rest.kind, None) is None:
+        while count > len(single) and args[count - 1] is None:
+            count -= 1
+    return [*single, *[rest] * (count - len(single))]
+
+
 def _takes(parameters: Sequence[Parameter]) -> str:
     if not parameters:
         return "takes no arguments"
@@ -76,7 +91,7 @@ def _takes(parameters: Sequence[Parameter]) -> str:
 
 
 def _argument(parameter: Parameter, rest: Sequence[Value]) -> Any:
-    if not parameter.required and (not rest or rest[0] is None):
+    if not (parameter.required or parameter.variadic) and (not rest or rest[0] is None):
         return parameter.default
     if not rest and not isinstance(_choose(parameter.kind, None), kinds.NoneType):
         raise _Misfit(f"is missing; it must be {wanted(parameter.kind)}")

@@ -20,8 +20,9 @@ from msgspec import inspect as kinds
 from llmspell_kernel.errors import InternalError
 from llmspell_kernel.values import Callback, ResourceRef, Value
 
-from ._bridge import Bridge, Context, Resource
+from ._bridge import Bridge, Context, Marked, Resource
 from ._checking import bind
+from ._spellings import spellings_of
 from ._wording import type_text
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -29,7 +30,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One positional parameter.  `default` is meaningless where `required`."""
+    """One positional parameter.  `default` is meaningless where `required`; a `variadic` one takes the rest of the arguments, one by one."""
 
     name: str
     annotation: Any
@@ -38,11 +39,15 @@ class Parameter:
     default: Any
     doc: str
     kind: kinds.Type = field(repr=False)
+    variadic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MethodDeclaration:
-    """A method that scripts can call.  `label` is its full name, `llm.chat`; `schema` the JSON schema of its arguments by name."""
+    """A method that scripts can call.  `label` is its full name, `llm.chat`; `schema` the JSON schema of its arguments by name.
+
+    `several`: the answer is a list of results.  `aliases` are other names that engines offer for it.
+    """
 
     label: str
     name: str
@@ -52,9 +57,16 @@ class MethodDeclaration:
     returns: str
     returns_annotation: Any
     schema: dict[str, Any] = field(repr=False)
+    several: bool = False
+    deprecated: str = ""
+    since: str = ""
+    aliases: tuple[str, ...] = ()
 
     def bind(self, args: Sequence[Value]) -> list[Any]:
-        """A script's positional arguments, checked, converted and completed with defaults.  Raises ArgumentError."""
+        """A script's positional arguments, checked, converted and completed with defaults; those of a variadic one follow singly.
+
+        Raises ArgumentError.
+        """
         return bind(self.label, self.parameters, args)
 
 
@@ -77,6 +89,19 @@ class BridgeDeclaration:
     doc: str
     methods: Mapping[str, MethodDeclaration]
     resources: Mapping[str, ResourceDeclaration]
+    needs: tuple[str, ...] = ()
+    exposed: bool = False
+    """Was it made from functions of the notebook, which may be written anew?"""
+
+
+class DeclarationFault(InternalError):
+    """A class that cannot be a bridge: `what` is wrong with its `method` ("" = with the class)."""
+
+    def __init__(self, cls: type, what: str, method: str) -> None:
+        where = f"{cls.__module__}.{cls.__qualname__}" + (f", method '{method}'" if method else "")
+        super().__init__(f"{where}: {what}; this is a fault of the bridge, please report it to its author")
+        self.what = what
+        self.method = method
 
 
 def camel(name: str) -> str:
@@ -97,12 +122,16 @@ def _declare(bridge: type[Bridge]) -> BridgeDeclaration:
     resources = [_resource(bridge, resource) for resource in bridge.resources]
     if len({resource.type for resource in resources}) < len(resources):
         raise _fault(bridge, "two of its resources have the same type")
+    if isinstance(bridge.needs, str) or bridge.name in bridge.needs:
+        raise _fault(bridge, f"needs must list names of other bridges, not {bridge.needs!r}")
     return BridgeDeclaration(
         name=bridge.name,
         version=bridge.version,
         doc=_own_doc(bridge),
         methods=_methods(bridge, bridge.name),
         resources={resource.type: resource for resource in resources},
+        needs=tuple(bridge.needs),
+        exposed=bool(getattr(bridge, "__llmspell_exposed__", False)),
     )
 
 
@@ -127,9 +156,10 @@ def _own_doc(cls: type) -> str:
 def _methods(cls: type, owner: str) -> Mapping[str, MethodDeclaration]:
     functions = {name: inspect.getattr_static(cls, name) for name in dir(cls)}
     methods = {
-        name: _method(cls, owner, name, function) for name, function in functions.items() if getattr(function, "__llmspell_method__", False)
+        name: _method(cls, owner, name, function) for name, function in functions.items() if hasattr(function, "__llmspell_method__")
     }
-    if len({camel(name) for name in methods}) < len(methods):
+    names = [camel(name) for method in methods.values() for name in (method.name, *method.aliases)]
+    if len(set(names)) < len(names):
         raise _fault(cls, "two of its methods have the same name in JavaScript")
     return methods
 
@@ -145,6 +175,7 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
     hints = _hints(cls, name, function)
     parameters = _parameters(cls, name, function, hints, doc)
     returns = hints.get("return", Any)
+    mark: Marked = function.__llmspell_method__
     return MethodDeclaration(
         label=f"{owner}.{name}",
         name=name,
@@ -154,6 +185,10 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
         returns=type_text(returns),
         returns_annotation=returns,
         schema=_schema(parameters),
+        several=is_several(returns),
+        deprecated=mark.deprecated,
+        since=mark.since,
+        aliases=spellings_of(owner, name),
     )
 
 
@@ -173,20 +208,22 @@ def _parameters(cls: type, name: str, function: types.FunctionType, hints: dict[
 
 
 def _parameter(cls: type, name: str, parameter: inspect.Parameter, hints: dict[str, Any], doc: str) -> Parameter:
-    if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+    variadic = parameter.kind is parameter.VAR_POSITIONAL
+    if not variadic and parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
         raise _fault(cls, f"parameter '{parameter}' is not positional, and scripts pass arguments by position", name)
     if parameter.name not in hints:
         raise _fault(cls, f"parameter '{parameter.name}' has no annotation", name)
     annotation = hints[parameter.name]
-    required = parameter.default is parameter.empty
+    required = parameter.default is parameter.empty and not variadic
     return Parameter(
         name=parameter.name,
         annotation=annotation,
-        type_text=type_text(annotation, optional=not required),
+        type_text=type_text(annotation, optional=not required and not variadic),
         required=required,
-        default=None if required else parameter.default,
+        default=None if required or variadic else parameter.default,
         doc=described(parameter.name, annotation, doc),
         kind=_kind(cls, name, parameter.name, annotation),
+        variadic=variadic,
     )
 
 
@@ -240,7 +277,8 @@ def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
             definition["additionalProperties"] = False
     properties = {}
     for parameter, schema in zip(parameters, schemas, strict=True):
-        properties[parameter.name] = {**schema, **_schema_extras(parameter)}
+        whole_schema = {"type": "array", "items": schema} if parameter.variadic else schema
+        properties[parameter.name] = {**whole_schema, **_schema_extras(parameter)}
     required = [parameter.name for parameter in parameters if parameter.required]
     whole: dict[str, Any] = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     return {**whole, "$defs": definitions} if definitions else whole
@@ -248,9 +286,14 @@ def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
 
 def _schema_extras(parameter: Parameter) -> dict[str, Any]:
     extras: dict[str, Any] = {"description": parameter.doc} if parameter.doc else {}
-    if not parameter.required:
+    if not parameter.required and not parameter.variadic:
         extras["default"] = msgspec.to_builtins(parameter.default)
     return extras
+
+
+def is_several(returns: Any) -> bool:
+    """Is it `tuple[A, B]`?  `tuple[A, ...]` is a list like any other."""
+    return get_origin(returns) is tuple and Ellipsis not in get_args(returns)
 
 
 def described(name: str, annotation: Any, doc: str) -> str:
@@ -263,6 +306,5 @@ def described(name: str, annotation: Any, doc: str) -> str:
     return line[1].strip() if line else ""
 
 
-def _fault(cls: type, what: str, method: str = "") -> InternalError:
-    where = f"{cls.__module__}.{cls.__qualname__}" + (f", method '{method}'" if method else "")
-    return InternalError(f"{where}: {what}; this is a fault of the bridge, please report it to its author")
+def _fault(cls: type, what: str, method: str = "") -> DeclarationFault:
+    return DeclarationFault(cls, what, method)

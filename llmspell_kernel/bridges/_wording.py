@@ -40,6 +40,8 @@ def type_text(annotation: Any, *, optional: bool = False) -> str:
     if origin in (Union, types.UnionType):
         texts = [type_text(part) for part in parts if not (optional and part is type(None))]
         return " | ".join(dict.fromkeys(texts))
+    if origin is tuple and Ellipsis not in parts:
+        return "(" + ", ".join(_titled(part) for part in parts) + ")"
     if isinstance(origin, type):
         return _container_text(origin, parts)
     if annotation in _NAMES:
@@ -47,6 +49,13 @@ def type_text(annotation: Any, *, optional: bool = False) -> str:
     if isinstance(annotation, type):
         return annotation.type if issubclass(annotation, Resource) else _class_text(annotation)
     return str(annotation)
+
+
+def _titled(part: Any) -> str:
+    """One of several results, with the title that its `msgspec.Meta` gives: `tokens: integer`."""
+    extras = get_args(part)[1:] if get_origin(part) is Annotated else ()
+    title = next((extra.title for extra in extras if isinstance(extra, msgspec.Meta) and extra.title), "")
+    return f"{title}: {type_text(part)}" if title else type_text(part)
 
 
 def _container_text(origin: type, parts: tuple[Any, ...]) -> str:

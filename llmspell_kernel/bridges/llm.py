@@ -10,8 +10,9 @@ import msgspec
 
 from llmspell_kernel.errors import ArgumentError
 from llmspell_kernel.services.llm.models import ChatOptions
+from llmspell_kernel.values import Callback
 
-from ._bridge import Bridge, Context, Resource, method
+from ._bridge import Bridge, BridgeSession, Context, Resource, method
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.generation import Generation
@@ -113,7 +114,7 @@ class Llm(Bridge):
             service = LlmService()
         self._service = service
 
-    async def open(self) -> None:
+    async def open(self, session: BridgeSession) -> None:
         self._service.preload()
 
     @method
@@ -165,6 +166,30 @@ class Llm(Bridge):
         return LlmStream(ctx, self._service.generation(prompt, options))
 
     @method
+    async def stream_chat(
+        self,
+        ctx: Context,
+        prompt: str | list[dict[str, Any]],
+        each: Callback | ChatOptions | None = None,
+        options: ChatOptions | None = None,
+    ) -> LlmStream | None:
+        """`stream` as go-llmspell has it: with a function, that is called with each piece of text, and nothing is returned.
+
+        - each: the function; where it returns false, the answer is stopped.  Without one, this is `stream(prompt, options)`
+
+        Errors as for `chat`.
+        """
+        if not isinstance(each, Callback):
+            return await self.stream(ctx, prompt, each or options)
+        stream = await self.stream(ctx, prompt, options)
+        try:
+            while (piece := await stream.next(ctx)) is not None and await ctx.invoke(each, piece) is not False:
+                pass
+        finally:
+            await stream.release()
+        return None
+
+    @method
     async def model(self, ctx: Context) -> str:
         """The name of the model that answers when a call names none."""
         return self._service.model
@@ -176,6 +201,34 @@ class Llm(Bridge):
         Raises BridgeError with the code unknown_model, naming the nearest names.  Nothing is sent.
         """
         return self._service.set_model(name)
+
+    @method
+    async def provider(self, ctx: Context) -> str:
+        """Who answers when a call names no model: "openai", "ollama_chat", or "spell" for the models that need no key."""
+        return self._service.provider
+
+    @method
+    async def set_provider(self, ctx: Context, name: str, model: str | None = None) -> str:
+        """Choose a provider for the calls that follow, and one of its models; the model's name, as `set_model` takes it.
+
+        - model: by default one that is cheap and well known
+
+        Raises BridgeError with the codes unknown_provider and unknown_model, naming the nearest names.  Nothing is sent.
+        """
+        return self._service.set_provider(name, model)
+
+    @method
+    async def list_providers(self, ctx: Context) -> list[str]:
+        """The providers that are known, by name."""
+        return self._service.list_providers()
+
+    @method
+    async def list_models(self, ctx: Context, provider: str | None = None) -> list[str]:
+        """The names of models that are known, of one provider or of the one in use; a provider may answer to newer names too.
+
+        Raises BridgeError with the code unknown_provider.  Nothing is sent.
+        """
+        return self._service.list_models(provider)
 
     async def _answer(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None) -> Generation:
         self._show_hint(ctx)

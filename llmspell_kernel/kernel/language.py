@@ -62,9 +62,9 @@ def describe(
         methods = "\n".join(f"  {item.signature}" for item in completions([bridge], engine.case).get(name, ()))
         return f"{name}: {bridge.doc}\n\n{methods}"
     if owner in declarations:
-        for method in declarations[owner].methods:
-            if last in (method, camel(method)):
-                return help_text(declarations[owner], method, engine.case)
+        for name_of, method in declarations[owner].methods.items():
+            if last in {spelled for known in (name_of, *method.aliases) for spelled in (known, camel(known))}:
+                return help_text(declarations[owner], name_of, engine.case)
     for member, kind in members:
         if member == last:
             return f"{name}: {kind}"

@@ -1,11 +1,26 @@
-"""A Context that records what a bridge asks of the session."""
+"""What a bridge sees, for its tests: a Context that records what it asks of the session, and a session that opens it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from llmspell_kernel import Bridge
+from llmspell_kernel.services.modules import ModuleLibrary
 from llmspell_kernel.values import Callback, Value
+
+
+class FakeBridgeSession:
+    """Opens a bridge: `await bridge.open(FakeBridgeSession(bridges={"llm": other}))`."""
+
+    def __init__(self, *, settings: Mapping[str, Any] | None = None, bridges: Mapping[str, Bridge] | None = None) -> None:
+        self.settings: Mapping[str, Any] = dict(settings or {})
+        self.modules = ModuleLibrary(1_000_000)
+        self._bridges = dict(bridges or {})
+
+    async def bridge(self, name: str) -> Bridge:
+        """The bridge given by that name; a KeyError is a test that forgot to give it."""
+        return self._bridges[name]
 
 
 class FakeContext:

@@ -2,6 +2,7 @@
 
 import json
 import typing
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +19,9 @@ from llmspell_kernel.bridges._catalogue import (
     worker_catalogue,
 )
 from llmspell_kernel.bridges._declaration import camel, declare
+from llmspell_kernel.bridges._needs import unmet
+from llmspell_kernel.bridges._registry import built_in
+from llmspell_kernel.bridges._spellings import SPELLINGS
 from llmspell_kernel.errors import ArgumentError, InternalError
 from llmspell_kernel.values import EMPTY_TABLE, INT_MAX, INT_MIN, Callback, EmptyTable, Opaque, ResourceRef, Value
 
@@ -288,6 +292,10 @@ def test_the_schema_is_json_and_refuses_what_bind_refuses() -> None:
 def test_the_worker_catalogue_is_names_only() -> None:
     assert worker_catalogue([LLM]) == {
         "bridges": {"llm": ["chat", "clear", "count", "each", "pick", "put", "set_model", "slice", "stream", "sum"]},
+        "versions": {"llm": "1"},
+        "aliases": {"llm": {"generate_text": "chat", "quick_prompt": "chat"}},
+        "several": {},
+        "deprecated": {},
         "loops": {"llm": ["stream"]},
         "resources": {"llm.stream": {"methods": ["next", "read_all"], "iterate": "next"}},
     }
@@ -360,7 +368,7 @@ async def unannotated(self: Any, ctx: Context, text) -> None:  # type: ignore[no
 
 
 @method
-async def variadic(self: Any, ctx: Context, *texts: str) -> None:
+async def variadic(self: Any, ctx: Context, *, texts: str) -> None:
     """Takes any number."""
 
 
@@ -399,7 +407,7 @@ async def unknown_name(self: Any, ctx: Context, text: "Missing") -> None:  # typ
     [
         (not_async, "async def"),
         (unannotated, "parameter 'text' has no annotation"),
-        (variadic, r"parameter '\*texts: str' is not positional"),
+        (variadic, r"parameter 'texts: str' is not positional"),
         (keyword_only, "parameter 'text: str' is not positional"),
         (undocumented, "no docstring"),
         (without_context, "must be 'ctx: Context'"),
@@ -446,3 +454,131 @@ def test_an_option_may_be_spelled_in_camel_case_but_not_twice():
     assert chat.bind(["hi", {"maxTokens": 3}])[1].max_tokens == 3
     with pytest.raises(ArgumentError, match="'max_tokens' twice"):
         chat.bind(["hi", {"maxTokens": 3, "max_tokens": 4}])
+
+
+class Words(Bridge):
+    """Puts words together."""
+
+    name = "words"
+    version = "3"
+
+    @method
+    async def join(self, ctx: Context, separator: str, *values: str) -> str:
+        """Joins them.
+
+        - values: what to join
+        """
+        return separator.join(values)
+
+    @method
+    async def count(self, ctx: Context, *values: int | None) -> int:
+        """Counts them."""
+        return len(values)
+
+    @method(since="2")
+    async def split(
+        self, ctx: Context, text: str
+    ) -> tuple[Annotated[str, msgspec.Meta(title="head")], Annotated[list[str], msgspec.Meta(title="tail")], int]:
+        """The first word, the others, and how many."""
+        head, *tail = text.split()
+        return head, tail, len(tail) + 1
+
+    @method
+    async def all(self, ctx: Context) -> tuple[str, ...]:
+        """A list like any other."""
+        return ()
+
+    @method(deprecated="use words.join", since="1")
+    async def concat(self, ctx: Context, a: str, b: str) -> str:
+        """Puts two together."""
+        return a + b
+
+
+WORDS = declare(Words)
+
+
+def test_the_arguments_of_a_variadic_parameter_are_bound_one_by_one() -> None:
+    assert WORDS.methods["join"].bind(["-", "a", "b"]) == ["-", "a", "b"]
+    assert WORDS.methods["join"].bind(["-"]) == ["-"]
+    assert WORDS.methods["join"].bind(["-", "a", None, None]) == ["-", "a"]
+    assert WORDS.methods["count"].bind([1.0, None]) == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["-", "a", 2], "words.join: argument 3 (values) must be a string, not a number"),
+        (["-", None, "b"], "words.join: argument 2 (values) must be a string, not nothing"),
+        ([], "words.join: argument 1 (separator) is missing; it must be a string"),
+    ],
+)
+def test_a_misfit_among_the_arguments_of_a_variadic_parameter_is_named_by_its_place(args: list[Value], text: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        WORDS.methods["join"].bind(args)
+    assert caught.value.message == text
+
+
+def test_a_variadic_parameter_is_an_array_in_the_schema() -> None:
+    schema = WORDS.methods["join"].schema
+    assert schema["properties"]["values"] == {"type": "array", "items": {"type": "string"}, "description": "what to join"}
+    assert schema["required"] == ["separator"]
+
+
+def test_signatures_show_variadic_parameters_and_several_results() -> None:
+    assert signature(WORDS, "join", "snake") == "words.join(separator: string, ...values: string) -> string"
+    assert signature(WORDS, "split", "snake") == "words.split(text: string) -> (head: string, tail: list[string], integer)"
+    assert signature(WORDS, "all", "snake") == "words.all() -> list[string]"
+
+
+def test_the_catalogue_tells_versions_deprecations_and_several_results() -> None:
+    found = worker_catalogue([WORDS])
+    assert (found["versions"], found["several"]) == ({"words": "3"}, {"words": ["split"]})
+    assert found["deprecated"] == {"words": {"concat": "use words.join"}}
+
+
+def test_help_completions_and_reference_tell_what_is_deprecated_and_since_when() -> None:
+    assert help_text(WORDS, "concat", "snake").splitlines()[2:6] == ["Deprecated: use words.join", "", "since version 1", ""]
+    assert "since version 2" in help_text(WORDS, "split", "snake")
+    summaries = {entry.name: entry.summary for entry in completions([WORDS], "snake")["words"]}
+    assert summaries["concat"] == "(deprecated: use words.join) Puts two together."
+    assert "Deprecated: use words.join" in reference_markdown([WORDS])
+
+
+def test_help_names_the_other_spellings_of_a_method_in_the_case_of_the_language() -> None:
+    assert "also: llm.generate_text, llm.quick_prompt" in help_text(LLM, "chat", "snake")
+    assert "also: llm.generateText, llm.quickPrompt" in help_text(LLM, "chat", "camel")
+
+
+def test_every_spelling_is_that_of_a_method_there_is() -> None:
+    for bridge, spellings in SPELLINGS.items():
+        methods = declare(built_in()[bridge]).methods
+        assert set(spellings.values()) <= set(methods)
+        assert not set(spellings) & set(methods)
+
+
+@pytest.mark.parametrize(
+    ("needs", "reason"),
+    [(("b",), "it needs the bridge 'b', which is not there"), (("words", "wordz"), "did you mean 'words'?"), (("sad",), "cannot be used")],
+)
+def test_a_need_that_nothing_meets_is_named(needs: tuple[str, ...], reason: str) -> None:
+    known = {"words": WORDS, "a": replace(WORDS, name="a", needs=needs), "sad": replace(WORDS, name="sad", needs=("nobody",))}
+    assert reason in unmet(known)["a"]
+    assert "words" not in unmet(known)
+
+
+def test_needs_that_go_in_a_circle_are_shown_as_one() -> None:
+    known = {name: replace(WORDS, name=name, needs=(need,)) for name, need in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))}
+    faults = unmet(known)
+    assert faults["b"] == "the needs of bridges go in a circle: b -> c -> a -> b"
+    assert set(faults) == {"a", "b", "c", "d"} and "cannot be used" in faults["d"]
+
+
+def test_a_bridge_that_needs_itself_is_a_fault_of_its_class() -> None:
+    class Selfish(Bridge):
+        """Needs itself."""
+
+        name = "selfish"
+        needs = ("selfish",)
+
+    with pytest.raises(InternalError, match="needs must list names of other bridges"):
+        declare(Selfish)

@@ -15,6 +15,7 @@ from llmspell_kernel.services.llm.models import ChatOptions
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.testing.context import FakeContext
 from llmspell_kernel.testing.openai_server import OpenAIServer, Reply
+from llmspell_kernel.values import Callback
 
 
 def scripted(*entries: Any) -> Llm:
@@ -29,7 +30,19 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def test_every_method_has_a_declaration_scripts_can_use() -> None:
     declared = declare(Llm)
-    assert sorted(declared.methods) == ["chat", "complete", "generate", "model", "set_model", "stream"]
+    assert sorted(declared.methods) == [
+        "chat",
+        "complete",
+        "generate",
+        "list_models",
+        "list_providers",
+        "model",
+        "provider",
+        "set_model",
+        "set_provider",
+        "stream",
+        "stream_chat",
+    ]
     assert sorted(declared.resources["llm.stream"].methods) == ["close", "next", "text", "usage"]
     assert declared.resources["llm.stream"].iterate == "next"
 
@@ -217,3 +230,50 @@ def test_releasing_a_stream_midway_reports_the_tokens_so_far(context: FakeContex
     (used,) = context.of("usage")
     assert used["finish_reason"] == "incomplete"
     assert used["output_tokens"] == len(context.of("chunk")) >= 3
+
+
+def test_stream_chat_calls_the_function_with_each_piece_and_stops_where_it_returns_false() -> None:
+    got: list[str] = []
+
+    def take(piece: str) -> bool | None:
+        got.append(piece)
+        return False if piece == "two " else None
+
+    context = FakeContext(functions={5: take})
+    assert run(scripted("one two three").stream_chat(context, "hi", Callback(5))) is None
+    assert got == ["one ", "two "]
+    got.clear()
+    assert run(scripted("one three").stream_chat(context, "hi", Callback(5), ChatOptions(max_tokens=9))) is None
+    assert got == ["one ", "three"]
+
+
+def test_stream_chat_without_a_function_is_stream(context: FakeContext) -> None:
+    async def read() -> str:
+        stream = await scripted("one two").stream_chat(context, "hi", ChatOptions(max_tokens=9))
+        assert stream is not None
+        return await stream.text(context)
+
+    assert run(read()) == "one two"
+
+
+def test_a_provider_is_set_by_name_with_its_known_model_or_a_given_one(context: FakeContext) -> None:
+    bridge = Llm(LlmService({"LLMSPELL_PRELOAD": "0"}, local_installed=False))
+    assert run(bridge.provider(context)) == "spell"
+    assert run(bridge.set_provider(context, "openai")) == "openai/gpt-4o-mini" == run(bridge.model(context))
+    assert run(bridge.provider(context)) == "openai"
+    assert run(bridge.set_provider(context, "anthropic", "claude-sonnet-4-5")) == "anthropic/claude-sonnet-4-5"
+    assert run(bridge.set_provider(context, "spell", "spell/echo")) == "spell/echo"
+    with pytest.raises(BridgeError, match="unknown provider 'opnai'; did you mean 'openai'") as caught:
+        run(bridge.set_provider(context, "opnai"))
+    assert caught.value.code == "unknown_provider"
+    assert run(bridge.model(context)) == "spell/echo"
+
+
+def test_models_are_listed_by_provider(context: FakeContext) -> None:
+    bridge = Llm(LlmService({"LLMSPELL_PRELOAD": "0"}, local_installed=False))
+    assert run(bridge.list_models(context)) == ["spell/echo", "spell/local", "spell/scripted"]
+    names = run(bridge.list_models(context, "openai"))
+    assert "openai/gpt-4o-mini" in names and all(name.startswith("openai/") for name in names)
+    assert {"spell", "openai", "ollama_chat"} <= set(run(bridge.list_providers(context)))
+    with pytest.raises(BridgeError, match="unknown provider 'nobody'"):
+        run(bridge.list_models(context, "nobody"))

@@ -113,6 +113,11 @@ class Probe(Bridge):
         return a + b
 
     @method
+    async def join(self, ctx: Context, separator: str, *parts: str) -> str:
+        """The parts in one text."""
+        return separator.join(parts)
+
+    @method
     async def half(self, ctx: Context, number: float) -> float:
         """Half of a number, which must be finite."""
         return number / 2

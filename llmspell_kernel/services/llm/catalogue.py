@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from llmspell_kernel.errors import BridgeError, ConfigError
+from llmspell_kernel.errors import BridgeError, ConfigError, nearest
 
 from .providers import PROVIDERS, SPELL_MODELS
 
@@ -52,6 +52,11 @@ class Catalogue:
                 written.add(f"{provider}/{name}")
         return sorted(written)
 
+    def models_of(self, provider: str) -> list[str]:
+        """The listed models of a provider, with the provider in front."""
+        names = {name if name.startswith(f"{provider}/") else f"{provider}/{name}" for name, of in self.models.items() if of == provider}
+        return sorted(names | {known.example for known in PROVIDERS if known.name == provider})
+
     def nearest(self, name: str) -> list[str]:
         """At most three names like this one, those of the same provider first."""
         prefix, slash, _ = name.partition("/")
@@ -68,6 +73,10 @@ def unknown_model(name: str, catalogue: Catalogue, said: str = "") -> BridgeErro
         hint = f"known are {', '.join(SPELL_MODELS)} and names with a provider in front, such as {PROVIDERS[0].example}"
     reason = f" ({said})" if said else ""
     return BridgeError(f"unknown model '{name}'{reason}; {hint}", code="unknown_model")
+
+
+def unknown_provider(name: str, known: Sequence[str]) -> BridgeError:
+    return BridgeError(f"unknown provider '{name}'{nearest(name, known)}", code="unknown_provider")
 
 
 def installed_catalogue() -> Catalogue:

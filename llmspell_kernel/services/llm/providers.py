@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 ECHO, SCRIPTED, LOCAL = "spell/echo", "spell/scripted", "spell/local"
 SPELL_MODELS = (ECHO, SCRIPTED, LOCAL)
+SPELL_PROVIDER = "spell"
 
 
 class Provider(NamedTuple):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .catalogue import Catalogue, installed_catalogue, unknown_model
+from .catalogue import Catalogue, installed_catalogue, unknown_model, unknown_provider
 from .echo import Echo
 from .generation import Generation
 from .litellm_library import LitellmLibrary
@@ -15,7 +15,7 @@ from .litellm_models import LitellmModel
 from .local import Local, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
-from .providers import SPELL_MODELS, default_model, key_hint
+from .providers import SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
 from .scripted import Scripted
 
 
@@ -50,6 +50,37 @@ class LlmService:
         self._hint = None
         self.preload()
         return name
+
+    @property
+    def provider(self) -> str:
+        """The provider of the model that is used where a call names none."""
+        prefix, _, _ = self.model.partition("/")
+        return prefix if prefix == SPELL_PROVIDER else self._catalogue().provider_of(self.model)
+
+    def set_provider(self, name: str, model: str | None = None) -> str:
+        """`set_model` by provider; without a model, its best known or cheapest.  Raises BridgeError `unknown_provider`, `unknown_model`."""
+        if model is None:
+            known = provider_named(name)
+            model = known.example if known else next(iter(self.list_models(name)), None)
+        if model is None:
+            raise unknown_model(f"{name}/", self._catalogue(), f"no model of {name} is listed; name one")
+        self._check_provider(name)
+        return self.set_model(model if model.startswith(f"{name}/") else f"{name}/{model}")
+
+    def list_providers(self) -> list[str]:
+        return sorted({SPELL_PROVIDER, *self._catalogue().providers})
+
+    def list_models(self, provider: str | None = None) -> list[str]:
+        """The listed models of a provider, of the one in use where none is given.  Raises BridgeError `unknown_provider`."""
+        name = provider or self.provider
+        if name == SPELL_PROVIDER:
+            return sorted(SPELL_MODELS)
+        self._check_provider(name)
+        return self._catalogue().models_of(name)
+
+    def _check_provider(self, name: str) -> None:
+        if name not in self.list_providers():
+            raise unknown_provider(name, self.list_providers())
 
     def check(self, name: str) -> None:
         """Raises BridgeError `unknown_model` with the nearest names unless some model answers to `name`.  Imports and asks nothing."""

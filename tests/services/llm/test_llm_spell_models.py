@@ -191,14 +191,14 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.services.llm.service import LlmService
-from llmspell_kernel.testing.context import FakeContext
+from llmspell_kernel.testing.context import FakeBridgeSession, FakeContext
 
 async def main():
     for name in sys.argv[1:]:
         service = LlmService({"LLMSPELL_MODEL": name, "OPENAI_API_KEY": "sk-1"})
         service.scripted.load(["scripted"])
         bridge = Llm(service)
-        await bridge.open()
+        await bridge.open(FakeBridgeSession())
         print(await bridge.complete(FakeContext(), "hello", 4))
     print([name for name in ("litellm", "openai", "httpx", "requests") if name in sys.modules])
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from llmspell_kernel import Bridge, Context, Resource, method
+from llmspell_kernel import Bridge, BridgeSession, Context, Resource, method
 from llmspell_kernel.errors import BridgeError
 from llmspell_kernel.values import Callback, Value
 
@@ -53,7 +53,12 @@ class Weather(Bridge):
     """The usual weather of a few cities in July."""
 
     name = "weather"
+    version = "2"
     resources = (Forecast,)
+
+    async def open(self, session: BridgeSession) -> None:
+        if not _JULY:
+            raise BridgeError("the table of cities is empty")
 
     @method
     async def today(self, ctx: Context, city: str, options: Options = _DEFAULTS) -> dict[str, Any]:
@@ -64,7 +69,12 @@ class Weather(Bridge):
         ctx.chunk(f"looking up {city}\n")
         return {"city": city, "degrees": _degrees(city, 1, options.unit)}
 
-    @method
+    @method(deprecated="use weather.today")
+    async def now(self, ctx: Context, city: str) -> float:
+        """The degrees on the first of July."""
+        return _degrees(city, 1, "celsius")
+
+    @method(since="2")
     async def forecast(self, ctx: Context, city: str, options: Options = _DEFAULTS) -> Forecast:
         """Days to loop over."""
         return Forecast(city, options)
