@@ -48,6 +48,12 @@ class State(Protocol):
     def start(self, code: str, chunk: str) -> Step:
         """Run a cell until it suspends, ends or fails.  Never raises for a fault of the script."""
 
+    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
+        """Run a cell that is a call of a global function, by its dotted name, with a JSON array of values; its results are the cell's.
+
+        A name that is no function of the script is a Failed step.  Reading the path runs nothing of the script.
+        """
+
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         """Go on with answers to effects and calls of the script's own functions.
 
@@ -60,7 +66,7 @@ class State(Protocol):
         `members`: `text` is a dotted path ("" = globals); `[[name, type], ...]` (type: function, table, string, number ...; [] when unknown).
         `is_complete`: {"status": "complete" | "incomplete" | "invalid", "indent": "  "}.
         `get`: the global named `text`.  `set`: stores the value `value` under the global `text`, null.
-        `declare`: `value` is `{"add": catalogue, "remove": [names]}`: bridges that came and went in a running state; null.
+        `declare`: bridges come and go, null; `value` is {"remove": [names], "add": a catalogue as at `Engine.open`}, in that order.
         Raises errors.ScriptError or ValueCrossingError.
         """
 

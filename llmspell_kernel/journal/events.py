@@ -25,6 +25,8 @@ class CellStarted(Event, frozen=True):
     state: str
     chunk: str
     code: str
+    function: str = ""
+    """The cell is a call of this global function from Python; `code` is then the JSON array of its arguments."""
 
 
 class CellFinished(Event, frozen=True):

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import RemoteProtocolError
-from .steps import NULL, Answer, Background, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
+from .steps import EMPTY_LIST, NULL, Answer, Background, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
 
 MAX_FAULT_TEXT = 64 * 1024
 MAX_FAULT_NAME = 256
@@ -28,11 +28,16 @@ class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
 
 
 class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
-    """Host: run code.  `chunk` names it in errors (`cell[3]`)."""
+    """Host: run code.  `chunk` names it in errors (`cell[3]`).
+
+    With a `function` nothing is compiled: the cell is a call of that global function of the script (`words.count`) with the values of `args`.
+    """
 
     state: int
     code: str
     chunk: str
+    function: str = ""
+    args: msgspec.Raw = EMPTY_LIST
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):

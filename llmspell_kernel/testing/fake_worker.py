@@ -34,7 +34,7 @@ from llmspell_kernel.protocol.messages import (
     encode,
 )
 from llmspell_kernel.protocol.output import Output
-from llmspell_kernel.protocol.steps import NULL, Answer, Fault, Invocation, QueryKind, Step
+from llmspell_kernel.protocol.steps import EMPTY_LIST, NULL, Answer, Fault, Invocation, QueryKind, Step
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.worker import Worker, check_engine
@@ -134,10 +134,10 @@ class FakeWorker:
         if self._refusal is not None:
             raise ScriptError(self._refusal.message, code=self._refusal.code)
 
-    async def begin(self, state: int, code: str, chunk: str) -> Step:
-        self.calls.append(("begin", (state, code, chunk)))
+    async def begin(self, state: int, code: str, chunk: str, function: str = "", args: bytes | msgspec.Raw = EMPTY_LIST) -> Step:
+        self.calls.append(("call", (state, function, bytes(args), chunk)) if function else ("begin", (state, code, chunk)))
         self._stop.clear()
-        self._say(Begin(state, code, chunk))
+        self._say(Begin(state, code, chunk, function, msgspec.Raw(bytes(args))))
         return await self._play(state)
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:

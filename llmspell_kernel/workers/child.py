@@ -116,6 +116,8 @@ class Child:
         match message:
             case OpenState():
                 return self._open(message)
+            case Begin(state=state, chunk=chunk, function=function, args=args) if function:
+                return self._step(state, lambda engine: engine.call(function, args, chunk))
             case Begin(state=state, code=code, chunk=chunk):
                 return self._step(state, lambda engine: engine.start(code, chunk))
             case Resume(state=state, answers=answers, invocations=invocations):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 PACKAGE = Path(__file__).parent / "rot13_engine"
-PUBLIC = {"__future__", "codecs", "collections.abc", "typing", "llmspell_kernel.engines", "llmspell_kernel.protocol.steps"}
+PUBLIC = {"msgspec", "__future__", "codecs", "collections.abc", "typing", "llmspell_kernel.engines", "llmspell_kernel.protocol.steps"}
 LIBRARY = {"llmspell_kernel.engines.lua"}
 """The engine it is made of."""
 

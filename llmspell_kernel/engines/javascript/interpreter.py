@@ -126,6 +126,9 @@ class JavaScriptState:
     def start(self, code: str, chunk: str) -> Step:
         return self._step(lambda: self._begin(code, chunk))
 
+    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
+        return self._step(lambda: self._begin_call(function, bytes(args).decode()))
+
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         return self._step(lambda: self._answer(answers, invocations))
 
@@ -161,6 +164,11 @@ class JavaScriptState:
         finally:
             self._realm.release(value)
         return None
+
+    def _begin_call(self, function: str, args: str) -> None:
+        self._call("begin")
+        self._passed_on.clear()
+        self._call("call", function, args)
 
     def _not_started(self, described: _Fault, code: bytes) -> Fault:
         fault = self._fault(described)
@@ -284,7 +292,7 @@ class JavaScriptState:
             self._emit(stream, text.encode())
 
 
-_HOOKS = ("begin", "watch", "describe", "resume", "take", "abandon", "members", "get", "set")
+_HOOKS = ("begin", "call", "watch", "describe", "resume", "take", "abandon", "members", "get", "set")
 
 
 def _tested_library() -> ctypes.CDLL:

@@ -15,7 +15,7 @@
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set;
   const weakGet = WeakMap.prototype.get, weakSet = WeakMap.prototype.set;
   const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
-  const slice = String.prototype.slice, toUpperCase = String.prototype.toUpperCase, indexOf = String.prototype.indexOf;
+  const slice = String.prototype.slice, toUpperCase = String.prototype.toUpperCase, indexOf = String.prototype.indexOf, lastIndexOf = String.prototype.lastIndexOf;
   const toWellFormed = String.prototype.toWellFormed, startsWith = String.prototype.startsWith, split = String.prototype.split;
   const { asyncIterator } = Symbol;
   const settings = JSON.parse(settingsText);
@@ -351,6 +351,19 @@
     } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
   };
 
+  // A global function that the host calls as a cell of its own; `this` is what stands before the last dot.
+  const callGlobal = async (path, text) => {
+    const mine = run;
+    try {
+      const dot = apply(lastIndexOf, path, ['.']);
+      const owner = dot < 0 ? undefined : valueAt(apply(slice, path, [0, dot]));
+      const called = valueAt(path);
+      if (typeof called !== 'function') throw new ReferenceError("there is no global function '" + clip(path, 60) + "'");
+      const value = await apply(called, owner, values.revive(values.parse(text)));
+      end(mine, '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}');
+    } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
+  };
+
   // -- printing ---------------------------------------------------------------------------------------------------------------------------
   let printed = newQueue(), printedSize = 0, isCut = false;
   const print = (stream, args) => {
@@ -443,6 +456,7 @@
     __proto__: null,
     begin() { run = newRun(); return ''; },
     watch(promise) { watch(promise); return ''; },
+    call(path, args) { callGlobal(path, args); return ''; },
     describe,
     // answers and invocations, as the JSON of two arrays; tagged = some value holds a tag
     resume(text, tagged) {

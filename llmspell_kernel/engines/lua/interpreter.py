@@ -118,6 +118,12 @@ class LuaState:
         self._limit_bytes = self._limit_now()
         return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 
+    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
+        arguments = [self._build(item) for item in json.loads(bytes(args).decode("latin-1"))]
+        problem = self._inside.prepare_call(_bytes(function), *arguments)
+        self._limit_bytes = self._limit_now()
+        return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
+
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         for answer in answers:
             if answer.fault is None:

@@ -41,6 +41,7 @@ end
 return {
   -- running
   prepare = steps.prepare,
+  prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,
   go_on = steps.go_on,
   abandon = steps.abandon,
   invoke = steps.invoke,

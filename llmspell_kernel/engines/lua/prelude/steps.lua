@@ -1,7 +1,7 @@
 -- Steps as JSON text: what came of running until the cell suspends, ends or fails.  The shapes are protocol/steps.py's.
 local output, stop, frames, faults, values, tasks, cells = ...
 
-local ipairs, match, tostring = ipairs, string.match, tostring
+local ipairs, match, tostring, type = ipairs, string.match, tostring, type
 local collect, concat = collectgarbage, table.concat
 local quote = values.quote
 
@@ -70,6 +70,15 @@ local function prepare(code, chunk)
   tasks.spawn_main(fn, cells.RESULT)
 end
 
+-- Readies a call of a function of the script as a cell of its own; anything else is a step already.
+local function prepare_call(fn, name, ...)
+  stop.clear()
+  frames.forget()
+  reset()
+  if type(fn) ~= "function" then return failed(fault_text(faults.fault("script", "there is no global function '" .. name .. "'"))) end
+  tasks.spawn_main(fn, ...)
+end
+
 -- A waiting script reads no hook: the host raises the flag and resumes with nothing.
 local function go_on()
   if not stop.poll() then tasks.run() end
@@ -99,4 +108,4 @@ end
 
 reset()
 
-return { abandon = abandon, go_on = go_on, invoke = invoke, prepare = prepare }
+return { abandon = abandon, go_on = go_on, invoke = invoke, prepare = prepare, prepare_call = prepare_call }

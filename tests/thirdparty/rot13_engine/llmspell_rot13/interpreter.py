@@ -9,6 +9,8 @@ from codecs import decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Raw
+
 from llmspell_kernel.engines import Emit, Engine, Options, State, StopFlag
 from llmspell_kernel.engines.lua import interpreter as lua
 from llmspell_kernel.protocol.steps import Answer, Invocation, QueryKind, Step
@@ -29,6 +31,9 @@ class Rot13State:
 
     def start(self, code: str, chunk: str) -> Step:
         return self._inner.start(decode(code, "rot13"), chunk)
+
+    def call(self, function: str, args: Raw, chunk: str) -> Step:
+        return self._inner.call(function, args, chunk)
 
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         return self._inner.resume(answers, invocations)
