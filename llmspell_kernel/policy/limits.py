@@ -24,6 +24,10 @@ class Limits(NamedTuple):
     """How long a worker may take to say that it is ready, and then to open a state."""
     end_s: float = 2.0
     """How long a cell waits at its end for bridges that were told to stop."""
+    bridge_open_s: float = 10.0
+    """How long a bridge may take to open."""
+    bridge_close_s: float = 3.0
+    """How long a bridge may take to close, and the calls of a removed one to end."""
 
 
 PRESETS: dict[str, Limits] = {

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..bridges._bridge import Bridge
 from ..errors import ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
@@ -16,7 +15,7 @@ from ..protocol.steps import Background, Failed, Finished, Step, Suspended
 from ..values import Callback, Value, dumps
 from .exchange import told
 from .faults import error_of
-from .script_state import INTERRUPT, TOTAL_TIME, ScriptState
+from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .sink import Sink
 from .value_lists import check_size, read_values
 
@@ -38,6 +37,7 @@ class CellRun:
         self.effects = 0
         self.recorder = session.recorder
         self.resources = session.resources
+        self.bridges = session.bridges
         self.declarations = session.declarations
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
         self.holds_resources = True
@@ -60,9 +60,6 @@ class CellRun:
 
     def next_call(self) -> int:
         return self._session.next_call()
-
-    async def bridge(self, name: str) -> Bridge:
-        return await self._session.bridge(name)
 
     def interrupt(self, why: str = INTERRUPT) -> None:
         self.stopped = True
@@ -105,7 +102,7 @@ class CellRun:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
         return await self._state.exchange.invoke(callback, args)
 
-    async def execute(self, code: str) -> list[Value]:
+    async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
         deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
         self._state.listen(self.printed, self._state.exchange.news.set)
@@ -138,7 +135,7 @@ class CellRun:
             if self._sink_failure is not None:
                 raise self._sink_failure
 
-    async def _loop(self, code: str) -> list[Value]:
+    async def _loop(self, code: str | FunctionCall) -> list[Value]:
         try:
             step = await self.timed(self._state.begin(code, self.chunk, self.budget_s()))
             while isinstance(step, Suspended):

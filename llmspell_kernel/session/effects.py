@@ -182,12 +182,13 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
         raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
     method = _known(declaration.methods, effect)
     bound = method.bind(arguments)
+    _warn(run, method)
 
     async def call() -> Any:
-        bridge = await run.bridge(effect.bridge)
+        bridge = await run.bridges.get(effect.bridge)
         return await getattr(bridge, effect.method)(context, *bound)
 
-    return call
+    return lambda: run.bridges.call(effect.bridge, call())
 
 
 def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
@@ -199,7 +200,9 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
             break
     else:
         raise InternalError(f"the resource type {effect.bridge} is not declared")
-    bound = _known(kind.methods, effect).bind(arguments)
+    method = _known(kind.methods, effect)
+    bound = method.bind(arguments)
+    _warn(run, method)
     try:
         resource = run.resources.get(state, number, effect.bridge)
     except ScriptError:
@@ -215,11 +218,17 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
             await run.resources.release(state, number, "exhausted")
         return value
 
-    return call
+    return lambda: run.bridges.call(declaration.name, call())
 
 
 async def _nothing() -> None:
     pass
+
+
+def _warn(run: CellRun, method: MethodDeclaration) -> None:
+    """Says once a session, in whatever cell comes first, that a method is deprecated."""
+    if method.deprecated and run.bridges.first_use(method.label):
+        run.write("stderr", f"{method.label} is deprecated: {method.deprecated}\n")
 
 
 def _known(methods: Any, effect: Effect) -> MethodDeclaration:

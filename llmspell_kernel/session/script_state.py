@@ -10,7 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,13 @@ class _Gone(Exception):
     def __init__(self, lost: WorkerLost) -> None:
         super().__init__(lost)
         self.lost = lost
+
+
+class FunctionCall(NamedTuple):
+    """A cell that is a call of a script's global function; `args` is a JSON array in the written form of values."""
+
+    function: str
+    args: bytes
 
 
 class ScriptState:
@@ -66,6 +73,8 @@ class ScriptState:
         """Held while the state gets its worker: a state that is slow to open holds up no other."""
         self._getting: asyncio.Task[None] | None = None
         self._loss_told = True
+        self._untold: list[bytes] = []
+        """What has been declared since the worker opened the state, and it was not told yet."""
 
     @property
     def worker(self) -> Worker | None:
@@ -125,6 +134,7 @@ class ScriptState:
 
     async def _open(self, worker: Worker, number: int, entropy: str) -> None:
         """Raises _Gone where the worker dies over it by itself."""
+        self._untold.clear()  # the catalogue that it is about to get has it all
         options = {
             "state": number,
             "memory_bytes": self._limits.memory_bytes,
@@ -158,12 +168,27 @@ class ScriptState:
             self._worker.on_output.pop(self.number, None)
             self._worker.on_lost.pop(self.number, None)
 
-    async def begin(self, code: str, chunk: str, budget_s: float) -> Step:
+    def declared(self, catalogue: dict[str, Any], change: dict[str, Any]) -> None:
+        """Bridges came or went: `catalogue` is now the whole one, `change` what is new in it.  `tell` sends it."""
+        self._catalogue = msgspec.json.encode(catalogue)
+        if self.worker is not None or self._getting is not None:
+            self._untold.append(msgspec.json.encode(change))
+
+    async def tell(self) -> None:
+        """Tells the worker what has been declared; a running step is waited for."""
+        while self._untold and self.worker is not None:
+            await self.query("declare", "", self._untold.pop(0))
+
+    async def begin(self, code: str | FunctionCall, chunk: str, budget_s: float) -> Step:
         assert self._worker is not None
         async with self._turn:
             if self._stopping:
                 raise self._not_begun()
-            return await self._step(self._worker.begin(self.number, code, chunk), budget_s)
+            if isinstance(code, FunctionCall):
+                asking = self._worker.begin(self.number, "", chunk, code.function, code.args)
+            else:
+                asking = self._worker.begin(self.number, code, chunk)
+            return await self._step(asking, budget_s)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
         assert self._worker is not None

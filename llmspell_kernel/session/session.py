@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, overload
 
 from ..bridges._bridge import Bridge
 from ..bridges._catalogue import worker_catalogue
-from ..bridges._declaration import BridgeDeclaration, declare
+from ..bridges._declaration import BridgeDeclaration
+from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
@@ -20,19 +23,23 @@ from ..policy.decide import Grants
 from ..policy.limits import PRESETS, Limits
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
+from ..services.modules import ModuleLibrary, chunk_of
 from ..settings import Settings
 from ..values import Value, dumps, loads
 from ..workers.pool import WorkerPool
 from .background import BackgroundRun, BackgroundTask
+from .bridge_set import BridgeSet
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
 from .outcome import Outcome
 from .resources import ResourceTable
-from .script_state import ScriptState
+from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
-from .value_lists import check_size
+from .value_lists import check_size, write_values
+
+F = TypeVar("F")
 
 
 class Session:
@@ -59,12 +66,13 @@ class Session:
         self.engines: EngineRegistry = engines or discover_engines()
         self.limits = limits or PRESETS[self.settings.preset]
         self.grants = grants or Grants()
-        found = discover_bridges()
-        self.failed_bridges: Mapping[str, str] = found.failed
-        self._classes: dict[str, type[Bridge]] = {**found.bridges, **{bridge.name: type(bridge) for bridge in bridges}}
-        self._given = {bridge.name: bridge for bridge in bridges}
-        self._open_bridges: dict[str, asyncio.Task[Bridge]] = {}
-        self.declarations: dict[str, BridgeDeclaration] = {name: declare(kind) for name, kind in sorted(self._classes.items())}
+        self.modules = ModuleLibrary(self.limits.value_bytes)
+        plain = {name: getattr(self.settings, name) for name in type(self.settings).__annotations__}
+        self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, plain, self.modules)
+        self.failed_bridges: Mapping[str, str] = self.bridges.failed
+        self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
+        self._exposed: dict[str, Callable[..., Any]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
@@ -104,19 +112,55 @@ class Session:
 
         A fault of the script is the outcome's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`.
         """
+        self.sources[chunk] = "\n" * line_offset + code
+        return await self._run("\n" * line_offset + code, code, engine, state, chunk, inputs or {}, outputs, sink, cell)
+
+    async def call_function(
+        self,
+        name: str,
+        *args: Value,
+        engine: str = "lua",
+        state: str = "main",
+        chunk: str = "python",
+        sink: Sink | None = None,
+        cell: int | None = None,
+    ) -> Outcome:
+        """Calls a script's global function (`words.count` for one in a table) as a cell of its own: it may call bridges, and limits hold.
+
+        The outcome's `values` are the function's results.  Raises ValueCrossingError or LimitError for arguments that cannot cross.
+        """
+        if not name:
+            raise ScriptError("the name of a function is empty")
+        written = write_values(args)
+        check_size(written, f"the arguments of {name}", self.limits.value_bytes)
+        call = FunctionCall(name, bytes(written))
+        return await self._run(call, call.args.decode(), engine, state, chunk, {}, (), sink, cell)
+
+    async def _run(
+        self,
+        work: str | FunctionCall,
+        told: str,
+        engine: str,
+        state: str,
+        chunk: str,
+        inputs: Mapping[str, Value],
+        outputs: Sequence[str],
+        sink: Sink | None,
+        cell: int | None,
+    ) -> Outcome:
         self._loop = asyncio.get_running_loop()
         declaration = self.engines.get(engine)
         number = cell if cell is not None else self.next_cell()
         started = time.time()
-        self.sources[chunk] = "\n" * line_offset + code
-        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, code))
+        function = work.function if isinstance(work, FunctionCall) else ""
+        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, told, function))
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
         status: Any = "error"
         try:
             script = self._named(state, declaration.name)
-            values = await self._execute(script, number, "\n" * line_offset + code, chunk, inputs or {}, sink or self.sink)
+            values = await self._execute(script, number, work, chunk, inputs, sink or self.sink)
             for name in outputs:
                 found[name] = await self._get(script, name)
             status = "ok"
@@ -202,10 +246,60 @@ class Session:
 
     async def bridge(self, name: str) -> Bridge:
         """The session's instance of a bridge, opened at its first call; one that failed to open is tried again by the next call."""
-        task = self._open_bridges.get(name)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._open_bridges[name] = asyncio.create_task(self._open_bridge(name))
-        return await asyncio.shield(task)
+        return await self.bridges.get(name)
+
+    async def add_bridge(self, bridge: Bridge | type[Bridge]) -> None:
+        """Makes a bridge known to every state, those already open included: at once, or at its next suspension where a state is running.
+
+        Raises ConfigError for a name that is taken and for needs that cannot be met.
+        """
+        await asyncio.gather(*self._declared(self.bridges.add(bridge), []))
+
+    async def remove_bridge(self, name: str) -> None:
+        """Takes a bridge away: calls in flight end with an error (code `bridge_removed`), its resources are released, and it is closed.
+
+        Raises ConfigError where there is none, or where another bridge needs it.
+        """
+        await self.bridges.remove(name, self.resources.release_bridge)
+        if name == HOST:
+            self._exposed = {}
+        await asyncio.gather(*self._declared(None, [name]))
+
+    @overload
+    def expose(self, target: F, *, name: str = "") -> F: ...
+
+    @overload
+    def expose(self, target: None = None, *, name: str = "") -> Callable[[F], F]: ...
+
+    def expose(self, target: F | None = None, *, name: str = "") -> F | Callable[[F], F]:
+        """Makes a typed Python function callable from every engine as `host.NAME`, or an object's public typed methods as `NAME.method`.
+
+        A decorator: `@session.expose`, `@session.expose(name="find")`.  Exposing a name again replaces it.  A function that is not async runs
+        in a thread.  Raises ConfigError for what has no annotations or a name that scripts cannot use, or that another bridge has.
+        """
+        if target is None:
+            return lambda target: self.expose(target, name=name)
+        if inspect.isroutine(target):
+            functions = {**self._exposed, name or target.__name__: target}
+            bridge = exposed_functions(functions)
+        else:
+            functions = self._exposed
+            bridge = exposed_object(target, name)
+        known = self.declarations.get(bridge.name)
+        if known is not None and not known.exposed:
+            mend = "remove that one first" if bridge.name == HOST else "choose another: expose(..., name='...')"
+            raise ConfigError(f"expose: '{bridge.name}' is the name of another bridge; {mend}")
+        self._declared(self.bridges.add(bridge, replace=True), [])
+        self._exposed = functions
+        return target
+
+    def add_module(self, name: str, source: str, engine: str = "lua") -> None:
+        """Registers a module that scripts of that language load with `require(name)`, or replaces it.
+
+        A state that has loaded it keeps what it has until it is reset.  Raises ConfigError for a name or a source that cannot be one.
+        """
+        self.modules.add(name, source, self.engines.get(engine).name)
+        self.sources[chunk_of(name)] = source
 
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""
@@ -223,9 +317,9 @@ class Session:
         try:
             for name, engine in list(self._states):
                 await self.forget(name, engine)
-            bridges, self._open_bridges = self._open_bridges, {}
-            for name, task in bridges.items():
-                await self._close_bridge(name, task)
+            for task in self._telling:
+                task.cancel()
+            await self.bridges.close()
         finally:
             self._pool.close()
 
@@ -241,7 +335,9 @@ class Session:
         self._last_call += 1
         return self._last_call
 
-    async def _execute(self, script: ScriptState, cell: int, code: str, chunk: str, inputs: Mapping[str, Value], sink: Sink) -> list[Value]:
+    async def _execute(
+        self, script: ScriptState, cell: int, work: str | FunctionCall, chunk: str, inputs: Mapping[str, Value], sink: Sink
+    ) -> list[Value]:
         key = (script.name, script.engine)
         if key in self._runs:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
@@ -257,7 +353,7 @@ class Session:
             await self._ready(script, run)
             for name, value in inputs.items():
                 await script.query("set", name, dumps(value))
-            return await run.execute(code)
+            return await run.execute(work)
         finally:
             del self._runs[key]
             script.settle()
@@ -285,15 +381,8 @@ class Session:
     def _named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
         if key not in self._states:
-            self._states[key] = ScriptState(
-                name,
-                engine,
-                self._pool,
-                self.limits,
-                worker_catalogue(tuple(self.declarations.values())),
-                self.settings.seed,
-                self.resources,
-            )
+            catalogue = self.bridges.catalogue()
+            self._states[key] = ScriptState(name, engine, self._pool, self.limits, catalogue, self.settings.seed, self.resources)
         return self._states[key]
 
     async def _ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
@@ -310,31 +399,37 @@ class Session:
                 await script.ready(self._last_state)
                 cell = 0 if run is None else run.cell
                 self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
+            await self._tell(script)
         return script
 
-    @staticmethod
-    async def _close_bridge(name: str, task: asyncio.Task[Bridge]) -> None:
-        if not task.done() or task.cancelled() or task.exception() is not None:
-            task.cancel()
-            return
-        try:
-            await task.result().close()
-        except Exception as error:
-            report(f"the bridge '{name}' failed to close", error)
+    def _declared(self, added: BridgeDeclaration | None, removed: list[str]) -> list[asyncio.Task[None]]:
+        """Every state is to learn of a change of the bridges: now where an event loop runs, else before its next cell.
 
-    async def _open_bridge(self, name: str) -> Bridge:
-        bridge = self._given.get(name) or self._make(self._classes[name])
-        await bridge.open()
-        return bridge
+        What is returned can be waited for; it leaves out states in the middle of a step, which may be a long one.
+        """
+        change = {"remove": removed, "add": worker_catalogue([added] if added else [])}
+        for script in self._states.values():
+            script.declared(self.bridges.catalogue(), change)
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return [task for script in self._states.values() for task in self._tell_soon(script)]
+        return []
+
+    def _tell_soon(self, script: ScriptState) -> Iterator[asyncio.Task[None]]:
+        task = asyncio.create_task(self._tell(script))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        if script.phase() not in (Phase.RUNNING, Phase.STIRRING):
+            yield task
 
     @staticmethod
-    def _make(kind: type[Bridge]) -> Bridge:
+    async def _tell(script: ScriptState) -> None:
         try:
-            return kind()
-        except SpellError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"the bridge '{kind.name}' cannot start: {type(error).__name__}: {error}") from error
+            await script.tell()
+        except WorkerLost:
+            pass  # the next worker gets the whole catalogue
+        except SpellError as error:
+            report(f"the {script.engine} state '{script.name}' did not take a change of the bridges", error)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmspell_kernel import Bridge, Context, Resource, method
-from llmspell_kernel.errors import DeniedError, Interrupted, LimitError, ScriptError, WorkerLost
+from llmspell_kernel import Bridge, BridgeSession, Context, Resource, method
+from llmspell_kernel.errors import BridgeError, DeniedError, Interrupted, LimitError, ScriptError, WorkerLost
 from llmspell_kernel.journal.events import CallDenied, CallFinished, CallStarted, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Suspended
@@ -50,7 +50,7 @@ class Stubborn(Bridge):
         self.go = asyncio.Event()
         self.waiting = asyncio.Event()
 
-    async def open(self) -> None:
+    async def open(self, session: BridgeSession) -> None:
         self.opened += 1
         if self.opened == 1:
             raise OSError("the network is down")
@@ -351,7 +351,7 @@ def test_a_call_from_python_is_journaled_obeys_grants_and_gives_no_resource() ->
 def test_a_bridge_that_failed_to_open_is_tried_again() -> None:
     async def run() -> None:
         session = Session(bridges=[Stubborn()], pool=FakePool())
-        with pytest.raises(OSError, match="network is down"):
+        with pytest.raises(BridgeError, match="the bridge 'stubborn' could not be opened: OSError: the network is down"):
             await session.call("stubborn", "ping")
         assert await session.call("stubborn", "ping") == 2
         await session.close()
