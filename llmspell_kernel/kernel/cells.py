@@ -25,11 +25,12 @@ class ScriptCell(NamedTuple):
 
 
 class CellOptions(NamedTuple):
-    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B` (globals taken)."""
+    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B` (globals taken), `--module NAME` (register instead of run)."""
 
     state: str = "main"
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    module: str = ""
 
 
 def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell | None:
@@ -76,23 +77,23 @@ def parse_options(line: str, engine: str) -> CellOptions:
         words = shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"%%{engine}: {error} in '{line}'") from None
-    state, names = "main", {"--in": [], "--out": []}  # type: ignore[var-annotated]
+    single, names = {"--state": "main", "--module": ""}, {"--in": [], "--out": []}  # type: ignore[var-annotated]
     while words:
         name, joined, value = words.pop(0).partition("=")
-        if name not in ("--state", "--in", "--out"):
-            raise ConfigError(f"%%{engine} has no option '{name}'{nearest(name, ['--state', '--in', '--out'])}")
+        if name not in (*single, *names):
+            raise ConfigError(f"%%{engine} has no option '{name}'{nearest(name, [*single, *names])}")
         if not joined:
             if not words:
                 raise ConfigError(f"%%{engine} {name} needs a name after it, as in: %%{engine} {name} rows")
             value = words.pop(0)
         for item in filter(None, value.split(",")):
-            if name != "--state" and not item.isidentifier():
+            if name in names and not item.isidentifier():
                 raise ConfigError(f"%%{engine} {name}: '{item}' is not a variable's name")
-        if name == "--state":
-            state = value
+        if name in single:
+            single[name] = value
         else:
             names[name] += filter(None, value.split(","))
-    return CellOptions(state, tuple(names["--in"]), tuple(names["--out"]))
+    return CellOptions(single["--state"], tuple(names["--in"]), tuple(names["--out"]), single["--module"])
 
 
 def state_of(cell: ScriptCell) -> str:

@@ -100,7 +100,7 @@ class Entrance:
         return getattr(self.notebook, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), "get", "reset", "run", "session", "set", "states", "values"})
+        return sorted({*super().__dir__(), "add_module", "call", "expose", "get", "reset", "run", "session", "set", "states", "values"})
 
     def __repr__(self) -> str:
         return repr(self.notebook)

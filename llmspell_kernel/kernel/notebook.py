@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..policy.limits import PRESETS
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
+from ..services.modules import chunk_of
 from ..session import Outcome, Session
 from ..settings import Settings
 from ..values import Opaque, Value, dumps
@@ -23,6 +25,7 @@ from .cells import CellOptions, parse_options
 from .display import LiveView
 from .interrupt import EarlyStop, StopSignal
 from .output import CellOutput, Publisher
+from .states import ScriptStateHandle, States
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,9 @@ class Notebook:
         """States that `%llmspell reset` has ended, but whose end could not be awaited there."""
         self._ends: set[asyncio.Task[None]] = set()
         self._runs_from_python = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
         self.keeps_globals = False
         """In a stock kernel: are the globals of each language read after its cells, for completion?"""
         self.seen_globals: dict[tuple[str, str], list[list[str]]] = {}
@@ -75,6 +81,8 @@ class Notebook:
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
+        if options.module:
+            return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
         view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
         running = self.session.run(
             code,
@@ -98,6 +106,18 @@ class Notebook:
         self._take(outcome, output, language.null)
         if missing:
             raise self._shown(ConfigError("\n".join(missing)))
+
+    async def _add_module_cell(self, name: str, seen: str, code: str, offset: int, engine: str) -> None:
+        """A cell with `--module NAME` is not run: it becomes a module, if it is one whole piece of its language."""
+        try:
+            answer = await self.session.ask("is_complete", code, engine=engine, open_state=True)
+            if isinstance(answer, dict) and answer["status"] != "complete":
+                raise ConfigError(f"the module '{name}' is not registered: as {engine}, the cell is {answer['status']}")
+            self.session.add_module(name, "\n" * offset + code, engine)
+        except SpellError as error:
+            raise self._shown(error) from None
+        self.session.sources[chunk_of(name)] = seen
+        print(f"The {engine} module '{name}' is registered: require('{name}')")
 
     async def _to_its_end(self, cell: Awaitable[Outcome], state: str, engine: str) -> Outcome:
         """Whoever waits may be cancelled (ipykernel's own answer to an early interrupt): that is a stop as by the button, the state stays."""
@@ -151,15 +171,23 @@ class Notebook:
 
         Raises SpellError; CancelledError when the script was stopped, or who waits for it is cancelled: the state stays.
         """
+        return await self._from_python(engine, state, lambda how: self.session.run(code, engine=engine, state=state, **how))
+
+    async def call(self, name: str, *args: Value, engine: str = "lua", state: str = "main") -> Any:
+        """Calls a script's global function from Python; its value and what it raises are as for `run`."""
+        return await self._from_python(
+            engine, state, lambda how: self.session.call_function(name, *args, engine=engine, state=state, **how)
+        )
+
+    async def _from_python(self, engine: str, state: str, begin: Callable[[dict[str, Any]], Awaitable[Outcome]]) -> Any:
         await self._end_reset_states()
         task = asyncio.current_task()
         assert task is not None
         cancels = task.cancelling()
         self._runs_from_python += 1
-        chunk = f"python[{self._runs_from_python}]"
+        how = {"chunk": f"python[{self._runs_from_python}]", "sink": CellOutput(self.shell)}
         with self._stop_signal.taken():
-            running = self.session.run(code, engine=engine, state=state, chunk=chunk, sink=CellOutput(self.shell))
-            outcome = await self._to_its_end(running, state, engine)
+            outcome = await self._to_its_end(begin(how), state, engine)
         if task.cancelling() > cancels:
             raise asyncio.CancelledError
         if isinstance(outcome.error, Interrupted):
@@ -180,10 +208,35 @@ class Notebook:
         await self.session.set(name, value, engine=engine, state=state)
 
     @property
-    def states(self) -> list[tuple[str, str, str]]:
-        """(state, engine, phase) of every state there is."""
-        there = sorted((key, state) for key, state in self.session.states.items() if key not in self._ending)
-        return [(name, engine, state.phase().value) for (name, engine), state in there]
+    def states(self) -> States:
+        """(state, engine, phase) of every state there is; `states["lua"]` is the way to one, see `kernel.states`."""
+        there = sorted(key for key in self.session.states if key not in self._ending)
+        return States([(*key, self.session.states[key].phase().value) for key in there], self._handle)
+
+    def _handle(self, engine: str, state: str) -> ScriptStateHandle:
+        return ScriptStateHandle(self, self.session.engines.get(engine).name, state)
+
+    def home_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop in which scripts run: the kernel's, or the one that IPython in a terminal runs cells in."""
+        if self._loop is None:
+            from IPython.core.async_helpers import get_asyncio_loop
+
+            self._loop = get_asyncio_loop()
+        return self._loop
+
+    def expose(self, target: Any = None, *, name: str = "") -> Any:
+        """Makes a typed Python function callable from scripts, as `host.NAME`, or an object's methods; see `Session.expose`."""
+        try:
+            return self.session.expose(target, name=name)
+        except SpellError as error:
+            raise self._shown(error) from None
+
+    def add_module(self, name: str, source: str, engine: str = "lua") -> None:
+        """Registers a module that scripts load with `require(name)`; a state that has loaded it keeps what it has until it is reset."""
+        try:
+            self.session.add_module(name, source, engine)
+        except SpellError as error:
+            raise self._shown(error) from None
 
     async def reset(self, state: str = "main", engine: str = "lua") -> None:
         """Ends a state; the next cell that names it gets a new one."""

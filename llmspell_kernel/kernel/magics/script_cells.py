@@ -20,10 +20,11 @@ def _explain(name: str, engine: str) -> Callable[[str, str], None]:
 
     script_cell.__doc__ = f"""Run the cell as a {engine} script in a sandboxed state that lives as long as the notebook.
 
-    %%{name} [--state NAME] [--in A,B] [--out A,B]
+    %%{name} [--state NAME] [--in A,B] [--out A,B] [--module NAME]
 
     --state NAME   another world of the same language (default: main)
     --in A,B       give the Python variables A and B to the script, as globals
     --out A,B      take the script's globals A and B as Python variables afterwards
+    --module NAME  do not run the cell: register it as a module, which scripts load with require("NAME")
     """
     return script_cell
