@@ -22,7 +22,7 @@ from ..workers.spawn import WorkerProcess
 from .cells import CellOptions, parse_options
 from .display import LiveView
 from .interrupt import EarlyStop, StopSignal
-from .output import CellOutput, Publisher
+from .output import CellOutput
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Notebook:
 
     async def _run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         number = self.session.next_cell()
-        output = CellOutput(self.shell)
+        output = CellOutput(self.shell, self.settings.display)
         # prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15)
         chunk = f"cell[{self.shell.displayhook.prompt_count}]"
         try:
@@ -75,7 +75,8 @@ class Notebook:
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
-        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
+        view = LiveView(number, self.session.recorder, output, self.settings.display, self.session.interrupt)
+        output.on_clear = view.cleared
         running = self.session.run(
             code,
             engine=language.name,
@@ -90,6 +91,7 @@ class Notebook:
             try:
                 outcome = await self._to_its_end(running, options.state, language.name)
             finally:
+                output.finish()
                 view.finish()
             self.session.sources[chunk] = _as_seen(engine, line, code, offset)
             missing = await self._take_outputs(outcome, options, language.name)
@@ -157,9 +159,13 @@ class Notebook:
         cancels = task.cancelling()
         self._runs_from_python += 1
         chunk = f"python[{self._runs_from_python}]"
+        output = CellOutput(self.shell, self.settings.display)
         with self._stop_signal.taken():
-            running = self.session.run(code, engine=engine, state=state, chunk=chunk, sink=CellOutput(self.shell))
-            outcome = await self._to_its_end(running, state, engine)
+            running = self.session.run(code, engine=engine, state=state, chunk=chunk, sink=output)
+            try:
+                outcome = await self._to_its_end(running, state, engine)
+            finally:
+                output.finish()
         if task.cancelling() > cancels:
             raise asyncio.CancelledError
         if isinstance(outcome.error, Interrupted):

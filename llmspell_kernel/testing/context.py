@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
 
 
@@ -41,8 +42,8 @@ class FakeContext:
         used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
         self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
 
-    def display(self, value: Value, *, title: str = "") -> None:
-        self.calls.append(("display", (value, title)))
+    def show(self, shown: Shown) -> None:
+        self.calls.append(("show", shown))
 
     def clear(self) -> None:
         self.calls.append(("clear", None))
