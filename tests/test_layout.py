@@ -30,7 +30,14 @@ def test_log_and_ui_are_written_with_what_a_third_party_has() -> None:
     for name in ("log", "ui"):
         text = (PACKAGE / "bridges" / f"{name}.py").read_text()
         sources = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
-        assert sources <= {"__future__", "typing", "llmspell_kernel", "llmspell_kernel.values", "llmspell_kernel.errors"}, name
+        assert sources <= {
+            "__future__",
+            "typing",
+            "llmspell_kernel",
+            "llmspell_kernel.values",
+            "llmspell_kernel.errors",
+            "llmspell_kernel.shown",
+        }, name
 
 
 def test_every_folder_says_what_lives_in_it() -> None:

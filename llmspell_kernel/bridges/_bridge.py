@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, overload
 
+from ..shown import Shown
 from ..values import Callback, Value
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ class Context(Protocol):
     ) -> None:
         """What the call used; shown in the trace and summed by the ledger.  `cost_usd` None = the price is not known."""
 
-    def display(self, value: Value, *, title: str = "") -> None:
-        """Shows a value richly in the cell's output."""
+    def show(self, shown: Shown) -> None:
+        """Shows one of the things of `llmspell_kernel.shown` in the cell's output, such as `Table(rows)`."""
 
     def clear(self) -> None:
         """Clears the cell's output."""

@@ -1,23 +1,29 @@
-"""Facts -> tables that read well in 80 columns."""
+"""Facts -> tables that read well in 80 columns of a terminal, and line by line elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from typing import Any
 
+import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+UNWRAPPED_COLUMNS = 10_000
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
 
 
 def show(*parts: RenderableType) -> None:
-    """Prints to stdout; a pipe gets 80 columns, whatever the terminal has."""
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 80)
+    """Prints to stdout, wrapped to the terminal's width; a pipe or file gets each fact on one line, for `grep` and the like."""
+    written = StringIO()
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(file=written, highlight=False, width=UNWRAPPED_COLUMNS)
     for part in parts:
         console.print(part)
+    for line in written.getvalue().splitlines():  # without the blanks that make the columns of a table equally wide
+        click.echo(line.rstrip())
 
 
 def heading(text: str) -> Text:

@@ -13,7 +13,8 @@ from typing import TextIO
 import click
 
 from ..render.text import clean, split_partial_escape
-from ..values import Value
+from ..shown import Progress, Shown
+from ._progress_line import ProgressLine
 
 
 class Terminal:
@@ -29,6 +30,7 @@ class Terminal:
         self.reader_gone = False
         """Whoever read our output has stopped, as `| head` does; what is written from then on is lost."""
         self.on_reader_gone: Callable[[], None] = lambda: None
+        self._progress = ProgressLine(err, lambda text: self._send("stderr", text))
 
     def write(self, stream: str, text: str) -> None:
         """Shows text of the script or a model at once; an escape sequence cut by the end of the text waits for its rest."""
@@ -40,13 +42,26 @@ class Terminal:
         if text and stream == "stdout":
             self.last_model_text = None
 
-    def display(self, value: Value, title: str) -> None:
-        from ..render.values import bundle
+    def show(self, shown: Shown, null: str) -> int:
+        """A shown thing as text on stdout; a progress bar on stderr, where it can be watched while stdout goes elsewhere."""
+        if isinstance(shown, Progress):
+            if shown.ended:
+                self._end_screen_lines()
+            self._progress.show(shown, can_draw=self._cursor_is_at_start())
+            return 0
+        from ..render.shown import shown_bundle
 
         self.end_line("stdout")
-        shown = bundle([value])
-        lines = [title] * bool(title) + ([shown["text/plain"]] if shown is not None else [])
-        self.write("stdout", "".join(f"{line}\n" for line in lines))
+        text = shown_bundle(shown, null)["text/plain"] + "\n"
+        self.write("stdout", text)
+        return len(text.encode("utf-8", "replace"))
+
+    def finish(self) -> None:
+        """The end of the script: no line of stdout stays open, and no progress bar."""
+        self.end_line("stdout")
+        if self._progress.is_open:
+            self._end_screen_lines()
+            self._progress.finish()
 
     def clear(self) -> None:
         """Clears the screen where there is one; a pipe keeps everything."""
@@ -77,9 +92,29 @@ class Terminal:
         self.end_line("stderr")
         self._put("stderr", "".join(f"{line}\n" for line in lines))
 
+    def _screen(self) -> list[str]:
+        """The streams whose text stands where the progress line is drawn."""
+        return ["stderr", "stdout"] if self._streams["stdout"].isatty() else ["stderr"]
+
+    def _cursor_is_at_start(self) -> bool:
+        return not any(self._open_line[stream] for stream in self._screen())
+
+    def _end_screen_lines(self) -> None:
+        for stream in self._screen():
+            self.end_line(stream)
+
     def _put(self, stream: str, text: str) -> None:
         if not text:
             return
+        on_screen = self._progress.is_open and stream in self._screen()
+        if on_screen:
+            self._progress.erase()
+        self._send(stream, text)
+        self._open_line[stream] = not text.endswith("\n")
+        if on_screen and self._cursor_is_at_start():
+            self._progress.draw()
+
+    def _send(self, stream: str, text: str) -> None:
         target = self._streams[stream]
         try:
             target.write(text)
@@ -90,7 +125,6 @@ class Terminal:
             self._lose_reader(target)
             if stream != "stderr":
                 self._put("stderr", f"cannot write to {stream}: {error.strerror or error}\n")
-        self._open_line[stream] = not text.endswith("\n")
 
     def _lose_reader(self, target: TextIO) -> None:
         # The stream's buffer still holds the text; with the pipe left in place, the flush at exit would fail again, loudly.

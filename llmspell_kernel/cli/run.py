@@ -52,7 +52,7 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
     engines.check(script.engine)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
     outcome = asyncio.run(_run(script, params, model, terminal))
-    terminal.end_line("stdout")
+    terminal.finish()
     if terminal.reader_gone:
         sys.exit(READER_GONE)
     if outcome.error is not None:

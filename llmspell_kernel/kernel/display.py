@@ -63,23 +63,29 @@ class Timers(Protocol):
     def call_soon_threadsafe(self, callback: Callable[[], None]) -> Any: ...
 
 
+class Changing(Protocol):
+    """Something on the page that has more to send than may leave: a live view, a progress bar.  `flush` does not raise."""
+
+    def flush(self) -> None: ...
+
+
 class Flusher:
-    """The one timer for all live views of an event loop; runs only while something is to be sent."""
+    """The one timer for all that changes on the pages of an event loop; runs only while something is to be sent."""
 
     def __init__(self, loop: Timers) -> None:
         self.loop = loop
-        self._due: dict[LiveView, None] = {}
+        self._due: dict[Changing, None] = {}
         self._not_before = 0.0
         self._waiting = False
 
-    def mark(self, view: LiveView) -> None:
+    def mark(self, view: Changing) -> None:
         """The view has something to send.  Only on the loop's own thread."""
         self._due[view] = None
         if not self._waiting:
             self._waiting = True
             self.loop.call_later(max(OPENING_DELAY_S, self._not_before - self.loop.time()), self._tick)
 
-    def forget(self, view: LiveView) -> None:
+    def forget(self, view: Changing) -> None:
         self._due.pop(view, None)
 
     def _tick(self) -> None:
@@ -103,6 +109,11 @@ def shared_flusher() -> Flusher | None:
     if not _shared or _shared[0].loop is not loop:
         _shared[:] = [Flusher(loop)]
     return _shared[0]
+
+
+def wants_live(mode: str) -> bool:
+    """Is the page to change while a cell runs?  Yes in mode "live", no in "static"; in "auto" in a kernel."""
+    return mode == "live" or (mode == "auto" and comms_available())
 
 
 def comms_available() -> bool:
@@ -138,8 +149,7 @@ class LiveView:
         self._widget: LiveWidget | None = None
         self._display_id = f"llmspell-{uuid4().hex}"
         self._shown = self._finished = self._wants_all = False
-        wants_live = mode == "live" or (mode == "auto" and comms_available())
-        self._flusher = (flusher or shared_flusher()) if wants_live else None
+        self._flusher = (flusher or shared_flusher()) if wants_live(mode) else None
         self._stop_listening = recorder.listen(self._hear)
 
     def flush(self) -> None:
@@ -149,6 +159,10 @@ class LiveView:
         except Exception:
             log.warning("the live view of a cell failed; its output appears when the cell ends", exc_info=True)
             self._flusher = None
+
+    def cleared(self) -> None:
+        """The page was cleared: what comes next is a new output, because an update would find nothing to replace."""
+        self._shown = False
 
     def finish(self) -> None:
         """Puts the final output in the place of the live view.  Further calls do nothing."""
@@ -180,7 +194,7 @@ class LiveView:
     def _send_changes(self) -> None:
         if self._finished:
             return
-        if self._widget is None:
+        if not self._shown:
             if not self._panes.has_news:
                 return
             self._open()
@@ -192,7 +206,7 @@ class LiveView:
             self._widget.send({"batch": batch})
 
     def _open(self) -> None:
-        self._widget = self._open_widget(self._receive)
+        self._widget = self._widget or self._open_widget(self._receive)
         data = {
             WIDGET_MIME: {"model_id": self._widget.model_id, "version_major": 2, "version_minor": 0},
             "text/html": "<em>running …</em>",

@@ -24,7 +24,7 @@ from ..workers.spawn import WorkerProcess
 from .cells import CellOptions, parse_options
 from .display import LiveView
 from .interrupt import EarlyStop, StopSignal
-from .output import CellOutput, Publisher
+from .output import CellOutput
 from .states import ScriptStateHandle, States
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Notebook:
 
     async def _run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         number = self.session.next_cell()
-        output = CellOutput(self.shell)
+        output = CellOutput(self.shell, self.settings.display)
         # prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15)
         chunk = f"cell[{self.shell.displayhook.prompt_count}]"
         try:
@@ -83,7 +83,8 @@ class Notebook:
         await self._end_reset_states()
         if options.module:
             return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
-        view = LiveView(number, self.session.recorder, Publisher(output), self.settings.display, self.session.interrupt)
+        view = LiveView(number, self.session.recorder, output, self.settings.display, self.session.interrupt)
+        output.on_clear = view.cleared
         running = self.session.run(
             code,
             engine=language.name,
@@ -98,6 +99,7 @@ class Notebook:
             try:
                 outcome = await self._to_its_end(running, options.state, language.name)
             finally:
+                output.finish()
                 view.finish()
             self.session.sources[chunk] = _as_seen(engine, line, code, offset)
             missing = await self._take_outputs(outcome, options, language.name)
@@ -185,9 +187,13 @@ class Notebook:
         assert task is not None
         cancels = task.cancelling()
         self._runs_from_python += 1
-        how = {"chunk": f"python[{self._runs_from_python}]", "sink": CellOutput(self.shell)}
+        output = CellOutput(self.shell, self.settings.display)
+        how = {"chunk": f"python[{self._runs_from_python}]", "sink": output}
         with self._stop_signal.taken():
-            outcome = await self._to_its_end(begin(how), state, engine)
+            try:
+                outcome = await self._to_its_end(begin(how), state, engine)
+            finally:
+                output.finish()
         if task.cancelling() > cancels:
             raise asyncio.CancelledError
         if isinstance(outcome.error, Interrupted):

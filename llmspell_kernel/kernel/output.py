@@ -1,4 +1,4 @@
-"""A cell's output in IPython: text to the streams, displays and results, always under the cell they belong to.
+"""A cell's output in IPython: text to the streams, shown things and results, always under the cell they belong to.
 
 A callback of the event loop runs in the context of whoever registered it, and ipykernel keeps a cell's parent header in that context:
 so each cell's context is captured when it starts, and everything it shows goes through it.
@@ -11,21 +11,28 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ..render.text import clean, clean_clipped, split_partial_escape
-from ..render.values import bundle
-from ..values import Value
+from ..render.shown import shown_bundle
+from ..render.text import clean, split_partial_escape
+from ..shown import Progress, Shown
+from .display import shared_flusher, wants_live
+from .progress import ProgressBars
 
 T = TypeVar("T")
-MAX_TITLE_CHARS = 1_000
 
 
 class CellOutput:
-    """A session's Sink, and a live view's Publish, for one cell."""
+    """A session's Sink, and a live view's Publish, for one cell.  `finish` is called when the cell ends, however it does; what it
+    left in the background may go on to show here.
 
-    def __init__(self, shell: Any) -> None:
+    `mode` is the display mode of the settings: "live", "static" or "auto".
+    """
+
+    def __init__(self, shell: Any, mode: str = "static") -> None:
         self._shell = shell
         self._context = contextvars.copy_context()
         self._cut_escape = {"stdout": "", "stderr": ""}
+        self._bars = ProgressBars(self, shared_flusher() if wants_live(mode) else None)
+        self.on_clear: Callable[[], None] = lambda: None
 
     def write(self, stream: str, text: str) -> None:
         """Shows text of the script; of terminal sequences only colours pass, and one that a piece cut in two waits for its rest."""
@@ -35,16 +42,22 @@ class CellOutput:
         if text:
             self._run(lambda: target.write(text))
 
-    def display(self, value: Value, title: str) -> None:
-        data = bundle([value]) or {"text/plain": "null"}
-        if title:
-            data = {**data, "text/plain": f"{clean_clipped(title, MAX_TITLE_CHARS)}\n{data['text/plain']}"}
-        self.publish(data, {}, "", False)
+    def show(self, shown: Shown, null: str) -> int:
+        if isinstance(shown, Progress):
+            return self._bars.show(shown)
+        data = shown_bundle(shown, null)
+        self.display(data, {}, "", update=False)
+        return sum(len(text.encode()) for text in data.values())
 
     def clear(self) -> None:
         self._run(lambda: self._shell.display_pub.clear_output(wait=True))
+        self._bars.cleared()
+        self.on_clear()
 
-    def publish(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str, update: bool) -> None:
+    def finish(self) -> None:
+        self._bars.finish()
+
+    def display(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str, update: bool) -> None:
         transient = {"display_id": display_id} if display_id else {}
         self._run(lambda: self._shell.display_pub.publish(dict(data), dict(metadata), transient=transient, update=update))
 
@@ -63,13 +76,3 @@ class CellOutput:
 
     def _run(self, function: Callable[[], T]) -> T:
         return self._context.copy().run(function)
-
-
-class Publisher:
-    """A live view's way to the page: the same cell, raw bundles."""
-
-    def __init__(self, output: CellOutput) -> None:
-        self._output = output
-
-    def display(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str, update: bool) -> None:
-        self._output.publish(data, metadata, display_id, update)

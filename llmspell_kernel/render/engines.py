@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from .budget import Budget
-from .table import table_html, table_plain
+from .table import grid_of, table_html, table_plain
 from .text import clean
 
 COLUMNS = 80
@@ -20,7 +20,7 @@ def engine_bundle(engines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     rows = [_row(engine) for engine in engines]
     details = [_details(engine) for engine in engines]
     whole = [{**row, **below} for row, below in zip(rows, details, strict=True)]
-    return {"text/plain": _plain(rows, details), "text/html": table_html(whole, Budget())}
+    return {"text/plain": _plain(rows, details), "text/html": table_html(grid_of(whole), Budget())}
 
 
 def _row(engine: Mapping[str, Any]) -> dict[str, str]:
@@ -42,7 +42,7 @@ def _details(engine: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plain(rows: Sequence[Mapping[str, str]], details: Sequence[Mapping[str, str]]) -> str:
-    lines = table_plain(rows).split("\n")
+    lines = table_plain(grid_of(rows)).split("\n")
     out = lines[:HEAD_LINES]
     for line, below in zip(lines[HEAD_LINES:], details, strict=True):
         out.append(line)

@@ -15,6 +15,7 @@ from ..errors import (
     SpellError,
     WorkerLost,
 )
+from .frames import LeftOut, shown_frames
 from .text import RESET, clean, clean_capped, clean_clipped, clip, width
 
 CONTEXT_LINES = 2
@@ -22,8 +23,6 @@ LINE_CHARS = 160
 MESSAGE_CHARS = 4_000
 NAME_CHARS = 100
 """Of a name of any kind: an error, a chunk, a function, a capability, a limit."""
-FIRST_FRAMES, LAST_FRAMES = 12, 4
-"""Of a deep recursion: where it broke and where it began."""
 
 Paint = Callable[[str, str], str]
 # the heading is bold, not red: JupyterLab shows errors on a red ground, dark red on dark red in its dark theme
@@ -38,21 +37,21 @@ def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bo
         return f"\x1b[{code}m{text}{RESET}" if colour else text
 
     lines = _heading(error, (titles or {}).get(error.engine, error.engine), paint)
-    shown_frames = _some(error.frames)
+    shown = shown_frames(error.frames)
     # only what is shown is looked up, each source cut into lines once: a hostile worker may send 20,000 frames
-    chunks = {frame.chunk for _, frame in shown_frames if frame is not None}
+    chunks = {frame.chunk for frame in shown if isinstance(frame, Frame)}
     split = {chunk: _split(sources[chunk]) for chunk in chunks if chunk in sources}
-    coded = next((index for index, frame in shown_frames if frame is not None and _source_line(frame, split) is not None), None)
-    for index, frame in shown_frames:
-        if frame is None:
-            lines.append(f"  … {index:,} more")
-        elif index == coded:
+    coded = next((at for at, frame in enumerate(shown) if isinstance(frame, Frame) and _source_line(frame, split) is not None), None)
+    for at, frame in enumerate(shown):
+        if isinstance(frame, LeftOut):
+            lines.append(f"  {frame}")
+        elif at == coded:
             lines.append(f"  {paint(_BLUE, _place(frame))}")
             lines.extend(_code_frame(frame, split[frame.chunk], paint))
         else:
             source = _source_line(frame, split)
-            shown = "" if source is None else f": {clean_clipped(source.strip(), LINE_CHARS)}"
-            lines.append(f"  {paint(_BLUE, _place(frame))}{shown}")
+            code = "" if source is None else f": {clean_clipped(source.strip(), LINE_CHARS)}"
+            lines.append(f"  {paint(_BLUE, _place(frame))}{code}")
     step = next_step(error)
     return [*lines, paint(_GREEN, f"→ {step}")] if step else lines
 
@@ -88,13 +87,6 @@ def _heading(error: SpellError, engine: str, paint: Paint) -> list[str]:
     where = f" ({clean_clipped(engine, NAME_CHARS)})" if engine else ""
     first, *rest = clean_capped(error.message, MESSAGE_CHARS).split("\n")
     return [f"{paint(_RED, error_name(error))}{where}: {first}", *rest]
-
-
-def _some(frames: Sequence[Frame]) -> list[tuple[int, Frame | None]]:
-    """Numbered frames; a long middle becomes one pair of how many were left out and None."""
-    numbered: list[tuple[int, Frame | None]] = list(enumerate(frames))
-    left_out = len(frames) - FIRST_FRAMES - LAST_FRAMES
-    return numbered if left_out <= 1 else [*numbered[:FIRST_FRAMES], (left_out, None), *numbered[-LAST_FRAMES:]]
 
 
 def _place(frame: Frame) -> str:

@@ -49,10 +49,19 @@ def scalar(value: Value, null: str = "null", limit: int = MAX_STRING_CHARS) -> s
     return clean_clipped(f"<{type(value).__name__}>", limit)
 
 
-def inline(value: Value, limit: int) -> str:
+def short_number(value: float) -> str:
+    """A number to be read at a glance: 0.30000000000000004 is 0.3.  Six decimals, or six digits below 1; a whole number is never rounded."""
+    whole = str(value)
+    if isinstance(value, int) or not 1e-300 < abs(value) < 1e15:
+        return whole
+    short = repr(float(f"{value:.6g}")) if abs(value) < 1 else repr(round(value, 6))
+    return short if len(short) < len(whole) else whole
+
+
+def inline(value: Value, limit: int, null: str = "null") -> str:
     """One line of at most `limit` characters, cut with an ellipsis; takes time in proportion to `limit`, not to the value."""
     out, length = [], 0
-    for token in _tokens(value, 0, limit):
+    for token in _tokens(value, 0, limit, null):
         out.append(token)
         length += len(token)
         if length > limit:
@@ -80,8 +89,8 @@ def _bytes(data: bytes | bytearray | memoryview) -> str:
     return f"<{len(data):,} {unit}: {head.hex(' ')}{more}>" if data else "<0 bytes>"
 
 
-def _tokens(value: Value, depth: int, limit: int) -> Iterator[str]:
-    text = scalar(value, limit=limit + 1)
+def _tokens(value: Value, depth: int, limit: int, null: str) -> Iterator[str]:
+    text = scalar(value, null, limit + 1)
     if text is not None:
         yield text
     elif depth >= MAX_DEPTH:
@@ -89,12 +98,12 @@ def _tokens(value: Value, depth: int, limit: int) -> Iterator[str]:
     elif isinstance(value, dict):
         for index, (key, item) in enumerate(value.items()):
             yield f"{', ' if index else '{'}{_key(key, limit + 1)}: "
-            yield from _tokens(item, depth + 1, limit)
+            yield from _tokens(item, depth + 1, limit, null)
         yield "}"
     else:
         for index, item in enumerate(value):
             yield ", " if index else "["
-            yield from _tokens(item, depth + 1, limit)
+            yield from _tokens(item, depth + 1, limit, null)
         yield "]"
 
 
@@ -107,7 +116,7 @@ def _lines(value: Value, indent: str, before: str, after: str, null: str, limit:
     text = scalar(value, null, limit)
     room = max(LINE_WIDTH - len(indent) - len(before), 20)
     if text is None:
-        short = inline(value, room + 1)
+        short = inline(value, room + 1, null)
         text = short if len(short) <= room or len(indent) >= 2 * MAX_DEPTH else None
     if text is not None:
         yield f"{indent}{before}{text}{after}", min(len(value), limit) if isinstance(value, str) else 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..values import EmptyTable, Value
 from .budget import MAX_PLAIN_CHARS, Budget
 from .pretty import pretty
-from .table import is_records, table_html, table_plain
+from .table import grid_of, is_records, table_html, table_plain
 from .text import cap_text, clean_capped, escape, plural
 from .tree import tree_html
 
@@ -29,7 +29,7 @@ def bundle(values: Sequence[Value], *, null: str = "null") -> dict[str, str] | N
     data = {"text/plain": cap_text(separator.join([*texts, *_notice(values, texts)]), MAX_PLAIN_CHARS)}
     shown = values[: len(texts)]
     if any(_is_rich(value) for value in shown):
-        data["text/html"] = _all_html(shown, texts) + "".join(f"<p>{notice}</p>" for notice in _notice(values, texts))
+        data["text/html"] = _all_html(shown, texts, null) + "".join(f"<p>{notice}</p>" for notice in _notice(values, texts))
     return data
 
 
@@ -38,7 +38,7 @@ def plain(value: Value, null: str = "null") -> str:
     if isinstance(value, str):
         return clean_capped(value, MAX_PLAIN_CHARS, colour=True)
     if is_records(value):
-        return table_plain(value)
+        return table_plain(grid_of(value), null)
     return pretty(value, null)
 
 
@@ -60,11 +60,11 @@ def _notice(values: Sequence[Value], texts: Sequence[str]) -> list[str]:
     return [f"… {plural(hidden, 'more result')} not shown"] if hidden else []
 
 
-def _all_html(values: Sequence[Value], texts: Sequence[str]) -> str:
+def _all_html(values: Sequence[Value], texts: Sequence[str], null: str) -> str:
     budget = Budget()
     out = []
     for value, text in zip(values, texts, strict=True):
-        out.append(_html(value, text, budget))
+        out.append(_html(value, text, budget, null))
         if budget.full:
             break
     return "".join(out)
@@ -74,10 +74,10 @@ def _is_rich(value: Value) -> bool:
     return isinstance(value, (list, dict)) and bool(value) and not isinstance(value, EmptyTable)
 
 
-def _html(value: Value, text: str, budget: Budget) -> str:
+def _html(value: Value, text: str, budget: Budget, null: str) -> str:
     if is_records(value):
-        return table_html(value, budget)
+        return table_html(grid_of(value), budget, null)
     if _is_rich(value):
-        return tree_html(value, budget)
+        return tree_html(value, budget, null)
     line = f'<pre style="white-space:pre-wrap">{escape(cap_text(text, MAX_HTML_CHARS))}</pre>'
     return line if budget.take(line) else ""

@@ -12,7 +12,8 @@ from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Background, Failed, Finished, Step, Suspended
-from ..values import Callback, Value, dumps
+from ..shown import Progress, Shown, size_bytes
+from ..values import Callback, Value
 from .exchange import told
 from .faults import error_of
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
@@ -47,6 +48,7 @@ class CellRun:
         self._script_time_s = 0.0
         self._output_bytes = 0
         self._output_full = False
+        self._bars: set[int] = set()
         self._sink_failure: Exception | None = None
         self._live = False
 
@@ -70,14 +72,23 @@ class CellRun:
         """The answer of that effect will hold a resource."""
         self._state.exchange.gave(effect, resource)
 
-    def display(self, value: Value, title: str) -> None:
-        """A shown value counts in the same budget as printed text."""
+    def show(self, shown: Shown) -> None:
+        """Shown things count in the same budget as printed text: by their own size or, where that is more, as they are rendered.
+
+        The states of a progress bar take each other's place, so only the first one counts.
+        """
+        null = self._session.null_word(self._state.engine)
+        if isinstance(shown, Progress) and shown.bar in self._bars:
+            self.sink.show(shown, null)
+            return
         if self._output_full:
             return
-        self._output_bytes += len(dumps(value)) + len(title)
-        if self._output_bytes <= self.limits.output_bytes:
-            return self.sink.display(value, title)
-        self._note_full()
+        size = size_bytes(shown)
+        if self._output_bytes + size > self.limits.output_bytes:
+            return self._note_full()
+        if isinstance(shown, Progress):
+            self._bars.add(shown.bar)
+        self._output_bytes += max(size, self.sink.show(shown, null))
 
     def write(self, stream: str, text: str) -> None:
         """Printed text, up to the cell's cap; what is over is dropped with one notice."""

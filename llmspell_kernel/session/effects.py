@@ -27,6 +27,7 @@ from ..journal.events import (
 )
 from ..policy.decide import Deny, Exceeded, decide
 from ..protocol.steps import Answer, Effect
+from ..shown import Shown
 from ..values import Callback, ResourceRef, Value, dumps
 from .faults import fault_of
 from .value_lists import check_size, read_values
@@ -74,8 +75,8 @@ class EffectContext:
             )
         )
 
-    def display(self, value: Value, *, title: str = "") -> None:
-        self._run.display(value, title)
+    def show(self, shown: Shown) -> None:
+        self._run.show(shown)
 
     def clear(self) -> None:
         self._run.sink.clear()

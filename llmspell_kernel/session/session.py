@@ -41,6 +41,9 @@ from .value_lists import check_size, write_values
 
 F = TypeVar("F")
 
+PYTHON = "python"
+"""Stands for an engine where a bridge is called from Python."""
+
 
 class Session:
     """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
@@ -236,7 +239,7 @@ class Session:
 
         Raises what refused it, and whatever the bridge raised.  A method that gives a resource is refused: only a script can hold one.
         """
-        idle = ScriptState("python", "python", self._pool, self.limits, {}, 0, self.resources)
+        idle = ScriptState("python", PYTHON, self._pool, self.limits, {}, 0, self.resources)
         run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
         run.holds_resources = False
         done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), list(args))
@@ -326,6 +329,10 @@ class Session:
     def kill(self) -> None:
         """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
         self._pool.kill()
+
+    def null_word(self, engine: str) -> str:
+        """The language's word for nothing; a call from Python has Python's."""
+        return "None" if engine == PYTHON else self.engines.get(engine).null
 
     def next_cell(self) -> int:
         self._last_cell += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..values import Value
+from ..shown import Shown
 
 
 class Sink(Protocol):
@@ -13,7 +13,8 @@ class Sink(Protocol):
     def write(self, stream: str, text: str) -> None:
         """`stream` is "stdout" or "stderr"."""
 
-    def display(self, value: Value, title: str) -> None: ...
+    def show(self, shown: Shown, null: str) -> int:
+        """Shows it; `null` is the language's word for nothing.  The answer is how many bytes that takes in the output, once rendered."""
 
     def clear(self) -> None: ...
 
@@ -22,8 +23,8 @@ class NullSink:
     def write(self, stream: str, text: str) -> None:
         pass
 
-    def display(self, value: Value, title: str) -> None:
-        pass
+    def show(self, shown: Shown, null: str) -> int:
+        return 0
 
     def clear(self) -> None:
         pass

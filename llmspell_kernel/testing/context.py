@@ -7,6 +7,7 @@ from typing import Any
 
 from llmspell_kernel import Bridge
 from llmspell_kernel.services.modules import ModuleLibrary
+from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
 
 
@@ -56,8 +57,8 @@ class FakeContext:
         used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
         self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
 
-    def display(self, value: Value, *, title: str = "") -> None:
-        self.calls.append(("display", (value, title)))
+    def show(self, shown: Shown) -> None:
+        self.calls.append(("show", shown))
 
     def clear(self) -> None:
         self.calls.append(("clear", None))

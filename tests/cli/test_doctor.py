@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from llmspell_kernel.cli._tables import heading, pairs, show
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
 GOOD_BRIDGE = '''
@@ -57,12 +60,28 @@ def test_a_whole_installation_is_well(environ: dict[str, str]) -> None:
     assert found["packages"]["lupa"] and found["packages"]["quickjs-ng"]
 
 
-def test_it_reads_well_in_80_columns(environ: dict[str, str]) -> None:
-    done = doctor(environ)
+def test_in_a_pipe_each_fact_stands_on_one_line(environ: dict[str, str]) -> None:
+    environ["OPENAI_API_KEY"] = environ["ANTHROPIC_API_KEY"] = environ["MISTRAL_API_KEY"] = environ["GEMINI_API_KEY"] = "x"
+    done = doctor({**environ, "COLUMNS": "40"})
     assert done.returncode == 0, done.stdout
-    assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert "All is well." in done.stdout
-    assert not re.search(r"\x1b", done.stdout)
+    assert not re.search(r"\x1b| $", done.stdout, re.MULTILINE)
+    (keys,) = [line for line in done.stdout.splitlines() if "Keys in the environment" in line]
+    assert len(keys) > 80 and "OPENAI_API_KEY" in keys and "ANTHROPIC_API_KEY" in keys and "GEMINI_API_KEY" in keys
+
+
+def test_a_terminal_gets_lines_of_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Screen()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    show(heading("Words"), pairs({"name": "word " * 30}))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert shown.count("word") == 30 and max(map(len, shown.splitlines())) <= 40
 
 
 def test_keys_are_named_and_never_shown(environ: dict[str, str]) -> None:

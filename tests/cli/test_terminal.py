@@ -7,6 +7,7 @@ import io
 import pytest
 
 from llmspell_kernel.cli._terminal import Terminal
+from llmspell_kernel.shown import Data, Progress
 
 
 class Screen(io.StringIO):
@@ -68,17 +69,68 @@ def test_a_line_is_ended_once() -> None:
     assert out.getvalue() == "text\n"
 
 
-def test_a_displayed_value_has_its_title_above_it() -> None:
+def test_a_shown_value_has_its_title_above_it() -> None:
     out = io.StringIO()
-    Terminal(out, io.StringIO(), model_to_err=False).display([{"a": 1}], "Rows")
-    assert out.getvalue().splitlines()[0] == "Rows"
-    assert "a" in out.getvalue().splitlines()[1]
+    size = Terminal(out, io.StringIO(), model_to_err=False).show(Data([{"a": 1}], "Rows"), "nil")
+    assert out.getvalue() == "Rows\na\n-\n1\n" and size == len(out.getvalue())
 
 
-def test_displaying_nothing_shows_nothing() -> None:
+def test_nothing_is_shown_by_the_languages_word() -> None:
     out = io.StringIO()
-    Terminal(out, io.StringIO(), model_to_err=False).display(None, "")
-    assert out.getvalue() == ""
+    Terminal(out, io.StringIO(), model_to_err=False).show(Data(None), "nil")
+    assert out.getvalue() == "nil\n"
+
+
+def test_a_shown_value_never_stands_behind_an_open_line() -> None:
+    out = io.StringIO()
+    terminal = Terminal(out, io.StringIO(), model_to_err=False)
+    terminal.write("stdout", "text")
+    terminal.show(Data(1), "nil")
+    assert out.getvalue() == "text\n1\n"
+
+
+def bars(out: io.StringIO, err: io.StringIO) -> Terminal:
+    return Terminal(out, err, model_to_err=False)
+
+
+def test_in_a_pipe_a_progress_bar_is_one_line_when_it_ends() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    terminal = bars(out, err)
+    terminal.write("stdout", "open")
+    for done in range(4):
+        terminal.show(Progress(1, done, 3, "L"), "nil")
+    assert err.getvalue() == ""
+    terminal.show(Progress(1, 3, 3, "L", ended=True), "nil")
+    terminal.show(Progress(2, 1, 3, "M"), "nil")
+    terminal.finish()
+    terminal.finish()
+    assert err.getvalue() == "✓ L 3/3 (100 %)\n◌ M 1/3 (33 %)\n"
+    assert out.getvalue() == "open\n"
+
+
+def test_in_a_terminal_other_text_goes_above_the_bar() -> None:
+    screen = Screen()
+    terminal = bars(screen, screen)
+    terminal.show(Progress(1, 1, 2, "L"), "nil")
+    bar = "◌ L [##########..........] 1/2 (50 %)"
+    assert screen.getvalue() == bar
+    terminal.write("stdout", "hello\n")
+    assert screen.getvalue() == f"{bar}\r\x1b[Khello\n{bar}"
+    terminal.write("stdout", "open")
+    terminal.show(Progress(1, 1.5, 2, "L"), "nil")
+    terminal.finish()
+    later = "◌ L [###############.....] 1.5/2 (75 %)"
+    assert screen.getvalue().endswith(f"{bar}\r\x1b[Kopen\n{later}\r\x1b[K{later}\n")
+
+
+def test_a_bar_in_a_terminal_leaves_a_piped_stdout_alone() -> None:
+    out, screen = io.StringIO(), Screen()
+    terminal = bars(out, screen)
+    terminal.write("stdout", "open")
+    terminal.show(Progress(1, 1, 2), "nil")
+    terminal.show(Progress(1, 2, 2, ended=True), "nil")
+    assert out.getvalue() == "open"
+    assert screen.getvalue() == "◌ [##########..........] 1/2 (50 %)\r\x1b[K✓ [####################] 2/2 (100 %)\n"
 
 
 def test_clear_leaves_a_pipe_alone() -> None:

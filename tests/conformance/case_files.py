@@ -7,9 +7,10 @@
     value = 1                             # what the last cell gives; the same for all engines ...
     instead.lua.value = 1.0               # ... but where the value table says that they differ
 
-Expectations: `value` (one result), `values` (all results), `error`, `output` (stdout and stderr in order), `stdout`, `stderr`, `chunks`
-(of answers in progress) and `found` (the globals named by `outputs`).  An error has any of `kind`, `code`, `name`, `message` (a regular
-expression), `retryable`, `frames` (innermost first, `cell[7]:2`) and `column` (of the innermost frame, where the engine has columns).
+Expectations: `value` (one result), `values` (all results), `error`, `output` (stdout, stderr and, as text, what was shown, in order),
+`stdout`, `stderr`, `chunks` (of answers in progress) and `found` (the globals named by `outputs`).  An error has any of `kind`, `code`,
+`name`, `message` (a regular expression), `retryable`, `frames` (innermost first, `cell[7]:2`) and `column` (of the innermost frame, where
+the engine has columns).  In what was shown, NOTHING stands for the word of the language.
 
 Around the code: `cells` (numbers of the cells, 1 2 3 ... if not said), `states` (a state's name for each cell), `inputs` and `outputs` (of
 the last cell), `line_offset` (of the last cell) and `failing` (positions, from 1, of the earlier cells that are meant to fail).

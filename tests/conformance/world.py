@@ -7,9 +7,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from llmspell_kernel.journal.events import CallChunk
+from llmspell_kernel.render.shown import shown_bundle
 from llmspell_kernel.session import Session
 from llmspell_kernel.session.outcome import Outcome
-from llmspell_kernel.values import Value
+from llmspell_kernel.shown import Shown
 
 from .case_files import Case, value_of
 from .engines import REGISTRY
@@ -20,16 +21,19 @@ T = TypeVar("T")
 
 
 class Printed:
-    """A sink that remembers."""
+    """A sink that remembers.  The language's own word for nothing, which must come with all that is shown, is read as NOTHING."""
 
-    def __init__(self) -> None:
+    def __init__(self, null: str) -> None:
+        self._null = null
         self.pieces: list[tuple[str, str]] = []
 
     def write(self, stream: str, text: str) -> None:
         self.pieces.append((stream, text))
 
-    def display(self, value: Value, title: str) -> None:
-        self.pieces.append(("display", repr(value)))
+    def show(self, shown: Shown, null: str) -> int:
+        assert null == self._null
+        self.pieces.append(("shown", shown_bundle(shown, "NOTHING")["text/plain"] + "\n"))
+        return 0
 
     def clear(self) -> None:
         self.pieces.append(("clear", ""))
@@ -75,7 +79,7 @@ class World:
 
     async def _play(self, case: Case, engine: str) -> Played:
         self.probe.forget()
-        printed = Printed()
+        printed = Printed(self.session.engines.get(engine).null)
         code = case.code(engine)
         prefix = self.fresh_state()
         states = [prefix + name for name in case.raw.get("states", [""] * len(code))]

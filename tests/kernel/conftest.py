@@ -20,6 +20,7 @@ LANGUAGES = {
         "rows": "rows[1].a + #rows",
         "give": "out = {{1, 2}, {3}}",
         "fail": 'x = 1\nerror("on purpose")',
+        "bar": 'local bar = ui.progress(9, {label = "L"}) for i = 1, 9 do bar:advance() end bar:close()',
     },
     "javascript": {
         "magic": "%%js",
@@ -31,6 +32,7 @@ LANGUAGES = {
         "rows": "rows[0].a + rows.length",
         "give": "var out = [[1, 2], [3]]",
         "fail": 'let x = 1\nthrow new Error("on purpose")',
+        "bar": 'const bar = await ui.progress(9, {label: "L"}); for (let i = 0; i < 9; i++) await bar.advance(); await bar.close()',
     },
 }
 

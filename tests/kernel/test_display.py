@@ -330,6 +330,23 @@ def test_one_broken_view_does_not_stop_another() -> None:
     assert bench.page.kinds()[-1] == "send"
 
 
+def test_after_a_clear_the_view_and_its_end_are_new_outputs() -> None:
+    bench = Bench()
+    bench.start()
+    bench.text("one ")
+    bench.loop.advance(0.1)
+    bench.view.cleared()
+    bench.text("two")
+    bench.loop.advance(0.1)
+    assert bench.page.kinds() == ["open", "display", "send", "display", "send"]
+    bench.view.cleared()
+    bench.done()
+    bench.end()
+    bench.view.finish()
+    assert bench.page.last("display")["data"]["text/plain"] == "one two"
+    assert bench.page.kinds()[-2:] == ["display", "close"]
+
+
 def test_everything_is_published_within_the_cells_own_context() -> None:
     where: contextvars.ContextVar[str] = contextvars.ContextVar("where", default="outside")
     seen: list[str] = []

@@ -198,6 +198,27 @@ def test_an_output_that_cannot_cross_leaves_the_others(client, language):
     assert ran.error["evalue"].startswith("--out f: ") and client.run("fine").result == "3"
 
 
+def test_a_progress_bar_is_one_output_in_static_mode(client, language):
+    ran = client.run(cell(language, "bar"))
+    assert [content["data"]["text/plain"] for content in ran.of("display_data")] == ["✓ L 9/9 (100 %)"]
+    assert ran.of("update_display_data") == []
+
+
+def test_a_live_progress_bar_is_replaced_in_its_place(environment):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMSPELL_DISPLAY", "live")
+        started = Client("llmspell")
+    try:
+        ran = started.run(cell(LANGUAGES["lua"], "bar"))
+        assert [content["data"]["text/plain"] for content in ran.of("display_data")] == ["◌ L 0/9 (0 %)"]
+        updates = ran.of("update_display_data")
+        assert updates[-1]["data"]["text/plain"] == "✓ L 9/9 (100 %)" and len(updates) < 9
+        (shown,) = {content["transient"]["display_id"] for content in [*ran.of("display_data"), *updates]}
+        assert shown.startswith("llmspell-")
+    finally:
+        started.close()
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_every_killed_worker_gives_one_typed_error_and_the_next_cell_answers(environment, kills):
     started = Client("llmspell")

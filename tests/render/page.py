@@ -37,7 +37,7 @@ SAFE_TAGS = frozenset(
         "ul",
     ]
 )
-SAFE_ATTRIBUTES = frozenset({"class", "href", "open", "rel", "start", "style", "target"})
+SAFE_ATTRIBUTES = frozenset({"class", "href", "open", "rel", "start", "style", "target", "title"})
 VOID = frozenset({"br", "hr"})
 
 

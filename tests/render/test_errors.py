@@ -75,9 +75,35 @@ def test_a_long_line_is_shown_around_its_column() -> None:
     assert shown[2][shown[3].index("^") :].startswith("BAD")
 
 
-def test_a_deep_recursion_shows_its_two_ends() -> None:
-    shown = lines(ScriptError("stack overflow", frames=[Frame("cell[7]", 1, 0, "f")] * 300))
-    assert len(shown) < 25 and "  … 284 more" in shown
+def test_a_deep_stack_shows_its_two_ends() -> None:
+    shown = lines(ScriptError("deep", frames=[Frame("other", line, 0, "f") for line in range(1, 301)]))
+    assert len(shown) == 18 and shown[13] == "  … 284 more"
+    assert shown[12] == "  other line 12, in f" and shown[14] == "  other line 297, in f"
+
+
+def test_a_recursion_shows_its_frame_once_and_counts_the_rest() -> None:
+    frames = [Frame("cell[3]", 1, 0, "g"), *[Frame("cell[7]", 2, 0, "f")] * 181, Frame("cell[7]", 1)]
+    assert [line for line in lines(ScriptError("stack overflow", frames=frames)) if "|" not in line] == [
+        "ScriptError: stack overflow",
+        "  cell[3] line 1, in g",
+        "  cell[7] line 2, in f: f({})",
+        "  … 180 more of the same",
+        "  cell[7] line 1: const a = 1",
+    ]
+
+
+def test_functions_that_call_each_other_in_turn_are_one_repeat() -> None:
+    turn = [Frame("other", 1, 0, "even"), Frame("other", 2, 0, "odd")]
+    assert lines(ScriptError("deep", frames=turn * 50 + turn[:1]))[1:] == [
+        "  other line 1, in even",
+        "  other line 2, in odd",
+        "  … 98 more of the same 2",
+        "  other line 1, in even",
+    ]
+
+
+def test_three_alike_frames_are_all_shown() -> None:
+    assert len(lines(ScriptError("deep", frames=[Frame("other", 1, 0, "f")] * 3))) == 4
 
 
 def test_colours_only_when_asked_for() -> None:

@@ -1,115 +1,155 @@
-"""Whatever a script, a worker or a model sends, showing it takes time and memory in proportion to what is shown."""
+"""Whatever a script, a worker or a model sends, showing it takes time and memory in proportion to what is shown.
 
-import subprocess
-import sys
-import time
+Nothing here is timed: steps are counted, so that a busy machine fails no test, and a fast one passes none.
+"""
+
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmspell_kernel.errors import DeniedError, Frame, ScriptError, SpellError
 from llmspell_kernel.journal.events import CallChunk, CallDenied, CallFinished, CallStarted, CallUsage, CellFinished
+from llmspell_kernel.render.budget import MAX_HTML_BYTES, MAX_PLAIN_CHARS
 from llmspell_kernel.render.calls import ALL_ANSWERS_CHARS, ALL_OTHER_CHARS, MAX_CALLS, Call, Gathered
+from llmspell_kernel.render.errors import traceback_lines
 from llmspell_kernel.render.live import MAX_PANES, MAX_QUEUED, MAX_TEXT_CHARS, LivePanes
 from llmspell_kernel.render.markdown import markdown_html
-from llmspell_kernel.render.text import clean
-from llmspell_kernel.render.trace import gathered_bundle
-from llmspell_kernel.values import ResourceRef
-
-HANGS = {
-    "a colour that never ends": 'clean("\\x1b[" + "3" * 60 + "?m", colour=True)',
-    "a long colour": 'clean("\\x1b[" + "3;" * 300_000 + "?m", colour=True)',
-    "many colours": 'clean("\\x1b[38;5;1m" * 60_000, colour=True)',
-    "C1 introducers": 'clean("\\x9d" * 600_000)',
-    "string introducers": 'clean("\\x1b]" * 300_000)',
-    "a shown colour": 'bundle(["\\x1b[" + "3" * 60 + "?m"])',
-    "a huge string": 'bundle(["\\x9d" * 15_000_000])',
-    "many huge strings": 'bundle(["\\x9d" * 15_000_000, {"a": 1}] * 100)',
-    "a string in a list": 'bundle([["\\x9d" * 15_000_000]])',
-    "a huge key": 'bundle([{"\\x9d" * 15_000_000: 1}])',
-    "a huge key in a table": 'bundle([[{"\\x9d" * 15_000_000: "\\x9d" * 15_000_000}] * 3])',
-    "a huge key under many lists": 'bundle([nested({"k" * 15_000_000: 1})])',
-    "huge keys within each other": 'bundle([nested_keys("k" * 300_000)])',
-    "a list of texts shown as nothing": 'bundle([["\\x9d" * 15_000] * 1_000])',
-    "records of texts shown as nothing": 'bundle([[{str(i): "\\x9d" * 3_000 for i in range(100)}] * 50])',
-    "a million results": "bundle([1, [2]] * 500_000)",
-    "an opaque text": 'bundle([[Opaque("\\x9d" * 15_000_000)], Opaque("\\x9d" * 15_000_000)])',
-    "an error message": 'lines(ScriptError("\\x9d" * 15_000_000, name="A" * 15_000_000, engine="\\x9d" * 15_000_000))',
-    "many frames": 'lines(ScriptError("m", frames=[Frame("c", 19_000, 3, "f")] * 20_000), {"c": "--x\\n" * 20_000})',
-    "frames of many places": 'lines(ScriptError("m", frames=[Frame("c", 10**6)] * 20_000), {"c": "--x\\n" * 20_000})',
-    "a huge frame": 'lines(ScriptError("m", frames=[Frame("c" * 10**7, 1, 5 - 10**7, "f" * 10**7)]), {"c" * 10**7: "x" * 10**7})',
-    "a negative column": 'lines(ScriptError("m", frames=[Frame("c", 1, -5)]), {"c": "\\x9d" * 10**7})',
-    "names in an error": 'lines(DeniedError("m", capability="\\x9d" * 15_000_000))',
-    "an answer": 'answer("\\x9d" * 15_000_000)',
-    "an answer that colours": 'answer("\\x1b[" + "3" * 60 + "?m")',
-    "many answers": 'answer(*["\\x1b[3m" * 100_000] * 150)',
-    "an argument": 'answer("x", argument=nested({"\\x9d" * 15_000_000: "\\x9d" * 15_000_000}))',
-}
-
-SETTING = """
-import time
-from llmspell_kernel.errors import DeniedError, Frame, ScriptError
-from llmspell_kernel.journal.events import CallChunk, CallFinished, CallStarted, CallUsage
-from llmspell_kernel.render.errors import traceback_lines
-from llmspell_kernel.render.markdown import markdown_html
-from llmspell_kernel.render.text import clean
-from llmspell_kernel.render.trace import final_bundle
+from llmspell_kernel.render.shown import shown_bundle
+from llmspell_kernel.render.text import _ESCAPES, clean
+from llmspell_kernel.render.trace import final_bundle, gathered_bundle
 from llmspell_kernel.render.values import bundle
-from llmspell_kernel.values import Opaque
+from llmspell_kernel.shown import Data, Markdown, Progress, Table, Tree
+from llmspell_kernel.values import Opaque, ResourceRef, Value
 
-def nested(value):
+from .regex_steps import Counted
+from .work import steps
+
+MOST_STEPS = 5_000_000
+"""About a second.  The hungriest case, a whole cell of long answers, takes 3.5 million; what this guards against takes from 20 million up."""
+
+
+def nested(value: Value) -> Value:
     for _ in range(60):
         value = [value]
     return value
 
-def nested_keys(key):
-    value = 1
+
+def nested_keys(key: str) -> Value:
+    value: Value = 1
     for index in range(50):
         value = {key + str(index): value, "b": index}
     return value
 
-def lines(error, sources={}):
+
+def lines(error: SpellError, sources: Mapping[str, str] = {}) -> None:  # noqa: B006
     assert sum(map(len, traceback_lines(error, sources, colour=True))) < 20_000
 
-def answer(*texts, argument=None):
-    events = []
+
+def answer(*texts: str, argument: Value = None) -> None:
+    events: list[CallStarted | CallUsage | CallFinished] = []
     for call, text in enumerate(texts):
         events += [CallStarted(1, 0.0, call, "llm", "chat", [argument]), CallUsage(1, 0.0, call), CallFinished(1, 0.0, call, text, 0.1)]
     assert final_bundle(events)
 
-markdown_html("*a*")
-"""
 
-
-@pytest.mark.parametrize("hostile", HANGS.values(), ids=HANGS.keys())
-def test_hostile_values_are_shown_at_once(hostile: str) -> None:
-    script = f"{SETTING}\nstarted = time.process_time()\n{hostile}\nprint(time.process_time() - started)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, done.stderr
-    # typically under 0.3 s; a busy machine doubles and triples CPU time, and what this guards against took from 7 s to for ever
-    assert float(done.stdout) < 3.0
+HANGS: dict[str, Callable[[], object]] = {
+    "a colour that never ends": lambda: clean("\x1b[" + "3" * 60 + "?m", colour=True),
+    "a long colour": lambda: clean("\x1b[" + "3;" * 300_000 + "?m", colour=True),
+    "many colours": lambda: clean("\x1b[38;5;1m" * 60_000, colour=True),
+    "C1 introducers": lambda: clean("\x9d" * 600_000),
+    "string introducers": lambda: clean("\x1b]" * 300_000),
+    "a shown colour": lambda: bundle(["\x1b[" + "3" * 60 + "?m"]),
+    "a huge string": lambda: bundle(["\x9d" * 15_000_000]),
+    "many huge strings": lambda: bundle(["\x9d" * 15_000_000, {"a": 1}] * 100),
+    "a string in a list": lambda: bundle([["\x9d" * 15_000_000]]),
+    "a huge key": lambda: bundle([{"\x9d" * 15_000_000: 1}]),
+    "a huge key in a table": lambda: bundle([[{"\x9d" * 15_000_000: "\x9d" * 15_000_000}] * 3]),
+    "a huge key under many lists": lambda: bundle([nested({"k" * 15_000_000: 1})]),
+    "huge keys within each other": lambda: bundle([nested_keys("k" * 300_000)]),
+    "a list of texts shown as nothing": lambda: bundle([["\x9d" * 15_000] * 1_000]),
+    "records of texts shown as nothing": lambda: bundle([[{str(i): "\x9d" * 3_000 for i in range(100)}] * 50]),
+    "a million results": lambda: bundle([1, [2]] * 500_000),
+    "an opaque text": lambda: bundle([[Opaque("\x9d" * 15_000_000)], Opaque("\x9d" * 15_000_000)]),
+    "an error message": lambda: lines(ScriptError("\x9d" * 15_000_000, name="A" * 15_000_000, engine="\x9d" * 15_000_000)),
+    "many frames": lambda: lines(ScriptError("m", frames=[Frame("c", 19_000, 3, "f")] * 20_000), {"c": "--x\n" * 20_000}),
+    "many different frames": lambda: lines(ScriptError("m", frames=[Frame("c" * 99, line % 7) for line in range(20_000)])),
+    "frames of many places": lambda: lines(ScriptError("m", frames=[Frame("c", 10**6)] * 20_000), {"c": "--x\n" * 20_000}),
+    "a huge frame": lambda: lines(ScriptError("m", frames=[Frame("c" * 10**7, 1, 5 - 10**7, "f" * 10**7)]), {"c" * 10**7: "x" * 10**7}),
+    "a negative column": lambda: lines(ScriptError("m", frames=[Frame("c", 1, -5)]), {"c": "\x9d" * 10**7}),
+    "names in an error": lambda: lines(DeniedError("m", capability="\x9d" * 15_000_000)),
+    "an answer": lambda: answer("\x9d" * 15_000_000),
+    "an answer that colours": lambda: answer("\x1b[" + "3" * 60 + "?m"),
+    "many answers": lambda: answer(*["\x1b[3m" * 100_000] * 150),
+    "an argument": lambda: answer("x", argument=nested({"\x9d" * 15_000_000: "\x9d" * 15_000_000})),
+    "a huge table": lambda: shown_bundle(Table([{"a": index} for index in range(300_000)])),
+    "a table of huge texts": lambda: shown_bundle(Table([["\x9d" * 15_000_000] * 50] * 50, [str(column) for column in range(50)])),
+    "a table of very many columns": lambda: shown_bundle(Table([{str(column): column for column in range(200_000)}])),
+    "a wide list in a table": lambda: shown_bundle(Table([[1] * 900_000, []])),
+    "a deep tree": lambda: shown_bundle(Tree(nested([1] * 900_000), open_levels=1_000)),
+    "a bushy tree": lambda: shown_bundle(Tree([[["x"] * 100] * 100] * 100, open_levels=1_000)),
+    "huge titles": lambda: shown_bundle(Data(1, "\x9d" * 15_000_000)),
+    "Markdown of many marks": lambda: shown_bundle(Markdown("![" * 499 + "*a_ " * 5_000)),
+    "a long Markdown": lambda: shown_bundle(Markdown("**a** " * 2_500_000)),
+    "a progress bar of huge words": lambda: shown_bundle(Progress(1, 1, 2, "\x9d" * 15_000_000, "\n" * 15_000_000)),
+    "an endless progress bar": lambda: shown_bundle(Progress(1, 1e300, 5e-324)),
+}
 
 
 INTRODUCERS = ["\x1b", "\x9b", "\x1b[", "\x1b]", "\x9d", "\x90", "\x98", "\x9e", "\x9f", "\x9c", "\x07", "\x1b\\", "\x1bP", "\0", "\r"]
+
+
+@pytest.fixture(scope="module")
+def pattern_is_linear() -> None:
+    """Looked at first: a pattern that is not would hang in C on the texts below, where no step is counted and no test can stop it."""
+    for introducer in INTRODUCERS:
+        _check_growth(f"{introducer}3;" * 100)
+        _check_growth(introducer * 100)
+
+
+@pytest.mark.usefixtures("pattern_is_linear")
+@pytest.mark.parametrize("hostile", HANGS.values(), ids=HANGS.keys())
+def test_hostile_values_are_shown_at_once(hostile: Callable[[], object]) -> None:
+    markdown_html("*a*")  # its parser is made once
+    steps(hostile, MOST_STEPS)
+
+
+def test_a_shown_thing_stays_within_the_size_of_one_output() -> None:
+    for shown in (
+        Table([["<" * 1_000] * 100] * 100),
+        Tree({str(index): ["<" * 15_000] * 20 for index in range(200)}, open_levels=9),
+        Markdown("<" * 3_000_000),
+        Markdown("日" * 3_000_000),
+        Data("x" * 3_000_000, "t" * 3_000_000),
+    ):
+        data = shown_bundle(shown)
+        assert len(data["text/plain"]) <= MAX_PLAIN_CHARS + 2_000
+        assert len(data.get("text/html", "").encode()) <= MAX_HTML_BYTES + 2_000
+
+
 FRAGMENTS = st.lists(
     st.sampled_from([*INTRODUCERS, "3", ";", "38;5;1", "m", "?", " ", "a", "é", "\u202e", "\ud800"]), min_size=1, max_size=8
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(FRAGMENTS, st.booleans())
-def test_cleaning_twice_as_much_takes_about_twice_as_long(fragment: list[str], colour: bool) -> None:
-    text = "".join(fragment) * 3_000
-    assert _cleaning_s(text * 2, colour) <= 4 * _cleaning_s(text, colour) + 0.02
+@settings(max_examples=100, deadline=None)
+@given(FRAGMENTS)
+def test_cleaning_twice_as_much_takes_about_twice_as_much_work(fragment: list[str]) -> None:
+    text = "".join(fragment) * 60
+    _check_growth(text)
+    assert _cleaning_steps(text * 2) <= 2.1 * _cleaning_steps(text) + 100
 
 
-def _cleaning_s(text: str, colour: bool) -> float:
-    times = []
-    for _ in range(3):
-        started = time.process_time()
-        clean(text, colour=colour)
-        times.append(time.process_time() - started)
-    return min(times)
+def _check_growth(text: str) -> None:
+    once, twice = Counted(_ESCAPES), Counted(_ESCAPES)
+    assert once.spans(text) == [match.span() for match in _ESCAPES.finditer(text)]
+    twice.spans(text * 2)
+    assert twice.looks <= 2.1 * once.looks + 100
+
+
+def _cleaning_steps(text: str) -> int:
+    return steps(lambda: clean(text, colour=True), MOST_STEPS)
 
 
 @pytest.mark.parametrize("columns", [3, 30, 100, 300, 1000])
@@ -117,9 +157,8 @@ def _cleaning_s(text: str, colour: bool) -> float:
 def test_a_text_full_of_tables_is_short_and_quick(columns: int, disguise: str) -> None:
     markdown_html("*a*")
     text = "a|" * columns + "\n" + "-|" * columns + "\n" + f"x{disguise}\n" * 1000
-    started = time.process_time()
     assert len(markdown_html(text)) < 250_000
-    assert time.process_time() - started < 1.2  # typically 0.1 s; unguarded 2 s and more
+    steps(lambda: markdown_html(text), 500_000)  # at most 260,000 are taken; unguarded more than 3 million
 
 
 def test_an_ordinary_table_in_a_long_answer_is_rendered() -> None:

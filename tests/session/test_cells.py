@@ -13,6 +13,7 @@ from llmspell_kernel.errors import Interrupted, LimitError, RemoteProtocolError,
 from llmspell_kernel.journal.events import CallFailed, CellFinished, CellStarted, WorkerWasLost
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Place, Returned, Step, Suspended
 from llmspell_kernel.session import Outcome, Session
+from llmspell_kernel.shown import Shown
 from llmspell_kernel.testing.fake_worker import Busy, Dies, FakePool, FakeWorker, Printed
 from llmspell_kernel.values import Callback
 
@@ -156,7 +157,8 @@ class BrokenSink:
     def write(self, stream: str, text: str) -> None:
         raise BrokenPipeError("nobody reads")
 
-    def display(self, value: Any, title: str) -> None: ...
+    def show(self, shown: Shown, null: str) -> int:
+        return 0
 
     def clear(self) -> None: ...
 

@@ -13,14 +13,15 @@ from llmspell_kernel import Bridge, BridgeSession, Context, Resource, method
 from llmspell_kernel.errors import BridgeError, DeniedError, Interrupted, LimitError, ScriptError, WorkerLost
 from llmspell_kernel.journal.events import CallDenied, CallFinished, CallStarted, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
-from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Suspended
+from llmspell_kernel.protocol.steps import Effect, Failed, Fault, Finished, Suspended
 from llmspell_kernel.session import Session, exchange
 from llmspell_kernel.session.sources import Sources
+from llmspell_kernel.shown import Shown
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.values import loads
 
 from .test_effects import answers, asks, effect
-from .world import LIMITS, Probe, World, stop_after_call, world
+from .world import LIMITS, Probe, Recording, World, stop_after_call, world
 
 STOPPED = Failed(Fault("interrupted", "stopped"))
 SMALL = LIMITS._replace(value_bytes=1000, output_bytes=500, resources=2, end_s=0.05, startup_s=0.2)
@@ -304,8 +305,53 @@ def test_displays_count_in_the_output_budget() -> None:
             return made
 
     got = play(run).sink.got
-    assert [kind for kind, _ in got] == ["display", "display", "stderr"]
+    assert [kind for kind, _ in got] == ["shown", "shown", "stderr"]
     assert "over 500 bytes" in got[-1][1]
+
+
+class Page(Recording):
+    """A sink on which everything takes 300 bytes."""
+
+    def show(self, shown: Shown, null: str) -> int:
+        super().show(shown, null)
+        return 300
+
+
+def shown_on_a_page(*effects: Effect) -> list[tuple[str, Any]]:
+    async def run() -> list[tuple[str, Any]]:
+        page = Page()
+        async with world(
+            [asks(*effects), *[asks(effect(99 + at, "count", 1)) for at in range(len(effects))], Finished()], limits=SMALL
+        ) as made:
+            await made.session.run("x", sink=page)
+        return page.got
+
+    found: list[tuple[str, Any]] = play(run)
+    return found
+
+
+def test_what_is_shown_counts_as_large_as_it_is_rendered() -> None:
+    got = shown_on_a_page(*(effect(number, "json", [], bridge="ui") for number in range(1, 6)))
+    assert [kind for kind, _ in got] == ["shown", "shown", "stderr"]
+
+
+def test_a_huge_thing_is_not_even_rendered() -> None:
+    got = shown_on_a_page(effect(1, "markdown", "x" * 501, bridge="ui"), effect(2, "display", 1, bridge="ui"))
+    assert [kind for kind, _ in got] == ["stderr"]
+
+
+def test_the_states_of_a_progress_bar_count_once() -> None:
+    async def run() -> list[tuple[str, Any]]:
+        page = Page()
+        states = [asks(effect(number, "update", number, bridge="ui.progress_bar", target=1)) for number in range(2, 30)]
+        opening = [asks(effect(1, "progress", 50, bridge="ui"))]
+        async with world([*opening, *states, Failed(Fault("script", "m"))], limits=SMALL) as made:
+            await made.session.run("x", sink=page)
+        return page.got
+
+    got = play(run)
+    assert [shown.done for _, shown in got] == [0, *range(2, 30), 29]
+    assert [shown.ended for _, shown in got] == [False] * 29 + [True]
 
 
 def test_results_over_the_value_limit_are_the_cells_error() -> None:

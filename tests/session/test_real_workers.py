@@ -17,6 +17,7 @@ from llmspell_kernel.errors import Interrupted, LimitError, ScriptError, WorkerL
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CellFinished, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import Outcome
+from llmspell_kernel.shown import Data
 
 from .world import ENGINES, LIMITS, Probe, Recording, World, stop_after_call, world
 
@@ -299,7 +300,7 @@ def test_prints_and_displays_appear_in_the_order_of_the_script(engine: str) -> N
             return made.sink
 
     got = asyncio.run(play()).got
-    assert got == [item for number in range(1, 51) for item in (("stdout", f"before {number}\n"), ("display", number))]
+    assert got == [item for number in range(1, 51) for item in (("stdout", f"before {number}\n"), ("shown", Data(number)))]
 
 
 # ------------------------------------------------------------------------------------------------------------ resources and callbacks

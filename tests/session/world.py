@@ -13,6 +13,7 @@ from llmspell_kernel.journal.events import AnyEvent
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS, Limits
 from llmspell_kernel.session import Session
+from llmspell_kernel.shown import Shown
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker, Item
 from llmspell_kernel.values import Callback, Value
 
@@ -29,8 +30,9 @@ class Recording:
     def write(self, stream: str, text: str) -> None:
         self.got.append((stream, text))
 
-    def display(self, value: Value, title: str) -> None:
-        self.got.append(("display", value))
+    def show(self, shown: Shown, null: str) -> int:
+        self.got.append(("shown", shown))
+        return 0
 
     def clear(self) -> None:
         self.got.append(("clear", None))

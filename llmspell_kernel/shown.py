@@ -1,0 +1,75 @@
+"""What a bridge may show in a cell's output, as data: where it goes and how it looks is decided by the sink that gets it.
+
+To add a kind: a class here, a branch in `size_bytes`, and a branch of `render.shown.shown_bundle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from .values import Value, dumps
+
+
+class Data(msgspec.Struct, frozen=True):
+    """Any value, shown by its own form: text, a table for a list of objects, else a tree."""
+
+    value: Value
+    title: str = ""
+
+
+class Markdown(msgspec.Struct, frozen=True):
+    """Text with marks; HTML in it stays text."""
+
+    text: str
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows that are all objects or all lists.  `columns` are the keys to show of objects, or the heads above lists; None = as they come."""
+
+    rows: Sequence[Value]
+    columns: Sequence[str] | None = None
+    title: str = ""
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """Nested data to fold and unfold; `open_levels` are unfolded at first."""
+
+    value: Value
+    title: str = ""
+    open_levels: int = 1
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a piece of work has come.  It takes the place of what was shown before under the same number `bar`.
+
+    `total` None = nobody knows how much there is to do.  Once `ended`, no more follows.
+    """
+
+    bar: int
+    done: float
+    total: float | None = None
+    label: str = ""
+    text: str = ""
+    ended: bool = False
+
+
+Shown = Data | Markdown | Table | Tree | Progress
+
+
+def size_bytes(shown: Shown) -> int:
+    """What is to be shown, before it is rendered.  Raises ValueCrossingError for a value that could not be a script's."""
+    match shown:
+        case Data(value, title) | Tree(value, title):
+            return len(dumps(value)) + _bytes(title)
+        case Table(rows, columns, title):
+            return len(dumps(rows)) + sum(map(_bytes, columns or ())) + _bytes(title)
+        case Markdown(text):
+            return _bytes(text)
+        case Progress(label=label, text=text):
+            return _bytes(label) + _bytes(text)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -1,0 +1,26 @@
+"""The size of what is to be shown is known before it is rendered."""
+
+import pytest
+
+from llmspell_kernel.errors import ValueCrossingError
+from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, size_bytes
+
+
+@pytest.mark.parametrize(
+    ("shown", "size"),
+    [
+        (Data("x" * 98), 100),
+        (Data("x" * 98, "title"), 105),
+        (Tree([1, 2], "é"), 7),
+        (Table([[1]], ["a", "bc"], "t"), 9),
+        (Markdown("日本"), 6),
+        (Progress(1, 1, 2, "label", "text"), 9),
+    ],
+)
+def test_every_part_counts(shown: Shown, size: int) -> None:
+    assert size_bytes(shown) == size
+
+
+def test_what_no_script_can_hold_is_refused() -> None:
+    with pytest.raises(ValueCrossingError):
+        size_bytes(Data({1, 2}))
