@@ -212,8 +212,24 @@ local function mark_object(t)
   return t
 end
 
+-- A list 1..n without other keys, or what array{} made; an empty table is none, as it crosses as an object where nothing says otherwise.
+local function is_array(t)
+  if type(t) ~= "table" or resources[t] then return false end
+  local count = rawlen(t)
+  if count == 0 then return next(t) == nil and arrays[t] == true end
+  local keys = 0
+  for key in next, t do
+    if math_type(key) ~= "integer" or key < 1 or key > count then return false end
+    keys = keys + 1
+  end
+  return keys == count
+end
+
 return {
   arguments_text = arguments_text,
+  base64 = base64,
+  is_array = is_array,
+  is_object = function(t) return objects[t] == true end,
   callback = function(id) return callbacks[id] end,
   encode = encode,
   json_text = function(value) return text_of(value, true, "value", 0, { bytes = 0 }) end,
