@@ -282,7 +282,9 @@ def test_nothing_but_the_allow_list_is_there() -> None:
     async def play(lua: Lua, _: WorkerPool) -> None:
         libraries = {"async", "coroutine", "json", "llm", "math", "os", "string", "table", "utf8"}
         libraries |= {"base64", "errors", "lists", "promise", "text", "url", "uuid"}
-        functions = "array assert collectgarbage eprint error getmetatable inspect ipairs is_array load next object pairs pcall print rawequal"
+        functions = (
+            "array assert collectgarbage eprint error getmetatable inspect ipairs is_array load next object pairs pcall print rawequal"
+        )
         functions += " rawget rawlen rawset require select setmetatable sleep tonumber tostring type xpcall"
         assert set(await lua.members("")) == libraries | set(functions.split()) | {"_G", "_VERSION", "null"}
         assert set(await lua.members("os")) == {"clock", "date", "difftime", "time"}

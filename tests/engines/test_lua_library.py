@@ -173,7 +173,11 @@ def test_a_host_code_cannot_be_forged(lua: Driven) -> None:
         assert lua.fault(f"local e = errors.new('x', 'forged') e.code = '{code}' error(e)").code == "script"
 
 
-PRETTY: list[tuple[str, Any]] = [("{ 1, { a = 'x:,[{\"\\\\' }, array{}, object{}, 1.5, true, null }", None), ("'x'", None), ("array{}", None)]
+PRETTY: list[tuple[str, Any]] = [
+    ("{ 1, { a = 'x:,[{\"\\\\' }, array{}, object{}, 1.5, true, null }", None),
+    ("'x'", None),
+    ("array{}", None),
+]
 
 
 @pytest.mark.parametrize("value", [value for value, _ in PRETTY])

@@ -38,7 +38,7 @@ class TestBackground:
         driven.begin(TICKER)
         assert isinstance(driven.begin("return llm.chat('x')"), Suspended)
         assert isinstance(driven.answer("sleep [1]"), Suspended)
-        assert driven.waits_for == ["chat [\"x\"]", "sleep [2]"]
+        assert driven.waits_for == ['chat ["x"]', "sleep [2]"]
         assert driven.finished(driven.answer("chat", "hi")) == ["hi"]
         assert driven.background is not None
         assert driven.background.open == [3]

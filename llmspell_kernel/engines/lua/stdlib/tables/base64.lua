@@ -1,4 +1,4 @@
--- base64: base64.encode(s), base64.encode_url(s) (- and _ for + and /, no padding), base64.decode(s) of either kind, with or without padding.
+-- base64: base64.encode(s, { url = false }), where url gives - and _ for + and / and no padding; base64.decode(s) of either kind.
 local takes, gsub, byte, char, find, sub = host.takes, string.gsub, string.byte, string.char, string.find, string.sub
 local concat = table.concat
 
@@ -7,11 +7,12 @@ local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 for i = 1, 64 do VALUES[byte(ALPHABET, i)] = i - 1 end
 VALUES[45], VALUES[95] = 62, 63
 
-local function encode(s) return host.base64(takes(s, "string", "base64.encode takes a string")) end
+local FOR_URLS = { ["+"] = "-", ["/"] = "_", ["="] = "" }
 
-local function encode_url(s)
-  local text = gsub(host.base64(takes(s, "string", "base64.encode_url takes a string")), "[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" })
-  return text
+local function encode(s, options)
+  local plain = host.base64(takes(s, "string", "base64.encode takes a string"))
+  if not host.options(options, { "url" }, "base64.encode").url then return plain end
+  return (gsub(plain, "[+/=]", FOR_URLS))
 end
 
 local function decode(s)
@@ -31,4 +32,4 @@ local function decode(s)
   return concat(out)
 end
 
-return { decode = decode, encode = encode, encode_url = encode_url }
+return { decode = decode, encode = encode }
