@@ -38,7 +38,8 @@ PRELUDE: Mapping[str, Sequence[str]] = {
     "frames": [],
     "faults": ["sealed", "frames"],
     "values": ["settings", "sealed", "faults"],
-    "tasks": ["stop", "frames", "faults", "values"],
+    "effects": ["values"],
+    "tasks": ["stop", "frames", "faults", "effects"],
     "gates": ["faults", "tasks"],
     "coroutines": ["stop", "frames", "tasks"],
     "bridges": ["sealed", "nearest", "values", "tasks"],
@@ -47,7 +48,7 @@ PRELUDE: Mapping[str, Sequence[str]] = {
     "library": ["values", "libraries", "environment"],
     "handles": ["sealed", "bridges", "tasks", "gates", "library"],
     "cells": ["faults", "environment"],
-    "steps": ["output", "stop", "frames", "faults", "values", "tasks", "cells"],
+    "steps": ["output", "stop", "frames", "faults", "values", "effects", "tasks", "cells"],
     "inside": [
         *("settings", "frames", "sealed", "nearest", "faults", "values", "stop", "tasks", "gates"),
         *("bridges", "libraries", "environment", "library", "handles", "cells", "steps"),

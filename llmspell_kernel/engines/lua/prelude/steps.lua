@@ -1,5 +1,5 @@
 -- Steps as JSON text: what came of running until the cell suspends, ends or fails.  The shapes are protocol/steps.py's.
-local output, stop, frames, faults, values, tasks, cells = ...
+local output, stop, frames, faults, values, effects, tasks, cells = ...
 
 local ipairs, match, tostring = ipairs, string.match, tostring
 local collect, concat = collectgarbage, table.concat
@@ -59,11 +59,11 @@ end
 -- The field that tells what goes on without a cell; nothing where nothing does.
 local function background_text()
   local records = tasks.take_background_failures()
-  local effects, abandoned = tasks.take_asked()
+  local asked, abandoned = effects.take()
   local returns = take_returned()
   if #tasks.background_tasks() == 0 and #records == 0 then return "" end
   for i, record in ipairs(records) do records[i] = record_text(record) end
-  return ',"background":{"effects":[' .. effects .. '],"returned":[' .. returns .. '],"abandoned":[' .. abandoned
+  return ',"background":{"effects":[' .. asked .. '],"returned":[' .. returns .. '],"abandoned":[' .. abandoned
     .. '],"open":[' .. concat(tasks.open_effects(), ",") .. '],"tasks":[' .. labels_text() .. '],"failed":[' .. concat(records, ",") .. "]}"
 end
 
@@ -97,8 +97,8 @@ local function finished(results)
 end
 
 local function suspended()
-  local effects, abandoned = tasks.take_asked()
-  local text = '{"type":"suspended","effects":[' .. effects .. '],"returned":[' .. take_returned() .. '],"abandoned":[' .. abandoned .. "]}"
+  local asked, abandoned = effects.take()
+  local text = '{"type":"suspended","effects":[' .. asked .. '],"returned":[' .. take_returned() .. '],"abandoned":[' .. abandoned .. "]}"
   output.flush()
   return text
 end

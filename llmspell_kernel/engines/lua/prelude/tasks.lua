@@ -2,18 +2,17 @@
 --
 -- Rules
 -- * HOST is passed up by every yield that is meant for the scheduler; scripts never see it, and what a script yields is compared raw.
--- * An effect that its task gave up is withdrawn where the host has not heard of it yet, and abandoned where it has.
 -- * A task belongs to the cell, which waits for it and ends it, or to the background, which outlives cells; what a task spawns belongs where it does.
-local stop, frames, faults, values = ...
+local stop, frames, faults, effects = ...
 
-local error, ipairs, next, rawequal, select = error, ipairs, next, rawequal, select
+local error, ipairs, next, rawequal = error, ipairs, next, rawequal
 local co_close, co_create, co_isyieldable, co_resume, co_status, co_yield =
   coroutine.close, coroutine.create, coroutine.isyieldable, coroutine.resume, coroutine.status, coroutine.yield
-local concat, pack, sort, unpack = table.concat, table.pack, table.sort, table.unpack
+local pack, sort, unpack = table.pack, table.sort, table.unpack
 local arm, stopped, unless_stopped = stop.arm, stop.stopped, stop.unless_stopped
 local remember = frames.remember
 local fault, raise = faults.fault, faults.raise
-local arguments_text, quote = values.arguments_text, values.quote
+local ask, give_up = effects.ask, effects.give_up
 
 local HOST = {}
 local NOT_HERE = " cannot wait inside a callback of string.gsub, table.sort or a similar function"
@@ -24,8 +23,6 @@ local cell, background -- groups
 local ready, ready_first, ready_last -- entries { task, values }
 local waiting = {} -- effect id -> task
 local task_count = 0
-local effect_id, sent_id = 0, 0 -- the newest effect; the newest one that the host knows
-local new_effects, abandoned = {}, {} -- texts of sent_id + 1 .. effect_id, false where withdrawn; ids
 
 -- `live` tasks, `open` effects that they wait for, and those that failed while nobody waited -> what is told of it.
 local function new_group() return { live = {}, count = 0, open = 0, unseen = {} } end
@@ -73,21 +70,9 @@ local function yield_to_host(kind, what) return unless_stopped(co_yield(HOST, ki
 
 local function call(bridge, method, target, ...)
   if not co_isyieldable() then raise("script", bridge .. "." .. method .. NOT_HERE .. "; collect what it needs first and call it in a loop") end
-  local arguments = arguments_text(select("#", ...), ...)
-  effect_id = effect_id + 1
-  new_effects[#new_effects + 1] = '{"id":' .. effect_id .. ',"bridge":' .. quote(bridge) .. ',"method":' .. quote(method)
-    .. ',"args":' .. arguments .. (target and ',"target":' .. target or "") .. "}"
-  local ok, value = yield_to_host("effect", effect_id)
+  local ok, value = yield_to_host("effect", ask(bridge, method, target, ...))
   if ok then return value end
   error(value, 0)
-end
-
-local function give_up(id)
-  if id > sent_id then
-    new_effects[id - sent_id] = false
-  else
-    abandoned[#abandoned + 1] = id
-  end
 end
 
 -- Takes back what was yielded where it cannot be passed on, and returns the fault that says so.
@@ -286,20 +271,6 @@ local function take_background_failures()
   return records
 end
 
--- The texts of the effects that the host must hear of now, and of the ids it must forget.
-local function take_asked()
-  local asked, count = {}, 0
-  for i = 1, effect_id - sent_id do
-    if new_effects[i] then
-      count = count + 1
-      asked[count] = new_effects[i]
-    end
-  end
-  local effects, forgotten = concat(asked, ","), concat(abandoned, ",")
-  new_effects, abandoned, sent_id = {}, {}, effect_id
-  return effects, forgotten
-end
-
 -- The cell is over: what it left is cancelled, and whoever in the background waited for that is told.
 local function end_cell()
   end_group(cell, "the task ended with its cell")
@@ -314,7 +285,8 @@ local function end_all(why)
     end
   end
   cell, background, main_task, current = new_group(), new_group(), nil, nil
-  waiting, new_effects, abandoned, sent_id = {}, {}, {}, effect_id
+  waiting = {}
+  effects.forget()
   forget_ready()
 end
 
@@ -351,7 +323,6 @@ return {
   spawn = spawn,
   spawn_background = spawn_background,
   spawn_main = spawn_main,
-  take_asked = take_asked,
   take_background_failures = take_background_failures,
   wait_for = wait_for,
   waits = function() return cell.open > 0 or cell.count > 0 and background.open > 0 end,
