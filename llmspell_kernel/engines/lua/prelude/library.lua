@@ -1,4 +1,4 @@
--- The scripts of stdlib/: compiled when a script first needs one, as most states need few of them.
+-- The scripts of stdlib/: run when a script first needs one, as most states need few of them.
 --
 -- Rules
 -- * They run in an environment of their own, which no script can reach: what a script does to its globals changes nothing in them.
