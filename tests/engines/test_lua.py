@@ -135,6 +135,22 @@ STUBBORN = {
         local function f() local x <close> = setmetatable({}, { __close = function() while true do end end }) error('e') end
         while true do pcall(f) end""",
     "__close of the cell": "local x <close> = setmetatable({}, { __close = function() while true do end end }) while true do end",
+    "background task": "async.background(function() while true do pcall(function() while true do end end) end end, 'endless')",
+    "errors.try": "while true do errors.try(function() while true do end end) end",
+    "promise": "promise.new(function(resolve) resolve(while_true()) end):await()".replace("while_true()", f"(function() {LOOP} end)()"),
+    "promise handlers": f"promise.reject('x'):catch(function() {LOOP} end):finally(function() {LOOP} end):await()",
+    "lists.map": f"while true do pcall(lists.map, {{ 1 }}, function() {LOOP} end) end",
+    "lists.sort_by": f"while true do pcall(lists.sort_by, {{ 1, 2 }}, function() {LOOP} end) end",
+    "a list without end": "lists.filter(setmetatable({}, { __len = function() return 1 << 60 end }), print)",
+    "inspect": "local t = {} for i = 1, 2e5 do t[i] = { i } end while true do pcall(inspect, t) end",
+    "json.encode": "local t = {} for i = 1, 2e5 do t[i] = { i } end while true do pcall(json.encode, t, { pretty = true }) end",
+    "closing of a cancelled task": f"""
+        local t = async.spawn(function()
+          local x <close> = setmetatable({{}}, {{ __close = function() {LOOP} end }})
+          llm.chat('x')
+        end)
+        async.race(function() async.join({{ t }}) end, function() end)
+        t:cancel()""",
     "iterator": "for _ in function() return 1 end do end",
     "iterator that catches": "for _ in function() pcall(function() while true do end end) return 1 end do end",
     "sort comparator": "while true do pcall(table.sort, { 3, 2, 1 }, function(a, b) while true do end end) end",
@@ -227,6 +243,8 @@ READ_ONLY = {
     "null": "null.x = 1",
     "null by rawset": "rawset(null, 'x', 1)",
     "a task by rawset": "rawset(async.spawn(print), 'await', print)",
+    "a promise": "promise.resolve(1).await = print",
+    "a promise by rawset": "rawset(promise.resolve(1), 'await', print)",
 }
 
 
@@ -263,15 +281,18 @@ def test_bytecode_is_refused(code: str) -> None:
 def test_nothing_but_the_allow_list_is_there() -> None:
     async def play(lua: Lua, _: WorkerPool) -> None:
         libraries = {"async", "coroutine", "json", "llm", "math", "os", "string", "table", "utf8"}
-        functions = "array assert collectgarbage eprint error getmetatable ipairs load next object pairs pcall print rawequal rawget rawlen"
-        functions += " rawset select setmetatable tonumber tostring type xpcall"
+        libraries |= {"base64", "errors", "lists", "promise", "text", "url", "uuid"}
+        functions = (
+            "array assert collectgarbage eprint error getmetatable inspect ipairs is_array load next object pairs pcall print rawequal"
+        )
+        functions += " rawget rawlen rawset require select setmetatable sleep tonumber tostring type xpcall"
         assert set(await lua.members("")) == libraries | set(functions.split()) | {"_G", "_VERSION", "null"}
         assert set(await lua.members("os")) == {"clock", "date", "difftime", "time"}
 
     playing(play)
 
 
-WAYS_OUT = ["io", "package", "debug", "require", "dofile", "loadfile", "python", "warn", "string.dump"]
+WAYS_OUT = ["io", "package", "debug", "dofile", "loadfile", "python", "warn", "string.dump"]
 
 
 @pytest.mark.parametrize("name", [*WAYS_OUT, "os.execute", "os.exit", "os.getenv", "os.remove"])
@@ -451,9 +472,13 @@ def test_a_wrong_call_of_a_library_function_names_the_script(code: str) -> None:
 
 def test_libraries_do_not_read_globals_that_a_script_has_changed() -> None:
     async def play(lua: Lua, _: WorkerPool) -> None:
-        await lua.run("array, object, null, type, getmetatable = 1, 2, 3, 4, 5")
+        await lua.run("array, object, null, type, getmetatable, pcall, next, ipairs, error, tostring = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
+        await lua.run("for _, t in pairs({ string, table, math, utf8 }) do for name in pairs(t) do t[name] = nil end end")
+        await lua.run("async = { sleep = 1 }")
         assert await lua.value("json.decode('[1,{}]')") == [1, {}]
-        assert await lua.value("async.all({ function() return 1 end })") == [1]
+        assert await lua.value("promise.all({ function() return 1 end }):await()") == [1]
+        assert await lua.value("inspect({ b = 1, a = { 2 } })") == "{a = {2}, b = 1}"
+        assert await lua.value("text.split('a b')[2] .. lists.map({ 1 }, function(x) return x + 1 end)[1]") == "b2"
 
     playing(play)
 

@@ -1,14 +1,15 @@
 -- What the host offers, as Lua sees it: bridges and resources as sealed tables of functions, wrong names answered with the nearest right one.
-local sealed, values, tasks = ...
+local sealed, nearest, values, tasks = ...
 
-local error, ipairs, rawequal, type = error, ipairs, rawequal, type
-local byte, concat, gmatch, huge = string.byte, table.concat, string.gmatch, math.huge
+local error, ipairs, rawequal, rawlen, type = error, ipairs, rawequal, rawlen, type
+local co_isyieldable = coroutine.isyieldable
+local gmatch, unpack = string.gmatch, table.unpack
 local read_only, seal = sealed.read_only, sealed.seal
-local call = tasks.call
+local call, null = tasks.call, values.null
 
-local LONGEST_NAME = 64 -- beyond it no distance is computed
-
+local made = {} -- bridge name -> its table
 local resource_types = {}
+local several = {} -- bridge name or resource type -> the methods whose answer is a list of results
 
 local function words(list)
   local found = {}
@@ -16,63 +17,67 @@ local function words(list)
   return found
 end
 
-local function least(a, b, c)
-  if b < a then a = b end
-  return c < a and c or a
-end
-
--- Levenshtein's, in one row.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = byte(a, i) == byte(b, j) and diagonal or 1 + least(diagonal, row[j], row[j - 1])
-      diagonal = row[j]
-      row[j] = cost
-    end
-  end
-  return row[#b]
-end
-
 local function no_such(owner, names)
   return function(key)
     if type(key) ~= "string" then return nil end
-    local best, best_distance = nil, huge
-    for _, name in ipairs(names) do
-      local d = #key <= LONGEST_NAME and distance(key, name) or huge
-      if d < best_distance then best, best_distance = name, d end
-    end
-    local tail = best_distance <= 3 and "; did you mean '" .. best .. "'?" or "; it has " .. concat(names, ", ")
-    error(owner .. " has no method '" .. key .. "'" .. tail, 3)
+    error(owner .. " has no method '" .. key .. "'" .. nearest.hint(key, names, "it has"), 3)
   end
 end
 
-local function make_bridge(name, method_names)
-  local methods, names = {}, words(method_names)
+-- A list of the host's as Lua results: there its nothings are placeholders, here they are nil.
+local function spread(list)
+  if type(list) ~= "table" then return list end
+  local results, count = {}, rawlen(list)
+  for i = 1, count do
+    if not rawequal(list[i], null) then results[i] = list[i] end
+  end
+  return unpack(results, 1, count)
+end
+
+local function add_aliases(methods, aliases)
+  for alias, name in gmatch(aliases, "(%S+)=(%S+)") do methods[alias] = methods[name] end
+end
+
+local function declare_several(owner, names)
+  several[owner] = {}
+  for _, name in ipairs(words(names)) do several[owner][name] = true end
+end
+
+-- `aliases` is "alias=method ...": the same functions under other names, which no hint offers.
+local function make_bridge(name, method_names, aliases)
+  local methods, names, spreads = {}, words(method_names), several[name] or {}
   for _, method in ipairs(names) do
-    methods[method] = function(...) return call(name, method, nil, ...) end
+    if spreads[method] then
+      methods[method] = function(...) return spread(call(name, method, nil, ...)) end
+    else
+      methods[method] = function(...) return call(name, method, nil, ...) end
+    end
   end
-  return read_only(name, methods, no_such(name, names))
+  add_aliases(methods, aliases)
+  made[name] = read_only(name, methods, no_such(name, names))
+  return made[name]
 end
 
-local function declare_resource(kind, method_names, iterate)
-  resource_types[kind] = { methods = words(method_names), iterate = iterate ~= "" and iterate or nil }
+local function declare_resource(kind, method_names, iterate, aliases)
+  resource_types[kind] = { methods = words(method_names), iterate = iterate ~= "" and iterate or nil, aliases = aliases }
 end
 
 local function make_resource(id, kind)
   local declared = resource_types[kind] or error("unknown resource type " .. kind, 0)
-  local proxy, methods = {}, {}
+  local proxy, methods, spreads = {}, {}, several[kind] or {}
   for _, name in ipairs(declared.methods) do
     methods[name] = function(self, ...)
       if not rawequal(self, proxy) then error("call it with a colon: s:" .. name .. "()", 2) end
+      if spreads[name] then return spread(call(kind, name, id, ...)) end
       return call(kind, name, id, ...)
     end
   end
+  add_aliases(methods, declared.aliases)
+  -- a task that is cancelled closes what it holds where nothing can wait, so that a task of its own must do it
   local function close()
-    if methods.close then return methods.close(proxy) end
+    if not methods.close then return end
+    if co_isyieldable() then return methods.close(proxy) end
+    tasks.spawn(methods.close, proxy)
   end
   values.mark_resource(proxy, id, kind)
   return seal(proxy, {
@@ -85,4 +90,12 @@ local function make_resource(id, kind)
   })
 end
 
-return { declare_resource = declare_resource, make_bridge = make_bridge, make_resource = make_resource }
+return {
+  declare_resource = declare_resource,
+  declare_several = declare_several,
+  forget = function(name) made[name] = nil end,
+  made = function(name) return made[name] end,
+  make_bridge = make_bridge,
+  make_resource = make_resource,
+  no_such = no_such,
+}

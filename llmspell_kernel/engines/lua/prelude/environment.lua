@@ -4,23 +4,22 @@
 -- * Limits pass through: every function here that catches errors raises the stop again.
 -- * Source only: bytecode is refused, and a finalizer (`__gc`, which runs with hooks off) cannot be set.
 -- * A script may change its globals; nothing of ours reads them again.
-local output, stop, sealed, values, tasks, coroutines, libraries = ...
+local output, stop, sealed, values, coroutines, libraries = ...
 
-local error, getmetatable, load, pcall, rawget, rawlen, rawset, select, setmetatable, tostring, type, xpcall =
-  error, getmetatable, load, pcall, rawget, rawlen, rawset, select, setmetatable, tostring, type, xpcall
+local error, getmetatable, load, pcall, rawget, rawset, select, setmetatable, tostring, type, xpcall =
+  error, getmetatable, load, pcall, rawget, rawset, select, setmetatable, tostring, type, xpcall
 local concat = table.concat
 local collect = collectgarbage
 local write = output.write
-local STOP, check, stopped, unless_stopped = stop.STOP, stop.check, stop.stopped, stop.unless_stopped
-local is_sealed, read_only, seal = sealed.is_sealed, sealed.read_only, sealed.seal
+local STOP, stopped, unless_stopped = stop.STOP, stop.stopped, stop.unless_stopped
+local is_sealed = sealed.is_sealed
 
 local ENV = {
   _VERSION = _VERSION,
   assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget, rawlen = rawlen,
   select = select, tonumber = tonumber, tostring = tostring, type = type,
   coroutine = coroutines, math = libraries.math, os = libraries.os, string = libraries.string, table = libraries.table, utf8 = libraries.utf8,
-  null = values.null,
-  json = { encode = values.json_text },
+  null = values.null, is_array = values.is_array,
 }
 ENV._G = ENV
 
@@ -107,43 +106,5 @@ function ENV.collectgarbage(what)
   if what == "count" then return collect("count") end
   error("collectgarbage('" .. tostring(what) .. "') is not available to scripts", 2)
 end
-
----------------------------------------------------------------------------------------------------------------- tasks
-
-local of_handle = setmetatable({}, { __mode = "k" }) -- what a script holds -> task
-
-local function task_of(handle)
-  return of_handle[handle] or error("call it with a colon on a task: t:await()", 3)
-end
-
-local TASK = {
-  __name = "task",
-  __tostring = function() return "task" end,
-  __newindex = function() error("a task is read-only", 2) end,
-  __index = read_only("task", {
-    await = function(handle) return tasks.await(task_of(handle)) end,
-    cancel = function(handle) tasks.cancel(task_of(handle)) end,
-    done = function(handle) return task_of(handle).done end,
-  }),
-}
-
-local function spawn(fn, ...)
-  if type(fn) ~= "function" then error("async.spawn takes a function, not a " .. type(fn), 2) end
-  check()
-  local handle = seal({}, TASK)
-  of_handle[handle] = tasks.spawn(fn, ...)
-  return handle
-end
-
-local function join(handles)
-  if type(handles) ~= "table" then error("async.join takes a list of tasks, not a " .. type(handles), 2) end
-  local list = {}
-  for i = 1, rawlen(handles) do
-    list[i] = of_handle[rawget(handles, i)] or error("async.join: item " .. i .. " of the list is not a task", 2)
-  end
-  return tasks.join(list)
-end
-
-ENV.async = { spawn = spawn, join = join }
 
 return ENV

@@ -11,9 +11,13 @@ local raw_metatable = sealed.raw_metatable
 
 local MOST_MESSAGE_BYTES = 65536 -- a fault is read by people; one of many megabytes would end the conversation with the host
 local MOST_NAME_BYTES = 200
+local OUT_OF_MEMORY = "not enough memory" -- Lua's own text
+local OURS = "?:-1: " -- what Lua puts before an error in code without names and lines, which ours is
 
 local FAULT = { __metatable = false, __name = "error" }
 local fault_places = setmetatable({}, { __mode = "k" }) -- fault -> where a function of ours failed before the host passed the error on
+local host_codes = setmetatable({}, { __mode = "k" }) -- fault of the host -> its code
+local RESERVED = { config = true, denied = true, internal = true, interrupted = true, limit = true, protocol = true, worker_lost = true } -- the host's
 function FAULT.__tostring(fault) return tostring(rawget(fault, "message")) end
 
 local function fault(code, message, name, retryable)
@@ -25,6 +29,7 @@ local function raise(code, message) error(fault(code, message), 0) end
 -- What the host answered instead of a value.  Places are chunk, line and function in turns.
 local function refusal(code, message, name, retryable, ...)
   local refused, places = fault(code, message, name, retryable), {}
+  host_codes[refused] = code
   for i = 1, select("#", ...), 3 do
     local chunk, line, called = select(i, ...)
     places[#places + 1] = { chunk = chunk, line = line, name = called }
@@ -71,10 +76,10 @@ local function read_text(text, found)
   local chunk, line, rest = match(text, "^(.-):(%d+): (.*)$")
   if chunk and #line < 10 and frames.is_script(chunk) then
     text, found = rest, from_place(found, chunk, tointeger(line))
-  elseif chunk and find(chunk, "^prelude/%l+$") then
-    text = rest
+  elseif sub(text, 1, #OURS) == OURS then
+    text = sub(text, #OURS + 1)
   end
-  if text == "not enough memory" then return "limit", "the state's memory limit was met", found end
+  if text == OUT_OF_MEMORY then return "limit", "the state's memory limit was met", found end
   return "script", hint(text), found
 end
 
@@ -93,6 +98,27 @@ local function described(value)
   return "an error object {" .. concat(shown, ", ") .. "}"
 end
 
+local function kind_text(value)
+  local kind = type(value) -- an address would differ from run to run
+  return "an error value: " .. ((kind == "nil" or kind == "boolean" or kind == "number") and tostring(value) or "a " .. kind)
+end
+
+local function message_of(value)
+  if type(value) == "string" then return value end
+  if type(value) ~= "table" then return kind_text(value) end
+  local message = rawget(value, "message")
+  return type(message) == "string" and message or described(value)
+end
+
+-- The code of a fault; one of the host's own is believed only where the host gave it to this very fault.
+local function code_of(value)
+  local code = rawget(value, "code")
+  if RESERVED[code] and host_codes[value] ~= code then return "script" end
+  return code
+end
+
+local function is_fault(value) return type(value) == "table" and rawequal(raw_metatable(value), FAULT) end
+
 -- Whatever a script raised, as plain fields.
 local function read(value)
   local found = frames.take(value)
@@ -101,16 +127,14 @@ local function read(value)
     code, message, found = read_text(value, found)
   elseif type(value) == "table" then
     if fault_places[value] then found = frames.append({ tunpack(fault_places[value]) }, found) end
-    message, name = rawget(value, "message"), rawget(value, "name")
-    if type(message) ~= "string" then message = described(value) end
-    if rawequal(raw_metatable(value), FAULT) then
-      code, retryable = rawget(value, "code"), rawget(value, "retryable") == true
+    message, name = message_of(value), rawget(value, "name")
+    if is_fault(value) then
+      code, retryable = code_of(value), rawget(value, "retryable") == true
     else
       name = ""
     end
   else
-    local kind = type(value) -- an address would differ from run to run
-    message = "an error value: " .. ((kind == "nil" or kind == "boolean" or kind == "number") and tostring(value) or "a " .. kind)
+    message = kind_text(value)
   end
   return {
     code = type(code) == "string" and readable(code, MOST_NAME_BYTES) or "script",
@@ -121,8 +145,26 @@ local function read(value)
   }
 end
 
+-- What a script caught, as an error object: a text becomes one and keeps its place, what is a table already stays what it is.
+local function as_object(value)
+  if type(value) == "table" then return value end
+  local told = read(value)
+  local object = fault(told.code, told.message)
+  fault_places[object] = told.frames
+  if RESERVED[told.code] then host_codes[object] = told.code end -- Lua itself was out of memory
+  return object
+end
+
+-- Is it about a limit, so that catching it would only delay the end?
+local function is_limit(value) return value == OUT_OF_MEMORY or is_fault(value) and host_codes[value] == "limit" end
+
 return {
+  as_object = as_object,
   fault = fault,
+  is_limit = is_limit,
+  is_memory = function(value) return value == OUT_OF_MEMORY end,
+  is_reserved = function(code) return RESERVED[code] == true end,
+  message = message_of,
   note_local = function(name, chunk) earlier_locals[name] = chunk end,
   raise = raise,
   read = read,

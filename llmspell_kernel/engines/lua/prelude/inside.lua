@@ -1,20 +1,64 @@
 -- What the host side calls.  Only strings, numbers and opaque Lua references reach it; no host object ever comes in.
 --
 -- Rule: a query runs nothing of the script, in a state that may be waiting: raw reads only, and libraries as they were made.
-local faults, values, tasks, bridges, libraries, ENV, cells, steps = ...
+local settings, frames, sealed, nearest, faults, values, stop, tasks, gates, bridges, libraries, ENV, library, handles, cells, steps = ...
 
-local assert, error, load, next, rawget, rawset, type = assert, error, load, next, rawget, rawset, type
+local error, load, next, rawequal, rawget, rawset, tostring, type = error, load, next, rawequal, rawget, rawset, tostring, type
 local concat, gmatch, sort = table.concat, string.gmatch, table.sort
 local utf8_len = utf8.len
-local quote = values.quote
+local fault, quote = faults.fault, values.quote
 
 local MOST_MEMBERS = 2000
+
+---------------------------------------------------------------------------------------------------------------- what stdlib/ may call
+
+local host = library.host
+
+host.bridge, host.call, host.entropy, host.use = bridges.made, tasks.call, settings.entropy, library.use
+host.check, host.fault, host.raise, host.as_object = stop.check, fault, faults.raise, faults.as_object
+host.is_limit, host.is_reserved, host.located = faults.is_limit, faults.is_reserved, faults.refusal
+host.handles, host.tasks, host.gates = handles, tasks, gates
+host.base64, host.is_object, host.json_text = values.base64, values.is_object, values.json_text
+
+-- Raises an error of the argument unless the value is of the kind: host.takes(s, "string", "text.trim takes a string").
+function host.takes(value, kind, text)
+  if type(value) ~= kind then error(fault("argument", text .. ", not " .. (value == nil and "nil" or "a " .. type(value))), 0) end
+  return value
+end
+
+-- The options given, {} for none; a key that is not among the names is an error with the nearest of them.
+function host.options(given, names, label)
+  if given == nil then return {} end
+  host.takes(given, "table", label .. " takes a table of options")
+  for key in next, given do
+    local known = false
+    for i = 1, #names do known = known or names[i] == key end
+    if not known then
+      local shown = type(key) == "string" and faults.readable_name(key) or tostring(type(key))
+      error(fault("argument", label .. ": unknown option '" .. shown .. "'" .. nearest.hint(key, names, "it takes")), 0)
+    end
+  end
+  return given
+end
+
+-- The name of what is ours (a bridge, a resource, a task), nil for a script's own table.
+function host.name_of(t) return sealed.is_sealed(t) and tostring(t) or nil end
+
+host.hint = nearest.hint
+
+-- Source of the script's side: it runs with the script's globals, and errors name its places.
+function host.load_script(source, chunk)
+  frames.add_script(chunk)
+  return load(source, "=" .. chunk, "t", ENV)
+end
+
+---------------------------------------------------------------------------------------------------------------- queries
 
 local function lookup(path)
   local value = ENV
   for name in gmatch(path, "[^%.]+") do
     if type(value) ~= "table" or values.is_resource(value) then return nil end
-    value = rawget(value, name)
+    value = rawget(library.filled(value), name)
   end
   return value
 end
@@ -22,7 +66,7 @@ end
 -- The string keys of a table, or the methods of a string, with the types of what is there.
 local function members(path)
   local value, out = lookup(path), {}
-  local owner = type(value) == "table" and value or type(value) == "string" and libraries.string or {}
+  local owner = type(value) == "table" and library.filled(value) or type(value) == "string" and libraries.string or {}
   for key, item in next, owner do
     if #out == MOST_MEMBERS then break end
     if type(key) == "string" and utf8_len(key) then out[#out + 1] = "[" .. quote(key) .. "," .. quote(type(item)) .. "]" end
@@ -38,12 +82,27 @@ local function get(name)
   return nil, faults.read(text).message
 end
 
+---------------------------------------------------------------------------------------------------------------- bridges that come and go
+
+-- A global of the script's own keeps its name.
+local function add_bridge(name, methods, aliases)
+  local before, now = bridges.made(name), rawget(ENV, name)
+  local bridge = bridges.make_bridge(name, methods, aliases)
+  if now == nil or rawequal(now, before) then rawset(ENV, name, bridge) end
+end
+
+local function remove_bridge(name)
+  local bridge = bridges.made(name)
+  if bridge and rawequal(rawget(ENV, name), bridge) then rawset(ENV, name, nil) end
+  bridges.forget(name)
+end
+
 return {
   -- running
   prepare = steps.prepare,
   prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,
   go_on = steps.go_on,
-  abandon = steps.abandon,
+  abandon = function() steps.abandon("the state's memory limit was met") end,
   invoke = steps.invoke,
   answer = tasks.answer,
   refuse = function(id, ...) return tasks.refuse(id, faults.refusal(...)) end,
@@ -61,8 +120,12 @@ return {
   members = members,
   set = function(name, value) rawset(ENV, name, value) end,
 
-  -- while the state is made
-  bridge = function(name, methods) ENV[name] = bridges.make_bridge(name, methods) end,
-  library = function(source, chunk) assert(load(source, "=" .. chunk, "t", ENV))() end,
+  -- what the host offers, while the state is made and later
+  add_bridge = add_bridge,
+  remove_bridge = remove_bridge,
   resource_type = bridges.declare_resource,
+  several = bridges.declare_several,
+
+  -- while the state is made
+  library = { code = library.add_code, tables = library.add_table, functions = library.add_function },
 }

@@ -68,6 +68,7 @@ string_metatable.__index = text
 string_metatable.__metatable = false
 
 return {
+  own = { math = math, string = string, table = table, utf8 = utf8 }, -- Lua's, for stdlib/ alone
   math = numbers,
   os = copy(os, "clock date difftime time"),
   string = text,

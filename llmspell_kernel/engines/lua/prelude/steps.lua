@@ -1,27 +1,28 @@
 -- Steps as JSON text: what came of running until the cell suspends, ends or fails.  The shapes are protocol/steps.py's.
-local output, stop, frames, faults, values, tasks, cells = ...
+local output, stop, frames, faults, values, effects, tasks, cells = ...
 
 local ipairs, match, tostring, type = ipairs, string.match, tostring, type
 local collect, concat = collectgarbage, table.concat
 local quote = values.quote
 
-local returned, open_invocations -- texts of what host-called functions gave since the last step; how many of them still run
+local STOPPED = '{"type":"failed","fault":{"code":"interrupted","message":"stopped"}}'
 
-local function reset()
-  tasks.reset()
-  returned, open_invocations = {}, 0
-end
+local returned = {} -- texts of what host-called functions gave since the last step
+local open_invocations = 0 -- of the cell
 
 local function place_text(place)
   return '{"chunk":' .. quote(place.chunk) .. ',"line":' .. place.line .. ',"function":' .. quote(faults.readable_name(place.name or "")) .. "}"
 end
 
-local function fault_text(value)
-  local fault, places = faults.read(value), {}
+-- The text of a fault's plain fields (see faults.read).
+local function record_text(fault)
+  local places = {}
   for i, place in ipairs(fault.frames) do places[i] = place_text(place) end
   return '{"code":' .. quote(fault.code) .. ',"message":' .. quote(fault.message) .. ',"name":' .. quote(fault.name)
     .. ',"retryable":' .. tostring(fault.retryable) .. ',"frames":[' .. concat(places, ",") .. "]}"
 end
+
+local function fault_text(value) return record_text(faults.read(value)) end
 
 local function syntax_fault_text(problem, chunk)
   local line, rest = match(problem, ":(%d+): (.*)$")
@@ -29,31 +30,75 @@ local function syntax_fault_text(problem, chunk)
     .. (line and place_text({ chunk = chunk, line = line }) or "") .. "]}"
 end
 
--- Lets go of everything that the cell left running.
-local function abandon()
-  reset()
+local function take_returned()
+  local texts = concat(returned, ",")
+  returned = {}
+  return texts
+end
+
+-- Lets go of everything that runs or waits, also in the background.
+local function abandon(why)
+  tasks.end_all(why or "everything was ended")
+  returned, open_invocations = {}, 0
   frames.forget()
   output.flush()
   collect()
 end
 
-local function failed(text)
-  abandon()
-  return '{"type":"failed","fault":' .. text .. "}"
+local function stopped_step()
+  abandon("everything was stopped")
+  return STOPPED
+end
+
+local function labels_text()
+  local labels = {}
+  for i, task in ipairs(tasks.background_tasks()) do labels[i] = quote(faults.readable_name(tasks.label(task))) end
+  return concat(labels, ",")
+end
+
+-- The field that tells what goes on without a cell; nothing where nothing does.
+local function background_text()
+  local records = tasks.take_background_failures()
+  local asked, abandoned = effects.take()
+  local returns = take_returned()
+  if #tasks.background_tasks() == 0 and #records == 0 then return "" end
+  for i, record in ipairs(records) do records[i] = record_text(record) end
+  return ',"background":{"effects":[' .. asked .. '],"returned":[' .. returns .. '],"abandoned":[' .. abandoned
+    .. '],"open":[' .. concat(tasks.open_effects(), ",") .. '],"tasks":[' .. labels_text() .. '],"failed":[' .. concat(records, ",") .. "]}"
+end
+
+-- The end of a cell.  What the background waited for may have ended with it, so that goes on before its effects are told.
+local function ended(text)
+  tasks.end_cell()
+  open_invocations = 0
+  tasks.run()
+  if stop.stopped() then return stopped_step() end
+  text = text .. background_text() .. "}"
+  output.flush()
+  return text
+end
+
+local function failed(value)
+  local text = '{"type":"failed","fault":' .. fault_text(value)
+  if faults.is_memory(value) then
+    abandon("the state's memory limit was met")
+    return text .. "}"
+  end
+  text = ended(text)
+  frames.forget()
+  collect()
+  return text
 end
 
 local function finished(results)
   local ok, text = values.try_encode_results(cells.results_of(results))
-  if not ok then return failed(fault_text(text)) end
-  reset()
-  output.flush()
-  return '{"type":"finished","values":' .. text .. "}"
+  if not ok then return failed(text) end
+  return ended('{"type":"finished","values":' .. text)
 end
 
 local function suspended()
-  local effects, abandoned = tasks.take_asked()
-  local text = '{"type":"suspended","effects":[' .. effects .. '],"returned":[' .. concat(returned, ",") .. '],"abandoned":[' .. abandoned .. "]}"
-  returned = {}
+  local asked, abandoned = effects.take()
+  local text = '{"type":"suspended","effects":[' .. asked .. '],"returned":[' .. take_returned() .. '],"abandoned":[' .. abandoned .. "]}"
   output.flush()
   return text
 end
@@ -62,10 +107,13 @@ end
 local function prepare(code, chunk)
   stop.clear()
   frames.forget()
-  reset()
   frames.add_script(chunk)
   local fn, problem = cells.compile(code, chunk)
-  if not fn then return failed(syntax_fault_text(problem, chunk)) end
+  if not fn then
+    output.flush()
+    collect()
+    return '{"type":"failed","fault":' .. syntax_fault_text(problem, chunk) .. background_text() .. "}"
+  end
   cells.note_locals(code, chunk)
   tasks.spawn_main(fn, cells.RESULT)
 end
@@ -74,21 +122,32 @@ end
 local function prepare_call(fn, name, ...)
   stop.clear()
   frames.forget()
-  reset()
-  if type(fn) ~= "function" then return failed(fault_text(faults.fault("script", "there is no global function '" .. name .. "'"))) end
+  if type(fn) ~= "function" then
+    output.flush()
+    local fault = faults.fault("script", "there is no global function '" .. name .. "'")
+    return '{"type":"failed","fault":' .. fault_text(fault) .. background_text() .. "}"
+  end
   tasks.spawn_main(fn, ...)
+end
+
+-- No cell runs, but the background did: it never suspends, because nobody waits for it.
+local function idle()
+  local text = '{"type":"finished","values":[]' .. background_text() .. "}"
+  output.flush()
+  return text
 end
 
 -- A waiting script reads no hook: the host raises the flag and resumes with nothing.
 local function go_on()
   if not stop.poll() then tasks.run() end
-  if stop.stopped() then return failed('{"code":"interrupted","message":"stopped"}') end
+  if stop.stopped() then return stopped_step() end
   local main = tasks.main()
-  if main.done and not main.ok then return failed(fault_text(main.error)) end
+  if not main then return idle() end
+  if main.done and not main.ok then return failed(main.error) end
   if tasks.waits() or #returned > 0 or open_invocations > 0 then return suspended() end
-  if not main.done then return failed(fault_text(faults.fault("script", "nothing left to wait for: every task waits for another"))) end
+  if not main.done then return failed(faults.fault("script", "nothing left to wait for: every task waits for another")) end
   local unseen = tasks.first_unseen()
-  if unseen then return failed(fault_text(unseen.error)) end
+  if unseen then return failed(unseen.error) end
   return finished(main.results)
 end
 
@@ -96,16 +155,15 @@ local function gone() faults.raise("script", "the function is gone") end
 
 -- The host calls a function of the script.
 local function invoke(id, callback, ...)
-  open_invocations = open_invocations + 1
+  local of_cell = tasks.main() ~= nil
+  if of_cell then open_invocations = open_invocations + 1 end
   local task = tasks.spawn(values.callback(callback) or gone, ...)
   task.on_done = function()
-    open_invocations = open_invocations - 1
+    if of_cell then open_invocations = open_invocations - 1 end
     local ok, text = task.ok, task.error
     if ok then ok, text = values.try_encode(task.results[1], "the function's result") end
     returned[#returned + 1] = '{"id":' .. id .. (ok and ',"value":' .. text or ',"fault":' .. fault_text(text)) .. "}"
   end
 end
-
-reset()
 
 return { abandon = abandon, go_on = go_on, invoke = invoke, prepare = prepare, prepare_call = prepare_call }

@@ -2,70 +2,77 @@
 --
 -- Rules
 -- * HOST is passed up by every yield that is meant for the scheduler; scripts never see it, and what a script yields is compared raw.
--- * An effect that its task gave up is withdrawn where the host has not heard of it yet, and abandoned where it has.
-local stop, frames, faults, values = ...
+-- * A task belongs to the cell, which waits for it and ends it, or to the background, which outlives cells; what a task spawns belongs where it does.
+local stop, frames, faults, effects = ...
 
-local error, ipairs, next, rawequal, select = error, ipairs, next, rawequal, select
+local error, ipairs, next, rawequal = error, ipairs, next, rawequal
 local co_close, co_create, co_isyieldable, co_resume, co_status, co_yield =
   coroutine.close, coroutine.create, coroutine.isyieldable, coroutine.resume, coroutine.status, coroutine.yield
-local concat, pack, unpack = table.concat, table.pack, table.unpack
+local pack, sort, unpack = table.pack, table.sort, table.unpack
 local arm, stopped, unless_stopped = stop.arm, stop.stopped, stop.unless_stopped
 local remember = frames.remember
 local fault, raise = faults.fault, faults.raise
-local arguments_text, quote = values.arguments_text, values.quote
+local ask, give_up = effects.ask, effects.give_up
 
 local HOST = {}
 local NOT_HERE = " cannot wait inside a callback of string.gsub, table.sort or a similar function"
 
-local main_task
+local main_task -- nil while no cell runs
+local current -- the task whose slice runs
+local cell, background -- groups
 local ready, ready_first, ready_last -- entries { task, values }
-local waiting, waiting_count -- effect id -> task
-local failed_unseen -- tasks that failed while nobody waited -> true
+local waiting = {} -- effect id -> task
 local task_count = 0
-local effect_id, sent_id = 0, 0 -- the newest effect; the newest one that the host knows
-local new_effects, abandoned -- texts of sent_id + 1 .. effect_id, false where withdrawn; ids
 
-local function reset()
-  main_task = nil
-  ready, ready_first, ready_last = {}, 1, 0
-  waiting, waiting_count = {}, 0
-  new_effects, abandoned, failed_unseen = {}, {}, {}
-  sent_id = effect_id
-end
+-- `live` tasks, `open` effects that they wait for, and those that failed while nobody waited -> what is told of it.
+local function new_group() return { live = {}, count = 0, open = 0, unseen = {} } end
 
 local function enqueue(task, ...)
   ready_last = ready_last + 1
   ready[ready_last] = { task = task, values = pack(...) }
 end
 
-local function spawn(fn, ...)
-  task_count = task_count + 1
-  local task = { co = arm(co_create(fn)), number = task_count, done = false, waiters = {}, gates = {} }
+local function forget_ready() ready, ready_first, ready_last = {}, 1, 0 end
+
+local function new_task(group) return { group = group, number = 0, done = false, waiters = {}, gates = {} } end
+
+local function start_in(group, fn, ...)
+  local task = new_task(group)
+  task.co = arm(co_create(fn))
+  group.live[task], group.count = true, group.count + 1
   enqueue(task, ...)
   return task
 end
 
-local function spawn_main(fn, ...) main_task = spawn(fn, ...) end
+local function spawn_in(group, fn, ...)
+  local task = start_in(group, fn, ...)
+  task_count = task_count + 1
+  task.number, task.module = task_count, current and current.module
+  return task
+end
+
+local function own_group() return current and current.group or main_task and cell or background end
+
+local function spawn(fn, ...) return spawn_in(own_group(), fn, ...) end
+
+local function spawn_background(fn, name)
+  local task = spawn_in(background, fn)
+  task.name = name
+  return task
+end
+
+local function spawn_main(fn, ...)
+  cell = new_group()
+  main_task = start_in(cell, fn, ...)
+end
 
 local function yield_to_host(kind, what) return unless_stopped(co_yield(HOST, kind, what)) end
 
 local function call(bridge, method, target, ...)
   if not co_isyieldable() then raise("script", bridge .. "." .. method .. NOT_HERE .. "; collect what it needs first and call it in a loop") end
-  local arguments = arguments_text(select("#", ...), ...)
-  effect_id = effect_id + 1
-  new_effects[#new_effects + 1] = '{"id":' .. effect_id .. ',"bridge":' .. quote(bridge) .. ',"method":' .. quote(method)
-    .. ',"args":' .. arguments .. (target and ',"target":' .. target or "") .. "}"
-  local ok, value = yield_to_host("effect", effect_id)
+  local ok, value = yield_to_host("effect", ask(bridge, method, target, ...))
   if ok then return value end
   error(value, 0)
-end
-
-local function give_up(id)
-  if id > sent_id then
-    new_effects[id - sent_id] = false
-  else
-    abandoned[#abandoned + 1] = id
-  end
 end
 
 -- Takes back what was yielded where it cannot be passed on, and returns the fault that says so.
@@ -74,93 +81,130 @@ local function refuse_yield(kind, what)
   return fault("script", "a call to the host" .. NOT_HERE .. ", also from a coroutine that is resumed there")
 end
 
--- Waits until somebody enqueues the task again.
-local function wait_for(what)
+-- Waits until `what`, a task or a gate, is done.  The `owned` tasks are cancelled with the one that waits.
+local function wait_for(what, label, owned)
+  if not co_isyieldable() then raise("script", label .. NOT_HERE) end
+  local task = current
+  task.owned, task.waits_for = owned, what
   local ok, problem = yield_to_host("join", what)
+  task.owned, task.waits_for = nil, nil
   if ok == false then error(problem, 0) end
 end
 
-local function await(task)
-  if not co_isyieldable() then raise("script", "task:await()" .. NOT_HERE) end
-  if not task.done then wait_for(task) end
-  failed_unseen[task] = nil
-  if task.ok then return unpack(task.results, 1, task.results.n) end
-  error(task.error, 0)
+-- Tells a gate (see gates.lua) of a task that has ended.
+local function pass(gate, task)
+  gate.left = gate.left - 1
+  if gate.done then return end
+  if task.ok and gate.at_success or not task.ok and gate.at_failure then gate.winner = task end
+  if gate.winner or gate.left == 0 then
+    gate.done = true
+    for _, waiter in ipairs(gate.waiters) do enqueue(waiter) end
+  end
 end
 
--- Wakes whoever waits for a task that has ended.  A gate (see join) opens at the first failure or when nothing is left.
+local function end_task(task, ok)
+  task.done, task.ok = true, ok
+  local group = task.group
+  if group.live[task] then group.live[task], group.count = nil, group.count - 1 end
+end
+
 local function announce(task)
   for _, waiter in ipairs(task.waiters) do enqueue(waiter) end
-  for _, gate in ipairs(task.gates) do
-    gate.left = gate.left - 1
-    if not task.ok and not gate.failed then gate.failed = task end
-    if not gate.done and (gate.failed or gate.left == 0) then
-      gate.done = true
-      for _, waiter in ipairs(gate.waiters) do enqueue(waiter) end
-    end
-  end
+  for _, gate in ipairs(task.gates) do pass(gate, task) end
+  if task.on_done then task.on_done(task) end
 end
 
 local function no_longer_waits(task)
   waiting[task.effect] = nil
-  waiting_count = waiting_count - 1
+  task.group.open = task.group.open - 1
   task.effect = nil
 end
 
+-- Runs what a coroutine that waits has to close; never after a stop: one that died inside its hook runs __close with hooks off.
+local function close(task)
+  if not task.co or stopped() or co_status(task.co) ~= "suspended" then return end
+  local before = current
+  current = task
+  co_close(task.co)
+  current = before
+end
+
 -- Forget a task: nobody waits for its effect any more.
-local function cancel(task)
+local function cancel(task, why)
   if task.done then return end
-  task.done, task.ok, task.error = true, false, fault("cancelled", "the task was cancelled")
+  task.error = fault("cancelled", why or "the task was cancelled")
+  end_task(task, false)
   if task.effect then
     give_up(task.effect)
     no_longer_waits(task)
   end
+  local what = task.waits_for
+  if what and what.left then what.done = true end -- a gate that nobody stands at
+  for _, owned in ipairs(task.owned or {}) do cancel(owned) end
+  close(task)
   announce(task)
 end
 
-local function gate_of(tasks)
-  local gate = { done = false, waiters = {}, left = 0 }
-  for _, task in ipairs(tasks) do
-    if not task.done then
-      gate.left = gate.left + 1
-      task.gates[#task.gates + 1] = gate
-    elseif not task.ok and not gate.failed then
-      gate.failed = task
-    end
-  end
-  return gate
+local function by_number(a, b) return a.number < b.number end
+
+local function live_tasks(group)
+  local list = {}
+  for task in next, group.live do list[#list + 1] = task end
+  sort(list, by_number)
+  return list
 end
 
--- Waits until all tasks have ended.  At the first failure the others are cancelled and it is raised.
-local function join(tasks)
-  if not co_isyieldable() then raise("script", "async.join" .. NOT_HERE) end
-  local gate = gate_of(tasks)
-  if gate.left > 0 and not gate.failed then wait_for(gate) end
-  for _, task in ipairs(tasks) do
-    failed_unseen[task] = nil
-    if gate.failed then cancel(task) end
+-- What is to be closed may spawn while it is closed: such tasks never begin.
+local function end_group(group, why)
+  while group.count > 0 and not stopped() do
+    for _, task in ipairs(live_tasks(group)) do cancel(task, why) end
   end
-  if gate.failed then error(gate.failed.error, 0) end
+end
+
+-- A failure that nobody waits for: the cell's error, or told beside the cell's end, with its places as they are now.
+local function note_unseen(task)
+  local group = current and current.group or task.group
+  task.unseen_in = group
+  group.unseen[task] = group == background and faults.read(task.error) or true
+  if group == background and faults.is_memory(task.error) then end_group(background, "the state's memory limit was met") end
+end
+
+local function see(task)
+  if task.unseen_in then task.unseen_in.unseen[task] = nil end
+end
+
+local function is_awaited(task)
+  if task == main_task or task.on_done then return true end
+  for _, waiter in ipairs(task.waiters) do
+    if not waiter.done then return true end
+  end
+  for _, gate in ipairs(task.gates) do
+    if not gate.done then return true end
+  end
+  return false
 end
 
 local function finish_task(task, ok, ...)
-  task.done, task.ok = true, ok
+  if task.done then return end
   if ok then
     task.results = pack(...)
   else
     task.error = ...
-    if task ~= main_task and not task.on_done then failed_unseen[task] = true end
   end
+  end_task(task, ok)
+  if not ok and not is_awaited(task) then note_unseen(task) end
   announce(task)
-  if task.on_done then task.on_done(task) end
 end
+
+-- A task without a coroutine, which somebody else settles.
+local function deferred() return new_task(own_group()) end
 
 local function fail_task(task, value)
   if not stopped() then
     remember(task.co, value)
-    co_close(task.co) -- as a protected call would; never after a stop: a coroutine that died inside its hook runs __close with hooks off
+    co_close(task.co) -- as a protected call would
   end
-  if not task.done then finish_task(task, false, value) end
+  finish_task(task, false, value)
 end
 
 local function after_slice(task, ok, ...)
@@ -168,13 +212,14 @@ local function after_slice(task, ok, ...)
   local marker, kind, what = ...
   if task.done then -- it cancelled itself
     if rawequal(marker, HOST) and kind == "effect" then give_up(what) end
+    close(task)
   elseif co_status(task.co) == "dead" then
     return finish_task(task, true, ...)
   elseif not rawequal(marker, HOST) then
     return finish_task(task, false, "attempt to yield from outside a coroutine")
   elseif kind == "effect" then
     waiting[what], task.effect = task, what
-    waiting_count = waiting_count + 1
+    task.group.open = task.group.open + 1
   elseif what.done then
     enqueue(task)
   else
@@ -185,7 +230,9 @@ end
 local function run_slice(entry)
   local task = entry.task
   if task.done then return end
+  current = task
   after_slice(task, co_resume(task.co, unpack(entry.values, 1, entry.values.n)))
+  current = nil
 end
 
 -- Runs what can run, until the main task fails, everything waits, or a stop.
@@ -195,7 +242,7 @@ local function run()
     ready[ready_first] = nil
     ready_first = ready_first + 1
     run_slice(entry)
-    if main_task.done and not main_task.ok then return end
+    if main_task and main_task.done and not main_task.ok then return end
   end
 end
 
@@ -208,43 +255,75 @@ end
 
 local function first_unseen()
   local first
-  for task in next, failed_unseen do
+  for task in next, cell.unseen do
     if not first or task.number < first.number then first = task end
   end
   return first
 end
 
--- The texts of the effects that the host must hear of now, and of the ids it must forget.
-local function take_asked()
-  local asked, count = {}, 0
-  for i = 1, effect_id - sent_id do
-    if new_effects[i] then
-      count = count + 1
-      asked[count] = new_effects[i]
-    end
-  end
-  local effects, forgotten = concat(asked, ","), concat(abandoned, ",")
-  new_effects, abandoned, sent_id = {}, {}, effect_id
-  return effects, forgotten
+-- What failed in the background since the last time this was asked, in the order of its beginning.
+local function take_background_failures()
+  local failed, records = {}, {}
+  for task in next, background.unseen do failed[#failed + 1] = task end
+  sort(failed, by_number)
+  for i, task in ipairs(failed) do records[i] = background.unseen[task] end
+  background.unseen = {}
+  return records
 end
 
-reset()
+-- The cell is over: what it left is cancelled, and whoever in the background waited for that is told.
+local function end_cell()
+  end_group(cell, "the task ended with its cell")
+  main_task = nil
+end
+
+-- After a stop or out of memory nothing goes on, and nothing of the script runs any more.
+local function end_all(why)
+  for _, group in ipairs({ cell, background }) do
+    for task in next, group.live do
+      task.done, task.ok, task.error = true, false, fault("cancelled", why)
+    end
+  end
+  cell, background, main_task, current = new_group(), new_group(), nil, nil
+  waiting = {}
+  effects.forget()
+  forget_ready()
+end
+
+local function open_effects()
+  local ids = {}
+  for id in next, waiting do ids[#ids + 1] = id end
+  sort(ids)
+  return ids
+end
+
+cell, background = new_group(), new_group()
+forget_ready()
 
 return {
   HOST = HOST,
   answer = function(id, value) return answer(id, true, value) end,
-  await = await,
+  background_tasks = function() return live_tasks(background) end,
   call = call,
   cancel = cancel,
+  cell_tasks = function() return live_tasks(cell) end,
+  current = function() return current end,
+  deferred = deferred,
+  end_all = end_all,
+  end_cell = end_cell,
   first_unseen = first_unseen,
-  join = join,
+  label = function(task) return task.name or "task " .. task.number end,
   main = function() return main_task end,
+  open_effects = open_effects,
   refuse = function(id, refused) return answer(id, false, refused) end,
   refuse_yield = refuse_yield,
-  reset = reset,
   run = run,
+  see = see,
+  settle = finish_task,
   spawn = spawn,
+  spawn_background = spawn_background,
   spawn_main = spawn_main,
-  take_asked = take_asked,
-  waits = function() return waiting_count > 0 end,
+  take_background_failures = take_background_failures,
+  wait_for = wait_for,
+  waits = function() return cell.open > 0 or cell.count > 0 and background.open > 0 end,
 }

@@ -11,7 +11,7 @@ local byte, find, format, gsub, sub = string.byte, string.find, string.format, s
 local concat, sort = table.concat, table.sort
 local math_type, huge = math.type, math.huge
 local utf8_len = utf8.len
-local raise = faults.raise
+local raise, is_sealed = faults.raise, sealed.is_sealed
 local MAX_BYTES, MAX_DEPTH = settings.max_value_bytes, 64
 
 local null = sealed.seal({}, { __tostring = function() return "null" end, __newindex = function() error("null is read-only", 2) end })
@@ -46,9 +46,21 @@ local function base64(s)
   return concat(out)
 end
 
-local function uncrossable(what, path) raise("value", what .. " (at " .. faults.readable_name(path) .. ")") end
+-- `state` of one writing: the tables being written, the `bytes` so far, and the `path` of keys to where it is, a text only when it is told.
+local function new_state(root) return { bytes = 0, path = { [0] = root }, names = {} } end
 
-local function too_large(path) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", path) end
+local function path_text(state, depth)
+  local path = state.path[0]
+  for i = 1, depth do
+    local key = state.path[i]
+    path = type(key) == "number" and path .. "[" .. key .. "]" or path .. "." .. key
+  end
+  return path
+end
+
+local function uncrossable(what, state, depth) raise("value", what .. " (at " .. faults.readable_name(path_text(state, depth)) .. ")") end
+
+local function too_large(state, depth) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", state, depth) end
 
 local function callback_id(fn)
   local id = callback_ids[fn]
@@ -60,9 +72,9 @@ local function callback_id(fn)
   return id
 end
 
-local function float_text(n, plain, path)
+local function float_text(n, plain, state, depth)
   if n ~= n or n == huge or n == -huge then
-    if plain then uncrossable("NaN and infinities have no JSON text", path) end
+    if plain then uncrossable("NaN and infinities have no JSON text", state, depth) end
     return n ~= n and '{"$":["n","nan"]}' or n > 0 and '{"$":["n","inf"]}' or '{"$":["n","-inf"]}'
   end
   local text = format("%.16g", n)
@@ -70,119 +82,139 @@ local function float_text(n, plain, path)
   return find(text, "[%.eE]") and text or text .. ".0"
 end
 
-local function string_text(s, plain, path)
-  if #s > MAX_BYTES then too_large(path) end
+local function string_text(s, plain, state, depth)
+  if #s > MAX_BYTES then too_large(state, depth) end
+  if not find(s, '[^ !#-%[%]-~]') then return '"' .. s .. '"' end
   if utf8_len(s) then return quote(s) end
-  if plain then uncrossable("the string is not valid UTF-8", path) end
+  if plain then uncrossable("the string is not valid UTF-8", state, depth) end
   return '{"$":["b","' .. base64(s) .. '"]}'
 end
-
-local function child(path, key) return type(key) == "number" and path .. "[" .. key .. "]" or path .. "." .. key end
 
 local function key_name(key) return type(key) == "table" and "(a table)" or tostring(key) end
 
 local table_text
 
--- `plain` is the text of json.encode: no tags, functions refused.  `state` counts bytes and knows the tables being written.
-local function text_of(value, plain, path, depth, state)
+-- `plain` is the text of json.encode: no tags, functions refused.  The value is the one at state.path[depth].
+local function text_of(value, plain, depth, state)
   local kind = type(value)
   local text
   if kind == "string" then
-    text = string_text(value, plain, path)
+    text = string_text(value, plain, state, depth)
   elseif kind == "number" then
-    text = math_type(value) == "integer" and format("%d", value) or float_text(value, plain, path)
+    text = math_type(value) == "integer" and format("%d", value) or float_text(value, plain, state, depth)
   elseif kind == "boolean" then
     text = value and "true" or "false"
   elseif value == nil or rawequal(value, null) then
     text = "null"
   elseif kind == "table" then
-    return table_text(value, plain, path, depth, state)
+    return table_text(value, plain, depth, state)
   elseif kind == "function" and not plain then
     text = '{"$":["f",' .. callback_id(value) .. "]}"
   else
-    uncrossable("a " .. kind .. " cannot cross to the host", path)
+    uncrossable("a " .. kind .. " cannot cross to the host", state, depth)
   end
-  state.bytes = state.bytes + #text
-  if state.bytes > MAX_BYTES then too_large(path) end
+  local bytes = state.bytes + #text
+  state.bytes = bytes
+  if bytes > MAX_BYTES then too_large(state, depth) end
   return text
 end
 
-local function array_text(t, count, plain, path, depth, state)
+local function array_text(t, count, plain, depth, state)
   -- a border found by doubling can be 2^62 in a table of sixty keys; each place takes at least a byte
-  if count > MAX_BYTES - state.bytes then too_large(path) end
-  local out = {}
-  for i = 1, count do out[i] = text_of(rawget(t, i), plain, child(path, i), depth + 1, state) end
+  if count > MAX_BYTES - state.bytes then too_large(state, depth) end
+  local out, path, below = {}, state.path, depth + 1
+  for i = 1, count do
+    path[below] = i
+    out[i] = text_of(rawget(t, i), plain, below, state)
+  end
   return "[" .. concat(out, ",") .. "]"
 end
 
-local function sorted_keys(t, path)
-  local keys = {}
+local function sorted_keys(t, state, depth)
+  local keys, count = {}, 0
   for key in next, t do
     if type(key) ~= "string" then
-      uncrossable("a table with the key " .. key_name(key) .. " is neither a list 1..n nor an object with string keys", path)
+      uncrossable("a table with the key " .. key_name(key) .. " is neither a list 1..n nor an object with string keys", state, depth)
     end
-    if not utf8_len(key) then uncrossable("a key is not valid UTF-8", path) end
-    keys[#keys + 1] = key
+    count = count + 1
+    keys[count] = key
   end
-  sort(keys)
+  if count > 1 then sort(keys) end
   return keys
 end
 
-local function object_text(t, plain, path, depth, state)
-  local out, tagged = {}, false
-  for i, key in ipairs(sorted_keys(t, path)) do
-    tagged = tagged or key == "$"
-    if #key > MAX_BYTES then too_large(path) end
-    local name = quote(key)
-    state.bytes = state.bytes + #name + 2
-    out[i] = name .. ":" .. text_of(rawget(t, key), plain, child(path, key), depth + 1, state)
+-- The key as it is written; the same few keys come again and again.
+local function key_text(key, state, depth)
+  local name = state.names[key]
+  if not name then
+    if #key > MAX_BYTES then too_large(state, depth) end
+    if not utf8_len(key) then uncrossable("a key is not valid UTF-8", state, depth) end
+    name = quote(key) .. ":"
+    state.names[key] = name
+  end
+  return name
+end
+
+local function object_text(t, plain, depth, state)
+  local out, path, below = {}, state.path, depth + 1
+  for i, key in ipairs(sorted_keys(t, state, depth)) do
+    local name = key_text(key, state, depth)
+    state.bytes = state.bytes + #name + 1
+    path[below] = key
+    out[i] = name .. text_of(rawget(t, key), plain, below, state)
   end
   local text = "{" .. concat(out, ",") .. "}"
-  return tagged and not plain and '{"$":["o",' .. text .. "]}" or text
+  return not plain and rawget(t, "$") ~= nil and '{"$":["o",' .. text .. "]}" or text
 end
 
 -- A list may have holes, which cross as nulls; any other key has no place in one.
-local function check_list(t, count, path)
+local function check_list(t, count, state, depth)
   local keys = 0
   for _ in next, t do keys = keys + 1 end
   if keys == count then return end
   for key in next, t do
-    if math_type(key) ~= "integer" or key < 1 or key > count then uncrossable("a list that also has the key " .. key_name(key) .. " cannot cross", path) end
+    if math_type(key) ~= "integer" or key < 1 or key > count then
+      uncrossable("a list that also has the key " .. key_name(key) .. " cannot cross", state, depth)
+    end
   end
 end
 
-local function content_text(t, plain, path, depth, state)
+local function content_text(t, plain, depth, state)
   if next(t) == nil then return arrays[t] and "[]" or (objects[t] or plain) and "{}" or '{"$":["e"]}' end
   local count = rawlen(t)
   if count > 0 and rawget(t, 1) ~= nil then
-    check_list(t, count, path)
-    return array_text(t, count, plain, path, depth, state)
+    check_list(t, count, state, depth)
+    return array_text(t, count, plain, depth, state)
   end
-  return object_text(t, plain, path, depth, state)
+  return object_text(t, plain, depth, state)
 end
 
-function table_text(t, plain, path, depth, state)
+function table_text(t, plain, depth, state)
   local resource = resources[t]
   if resource then
-    if plain then uncrossable("a " .. resource.type .. " has no JSON text", path) end
+    if plain then uncrossable("a " .. resource.type .. " has no JSON text", state, depth) end
     return '{"$":["r",' .. resource.id .. "," .. quote(resource.type) .. "]}"
   end
-  if state[t] then uncrossable("the table contains itself", path) end
-  if depth >= MAX_DEPTH then uncrossable("nested deeper than " .. MAX_DEPTH .. " levels", path) end
+  if state[t] then uncrossable("the table contains itself", state, depth) end
+  if depth >= MAX_DEPTH then uncrossable("nested deeper than " .. MAX_DEPTH .. " levels", state, depth) end
   state.bytes = state.bytes + 2
-  if state.bytes > MAX_BYTES then too_large(path) end -- also where tables hold nothing but tables
+  if state.bytes > MAX_BYTES then too_large(state, depth) end -- also where tables hold nothing but tables
   state[t] = true
-  local text = content_text(t, plain, path, depth, state)
+  local text = content_text(t, plain, depth, state)
   state[t] = nil
   return text
 end
 
-local function encode(value, path) return text_of(value, false, path, 0, { bytes = 0 }) end
+local function encode(value, path) return text_of(value, false, 0, new_state(path)) end
 
 local function arguments_text(n, ...)
   while n > 0 and select(n, ...) == nil do n = n - 1 end
-  local state, out = { bytes = 0 }, {}
-  for i = 1, n do out[i] = text_of((select(i, ...)), false, "argument " .. i, 0, state) end
+  if n == 0 then return "[]" end
+  local state, out = new_state(""), {}
+  for i = 1, n do
+    state.path[0] = "argument " .. i
+    out[i] = text_of((select(i, ...)), false, 0, state)
+  end
   return "[" .. concat(out, ",") .. "]"
 end
 
@@ -190,13 +222,14 @@ end
 local function results_text(results)
   local out = {}
   for i = 1, results.n do
-    local kind = type(results[i])
+    local value = results[i]
+    local kind = type(value)
     if kind == "function" or kind == "thread" or kind == "userdata" then
       out[i] = '{"$":["x","' .. kind .. '"]}' -- no address: it differs from run to run
-    elseif resources[results[i]] then
-      out[i] = '{"$":["x",' .. quote(tostring(results[i])) .. "]}"
+    elseif kind == "table" and (is_sealed(value) and not rawequal(value, null)) then
+      out[i] = '{"$":["x",' .. quote(tostring(value)) .. "]}"
     else
-      out[i] = encode(results[i], results.n == 1 and "result" or "result " .. i)
+      out[i] = encode(value, results.n == 1 and "result" or "result " .. i)
     end
   end
   return "[" .. concat(out, ",") .. "]"
@@ -212,11 +245,27 @@ local function mark_object(t)
   return t
 end
 
+-- A list 1..n without other keys, or what array{} made; an empty table is none, as it crosses as an object where nothing says otherwise.
+local function is_array(t)
+  if type(t) ~= "table" or resources[t] then return false end
+  local count = rawlen(t)
+  if count == 0 then return next(t) == nil and arrays[t] == true end
+  local keys = 0
+  for key in next, t do
+    if math_type(key) ~= "integer" or key < 1 or key > count then return false end
+    keys = keys + 1
+  end
+  return keys == count
+end
+
 return {
   arguments_text = arguments_text,
+  base64 = base64,
+  is_array = is_array,
+  is_object = function(t) return objects[t] == true end,
   callback = function(id) return callbacks[id] end,
   encode = encode,
-  json_text = function(value) return text_of(value, true, "value", 0, { bytes = 0 }) end,
+  json_text = function(value) return text_of(value, true, 0, new_state("value")) end,
   mark_array = mark_array,
   mark_object = mark_object,
   mark_resource = function(proxy, id, kind) resources[proxy] = { id = id, type = kind } end,

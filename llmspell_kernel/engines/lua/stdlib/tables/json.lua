@@ -1,7 +1,6 @@
--- json.decode, and the parse/stringify spellings.  Written as a script: text in, tables out.
-local find, match, gsub, sub, byte, char, concat, error, tonumber, type =
-  string.find, string.match, string.gsub, string.sub, string.byte, string.char, table.concat, error, tonumber, type
-local array, object, null = array, object, null -- a script may well call something of its own `array`
+-- json.decode(s), json.encode(v, { pretty = false }), and the parse/stringify spellings.
+local find, match, gsub, rep, sub, byte, char, concat = string.find, string.match, string.gsub, string.rep, string.sub, string.byte, string.char, table.concat
+local array, error, null, object, tonumber = array, error, null, object, tonumber
 local utf8_char = utf8.char
 local UNESCAPED = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
@@ -114,12 +113,56 @@ function read_value(text, at, depth)
   return number, stop + 1
 end
 
-function json.decode(text)
-  if type(text) ~= "string" then error("json.decode takes a string, not a " .. type(text), 2) end
+local function decode(text)
+  host.takes(text, "string", "json.decode takes a string")
   local value, at = read_value(text, skip(text, 1), 0)
   at = skip(text, at)
   if at <= #text then fail(text, at, "unexpected text after the value") end
   return value
 end
 
-json.parse, json.stringify = json.decode, json.encode
+-- The compact text with a line for each item.  Strings are passed over whole, so nothing inside them is taken for structure.
+local function indented(compact, step)
+  local out, at, depth = {}, 1, 0
+  local function line() return "\n" .. rep(" ", step * depth) end
+  while at <= #compact do
+    local c = sub(compact, at, at)
+    local stop = at
+    if c == '"' then
+      stop = find(compact, '^"[^"\\]*"', at) and select(2, find(compact, '^"[^"\\]*"', at)) or select(2, read_string(compact, at)) - 1
+      out[#out + 1] = sub(compact, at, stop)
+    elseif (c == "[" or c == "{") and find(compact, "^[%]}]", at + 1) then
+      stop = at + 1
+      out[#out + 1] = sub(compact, at, stop)
+    elseif c == "[" or c == "{" then
+      depth = depth + 1
+      out[#out + 1] = c .. line()
+    elseif c == "]" or c == "}" then
+      depth = depth - 1
+      out[#out + 1] = line() .. c
+    elseif c == "," then
+      out[#out + 1] = "," .. line()
+    elseif c == ":" then
+      out[#out + 1] = ": "
+    else
+      stop = find(compact, "[,%]}]", at) or #compact + 1
+      stop = stop - 1
+      out[#out + 1] = sub(compact, at, stop)
+    end
+    at = stop + 1
+  end
+  return concat(out)
+end
+
+local function encode(value, options)
+  local pretty = host.options(options, { "pretty" }, "json.encode").pretty
+  local text = host.json_text(value)
+  if not pretty then return text end
+  if pretty == true then pretty = 2 end
+  if math.type(pretty) ~= "integer" or pretty < 1 or pretty > 16 then
+    host.raise("argument", "json.encode: pretty must be true or a number of spaces from 1 to 16")
+  end
+  return indented(text, pretty)
+end
+
+return { decode = decode, encode = encode, parse = decode, stringify = encode }
