@@ -401,6 +401,18 @@ class TestCatalogue:
         assert driven.value("llm") == "mine"
 
 
+def test_a_call_of_a_function_is_a_cell_that_background_work_lives_beside() -> None:
+    driven = Driven()
+    driven.begin(TICKER + " words = { count = function(t) return #t end }")
+    assert driven.finished(driven._take(driven.state.call("words.count", json_args([1, 2]), "call"))) == [2]
+    assert driven.background is not None
+    assert driven.failed(driven._take(driven.state.call("words.missing", json_args(), "call"))).message.startswith(
+        "there is no global function"
+    )
+    assert driven.background is not None
+    assert driven.background.open == [1]
+
+
 def test_answers_to_effects_that_nobody_waits_for_are_dropped() -> None:
     driven = Driven()
     driven.begin("local t = async.spawn(sleep, 1) sleep(2) t:cancel() sleep(3)")

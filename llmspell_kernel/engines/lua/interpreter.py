@@ -57,7 +57,7 @@ PRELUDE: Mapping[str, Sequence[str]] = {
 """The files of prelude/ in the order they are loaded, each with the tables of earlier ones that it is given."""
 
 COMPILE = "function(source, chunk) return string.dump(assert(load(source, '=' .. chunk, 't')), true) end"
-"""Our own scripts as bytecode without names and lines, made when the engine starts: a state opens in a third of the time and three quarters of the memory."""
+"""Our own scripts as bytecode without names and lines: a state opens in a third of the time and takes three quarters of the memory."""
 BOOT = "function(code, chunk, ...) return assert(load(code, chunk, 'b'))(...) end"
 SCRUB = "function() local globals, next = _G, next; for name in next, globals do globals[name] = nil end end"
 

@@ -103,17 +103,19 @@ local function suspended()
   return text
 end
 
+local function not_begun(fault)
+  output.flush()
+  collect()
+  return '{"type":"failed","fault":' .. fault .. background_text() .. "}"
+end
+
 -- Readies a cell to run.  A cell that does not compile is a step already.
 local function prepare(code, chunk)
   stop.clear()
   frames.forget()
   frames.add_script(chunk)
   local fn, problem = cells.compile(code, chunk)
-  if not fn then
-    output.flush()
-    collect()
-    return '{"type":"failed","fault":' .. syntax_fault_text(problem, chunk) .. background_text() .. "}"
-  end
+  if not fn then return not_begun(syntax_fault_text(problem, chunk)) end
   cells.note_locals(code, chunk)
   tasks.spawn_main(fn, cells.RESULT)
 end
@@ -122,11 +124,7 @@ end
 local function prepare_call(fn, name, ...)
   stop.clear()
   frames.forget()
-  if type(fn) ~= "function" then
-    output.flush()
-    local fault = faults.fault("script", "there is no global function '" .. name .. "'")
-    return '{"type":"failed","fault":' .. fault_text(fault) .. background_text() .. "}"
-  end
+  if type(fn) ~= "function" then return not_begun(fault_text(faults.fault("script", "there is no global function '" .. name .. "'"))) end
   tasks.spawn_main(fn, ...)
 end
 
