@@ -481,8 +481,13 @@
   const globals = (object) => each(keysOf(object), (name) => global(name, object[name]));
   globals(signals.globals);
   const [a, b, c, d] = settings.entropy.length === 4 ? settings.entropy : [settings.seed[1], settings.seed[0], 1, 1];
+  const argument = (message) => {
+    const error = new TypeErr(message);
+    values.remember(error, 'argument', false);
+    return error;
+  };
   const gifts = freeze({
-    __proto__: null, kindOf: values.kindOf, isException: values.isException, isProxy, shown, inspect: (value) => inspect(value, 0), random: make.random(a, b, c, d), hint,
+    __proto__: null, kindOf: values.kindOf, isException: values.isException, isProxy, shown, inspect: (value) => inspect(value, 0), random: make.random(a, b, c, d), hint, argument,
   });
   late = make.late(tools, gifts);
   for (let i = 0; i < lateTexts.length; i++) late.offer(settings.late[i], lateTexts[i]);

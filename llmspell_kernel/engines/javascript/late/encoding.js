@@ -136,10 +136,11 @@
     }
   }
 
-  const givenBytes = (value) => (typeof value === 'string' ? encode(value) : bytesOf(value));
   const base64 = {
-    encode(value) { return apply(toBase64, givenBytes(value), []); },
-    encodeUrl(value) { return apply(toBase64, givenBytes(value), [{ __proto__: null, alphabet: 'base64url', omitPadding: true }]); },
+    encode(value, options) {
+      const bytes = typeof value === 'string' ? encode(value) : bytesOf(value), url = !!options?.url;
+      return apply(toBase64, bytes, [{ __proto__: null, alphabet: url ? 'base64url' : 'base64', omitPadding: url }]);
+    },
     decode(text, options) {
       if (typeof text !== 'string') throw new TypeErr('base64.decode takes a text');
       const plain = apply(replaceAll, apply(replaceAll, text, ['-', '+']), ['_', '/']);

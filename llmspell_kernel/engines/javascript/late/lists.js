@@ -5,19 +5,19 @@
 // lists.merge(...)                                 an object of all their fields; later ones win
 // lists.deepCopy(v)       lists.equal(a, b)        by content, also where objects hold themselves
 'use strict';
-(function lists({ kindOf, isProxy, inspect }) {
+(function lists({ kindOf, isProxy, inspect, argument }) {
   const isObject = (value) => typeof value === 'object' && value !== null;
   const kind = (value) => (isProxy(value) ? 'Proxy' : kindOf(value));
   const keysOf = (list, key, label) => {
-    if (!Array.isArray(list)) throw new TypeError(label + ' takes a list, not ' + inspect(list));
-    if (typeof key !== 'function' && typeof key !== 'string') throw new TypeError(label + " takes a field's name or a function as its second argument");
+    if (!Array.isArray(list)) throw argument(label + ' takes a list, not ' + inspect(list));
+    if (typeof key !== 'function' && typeof key !== 'string') throw argument(label + " takes a field's name or a function as its second argument");
     return list.map(typeof key === 'function' ? (item, index) => key(item, index) : (item) => item?.[key]);
   };
   const checkOrder = (keys) => {
     const first = typeof keys[0];
     keys.forEach((key, index) => {
       if (typeof key === first && (first === 'number' || first === 'string' || first === 'bigint') && key === key) return;
-      throw new TypeError('lists.sortBy: the item at ' + index + ' has the key ' + inspect(key) + '; all keys must be numbers, or all strings');
+      throw argument('lists.sortBy: the item at ' + index + ' has the key ' + inspect(key) + '; all keys must be numbers, or all strings');
     });
   };
   const sortBy = (list, key, options) => {
@@ -30,7 +30,7 @@
   const groupBy = (list, key) => {
     const groups = {};
     keysOf(list, key, 'lists.groupBy').forEach((name, index) => {
-      if (name === undefined || name === null || name !== name) throw new TypeError('lists.groupBy: the item at ' + index + ' has no key');
+      if (name === undefined || name === null || name !== name) throw argument('lists.groupBy: the item at ' + index + ' has no key');
       const text = String(name);
       if (Object.hasOwn(groups, text)) groups[text].push(list[index]);
       else Object.defineProperty(groups, text, { value: [list[index]], writable: true, configurable: true, enumerable: true });
@@ -42,7 +42,7 @@
     const out = {};
     for (const object of objects) {
       if (object === undefined || object === null) continue;
-      if (!isObject(object)) throw new TypeError('lists.merge takes objects, not ' + inspect(object));
+      if (!isObject(object)) throw argument('lists.merge takes objects, not ' + inspect(object));
       for (const name of Object.keys(object)) put(out, name, object[name]);
     }
     return out;

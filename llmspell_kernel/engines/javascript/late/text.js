@@ -5,9 +5,9 @@
 // text.wrap(s, width, indent)    lines of at most `width` characters (80), all but the first after `indent`
 // text.dedent(s)                 without the white space that all lines begin with, and without a first line that is empty
 'use strict';
-(function text({ hint }) {
+(function text({ hint, argument }) {
   const takes = (value, kind, what) => {
-    if (typeof value !== kind) throw new TypeError(what + ', not ' + (value === null ? 'null' : 'a ' + typeof value));
+    if (typeof value !== kind) throw argument(what + ', not ' + (value === null ? 'null' : 'a ' + typeof value));
     return value;
   };
   const lines = (s) => {
@@ -23,14 +23,14 @@
       value = isObject(owner) && Object.hasOwn(owner, name) ? owner[name] : undefined;
       if (value === undefined) {
         const known = isObject(owner) ? Object.keys(owner).sort() : [];
-        throw new TypeError('text.template: there is no value for {{' + path + '}}' + (known.length > 0 ? hint(name, known) : ''));
+        throw argument('text.template: there is no value for {{' + path + '}}' + (known.length > 0 ? hint(name, known) : ''));
       }
     }
     return value;
   };
   const template = (s, values) => {
     takes(s, 'string', 'text.template takes a string');
-    if (!isObject(values)) throw new TypeError('text.template takes an object of values as its second argument');
+    if (!isObject(values)) throw argument('text.template takes an object of values as its second argument');
     return s.replace(/\{\{\s*([A-Za-z0-9_][A-Za-z0-9_.]*)\s*\}\}/g, (_, path) => {
       const value = valueAt(values, path);
       return isObject(value) ? JSON.stringify(value) : String(value);
@@ -55,7 +55,7 @@
   const wrap = (s, width = 80, indent = '') => {
     takes(s, 'string', 'text.wrap takes a string');
     takes(indent, 'string', 'text.wrap takes a string as its indent');
-    if (!(takes(width, 'number', 'text.wrap takes a width as its second argument') >= 1)) throw new RangeError('text.wrap: the width must be at least 1');
+    if (!(takes(width, 'number', 'text.wrap takes a width as its second argument') >= 1)) throw argument('text.wrap: the width must be at least 1');
     const out = [];
     for (const paragraph of lines(s)) wrapParagraph(paragraph, width, indent, out);
     return out.join('\n');
