@@ -26,7 +26,7 @@ LANGUAGES = """\
 | parameters of `llmspell run -p` | `params.NAME` | `params.NAME` |
 
 Options may be written in `snake_case` in both languages, and in `camelCase` too (`maxTokens`). Not there, on purpose: files, processes, the
-environment, `require`/`import`, `io`, `os.execute`, `debug`, `setTimeout` (use `sleep`).
+environment, `import`, `io`, `os.execute`, `debug`.
 """
 
 

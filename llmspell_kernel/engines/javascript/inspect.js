@@ -1,7 +1,7 @@
 // Values as people read them, for console.log and for results that can only be shown.  An expression, called once by prelude.js.
 //
 // Rules: as in values.js, and stricter: no getter and no Proxy trap of the script runs, so showing a value changes nothing.
-(function makeInspect(kindOf, isProxy, labelOf) {
+(function inspect(kindOf, isProxy, labelOf) {
   'use strict';
   const { apply, getPrototypeOf, getOwnPropertyDescriptor, ownKeys } = Reflect;
   const { stringify } = JSON;
@@ -20,7 +20,8 @@
   const regexpSource = getter(RegExp.prototype, 'source'), isGlobal = getter(RegExp.prototype, 'global');
   const isIgnoreCase = getter(RegExp.prototype, 'ignoreCase'), isMultiline = getter(RegExp.prototype, 'multiline');
   const isUnicode = getter(RegExp.prototype, 'unicode'), isSticky = getter(RegExp.prototype, 'sticky');
-  const MAX_DEPTH = 4, MAX_ITEMS = 100, LINE = 72, MAX_NODES = 10000;
+  const exceptionName = getter(DOMException.prototype, 'name'), exceptionMessage = getter(DOMException.prototype, 'message');
+  const MAX_DEPTH = 4, DEEPEST = 64, MAX_ITEMS = 100, LINE = 72, MAX_NODES = 10000;
 
   // not replaceAll: it asks String.prototype for Symbol.replace, which is the script's to set
   const swap = (s, old, by) => {
@@ -72,7 +73,9 @@
     return '/' + apply(regexpSource, v, []) + '/' + flags;
   };
   const errorShown = (value) => {
-    const name = lookUp(value, 'name'), message = lookUp(value, 'message');
+    let name = lookUp(value, 'name'), message = lookUp(value, 'message');
+    // those of a DOMException are getters, and only the engine's own are run
+    if (name === undefined) try { name = apply(exceptionName, value, []), message = apply(exceptionMessage, value, []); } catch (_) { /* none */ }
     const left = typeof name === 'string' && name !== '' ? name : 'Error';
     return typeof message === 'string' && message !== '' ? left + ': ' + message : left;
   };
@@ -116,7 +119,7 @@
     if (kind === 'Error') return errorShown(v);
     if (kind === 'Date') return apply(getTime, v, []) === apply(getTime, v, []) ? apply(toISOString, v, []) : 'Invalid Date';
     if (kind === 'RegExp') return regexpShown(v);
-    if (depth > MAX_DEPTH || ++job.nodes > MAX_NODES) return kind === 'array' ? '[Array]' : '[' + (name || 'Object') + ']';
+    if (depth > job.depth || ++job.nodes > MAX_NODES) return kind === 'array' ? '[Array]' : '[' + (name || 'Object') + ']';
     const node = { __proto__: null, value: v, up };
     const inner = (item) => show(item, depth + 1, indent + 2, node, job);
     const list = newList();
@@ -164,7 +167,10 @@
     return joined(open, list, '}', indent);
   };
 
-  const inspect = (v) => apply(toWellFormed, show(v, 0, 0, null, { __proto__: null, nodes: 0 }), []);
+  const inspect = (v, levels) => {
+    const depth = typeof levels === 'number' && levels >= 0 ? (levels < DEEPEST ? levels : DEEPEST) : MAX_DEPTH;
+    return apply(toWellFormed, show(v, 0, 0, null, { __proto__: null, nodes: 0, depth }), []);
+  };
   const plain = (v) => (typeof v === 'string' ? apply(toWellFormed, v, []) : inspect(v));
 
   // console.log('%s is %d', ...), as in Node.

@@ -3,7 +3,9 @@
 Rules
 - Whatever a script does, `start` and `resume` return a step: a stop, a full memory and a broken report are faults, never exceptions.
 - A cell ends when its promise is settled, no job is left and no effect or invocation is open; a rejection nobody handled is then its error.
-- After a stop nothing of the cell goes on: its jobs are discarded, answers to its effects find no one.
+- While work of `async.background` lives, a cell ends as soon as its own promise is settled: whatever is still open lingers, as the engine
+  cannot tell which function asked for it.  An ordinary failure of a cell keeps it; a stop or a limit ends all of it.
+- After a stop nothing of the state goes on: its jobs are discarded, answers to its effects find no one.
 """
 
 from __future__ import annotations
@@ -16,15 +18,30 @@ from typing import Any
 import msgspec
 
 from ...errors import ConfigError, ScriptError, ValueCrossingError
-from ...protocol.steps import Answer, Effect, Failed, Fault, Finished, Invocation, Place, QueryKind, Returned, Step, Suspended
+from ...protocol.steps import Answer, Background, Effect, Failed, Fault, Finished, Invocation, Place, QueryKind, Returned, Step, Suspended
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
-from .native import EngineFailure, JSValue, Realm, Stopped, load_library, self_test
-from .rewrite import MAX_SOURCE_BYTES, is_module, rewrite
+from .native import EngineFailure, JSValue, Realm, Stopped, compile_all, load_library, self_test
+from .rewrite import MAX_SOURCE_BYTES, Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
 
 STOPPED = Fault(code="interrupted", message="stopped")
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
+
+ENDING = ("interrupted", "limit")
+"""Codes of faults after which nothing of the state goes on."""
+MAX_FAILED = 20
+"""Errors of background work that are kept until the next step that can tell them."""
+LATE = {
+    "late/encoding.js": ["TextEncoder", "TextDecoder", "base64"],
+    "late/cloning.js": ["structuredClone"],
+    "late/crypto.js": ["crypto", "uuid"],
+    "late/text.js": ["text"],
+    "late/lists.js": ["lists"],
+    "vendored/urls.js": ["URL", "URLSearchParams"],
+}
+"""Files whose globals are made when a script first names one."""
+MODULE_HEAD, MODULE_TAIL = b"(async function (module, exports, require) {", b"\n})"
 
 _NONE = msgspec.Raw(b"")  # msgspec takes no `Raw | None`
 _here = Path(__file__).parent
@@ -52,12 +69,34 @@ class _Outcome(msgspec.Struct, frozen=True):
     fault: _Fault | None = None
 
 
-class _Report(msgspec.Struct, frozen=True):
+class _Module(msgspec.Struct, frozen=True):
+    """A module whose text has come: to be compiled."""
+
+    id: int
+    name: str
+    source: str
+
+
+class _Report(msgspec.Struct):
+    """What happened since the last one.  `open` counts the effects a cell waits for, `quiet` those it does not, `calls` the functions that the
+    host called and that have not returned, `tasks` what lives in the background."""
+
     open: int
+    quiet: int
+    calls: int
+    tasks: int
     printed: list[tuple[int, str]] = []
     effects: list[Effect] = []
     returned: list[_Returned] = []
+    abandoned: list[int] = []
+    modules: list[_Module] = []
+    failed: list[_Fault] = []
     outcome: _Outcome | None = None
+
+
+class _Lingering(msgspec.Struct, frozen=True):
+    open: list[int]
+    tasks: list[str]
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -66,6 +105,7 @@ class _Reply(msgspec.Struct, frozen=True):
 
 
 _decode_report = msgspec.json.Decoder(_Report).decode
+_decode_lingering = msgspec.json.Decoder(_Lingering).decode
 _decode_printed = msgspec.json.Decoder(list[tuple[int, str]]).decode
 _decode_fault = msgspec.json.Decoder(_Fault).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
@@ -85,12 +125,28 @@ class JavaScriptEngine:
             "native_eval": True,
             "columns": True,
         }
-        self._parts = [(name, (_here / name).read_text("utf-8")) for name in ("prelude.js", "values.js", "inspect.js")]
-        self._libraries = [(path.name, path.read_text("utf-8")) for path in sorted((_here / "stdlib").glob("*.js"))]
+        self._prelude, *self._parts = _compiled(self._library)
+        self._late = [_bytes_to_lend((_here / name).read_text("ascii").encode()) for name in LATE]
 
     def open(self, options: Options, catalogue: Mapping[str, Any]) -> JavaScriptState:
         realm = Realm(self._library, options.memory_bytes, self._stop.address)
-        return JavaScriptState(realm, self._emit, options, catalogue, self._parts, self._libraries)
+        try:
+            return JavaScriptState(realm, self._emit, self._hooks(realm, options, catalogue))
+        except BaseException:
+            realm.close()
+            raise
+
+    def _hooks(self, realm: Realm, options: Options, catalogue: Mapping[str, Any]) -> Mapping[str, JSValue]:
+        """Makes a new realm a script's world: the functions through which the interpreter talks to it."""
+        realm.enter()
+        with realm.undisturbed():
+            parts = [realm.load(part) for part in self._parts]
+            parts += [realm.lend(text) for text in self._late]
+            select = realm.apply(realm.load(self._prelude), _settings(options, catalogue), *parts)
+            hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
+            realm.release(select)
+            realm.release(realm.apply(hooks["ready"]))
+        return hooks
 
 
 def create_engine(stop: StopFlag, emit: Emit) -> JavaScriptEngine:
@@ -98,28 +154,16 @@ def create_engine(stop: StopFlag, emit: Emit) -> JavaScriptEngine:
 
 
 class JavaScriptState:
-    def __init__(
-        self,
-        realm: Realm,
-        emit: Emit,
-        options: Options,
-        catalogue: Mapping[str, Any],
-        parts: Sequence[tuple[str, str]],
-        libraries: Sequence[tuple[str, str]],
-    ) -> None:
+    def __init__(self, realm: Realm, emit: Emit, hooks: Mapping[str, JSValue]) -> None:
         self._realm = realm
         self._emit = emit
+        self._hooks = hooks
         self._sources = Sources()
+        self._in_cell = False
         self._passed_on: dict[int, list[Place]] = {}
         """Where a function of the script failed that the host had called, by the effect through which the error came back."""
-        realm.enter()
-        with realm.undisturbed():
-            prelude, values, inspect = (realm.load(source, f"llmspell:{name}") for name, source in parts)
-            select = realm.apply(prelude, values, inspect, _settings(options, catalogue))
-            self._hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
-            realm.release(select)
-            for name, source in libraries:
-                realm.load(source, f"llmspell:{name}")
+        self._failed: list[Fault] = []
+        """What background work failed with, until a step can tell it."""
 
     # -- steps --------------------------------------------------------------------------------------------------------------------------------
 
@@ -147,28 +191,37 @@ class JavaScriptState:
     def _begin(self, code: str, chunk: str) -> Step | None:
         source = code.encode("utf-8", "surrogatepass")
         if len(source) > MAX_SOURCE_BYTES:
-            return _too_long(len(source))
+            return self._refuse(_too_long(len(source)))
         try:
             code.encode()
         except UnicodeEncodeError:
-            return Failed(Fault(code="script", name="SyntaxError", message="the source holds a lone surrogate, which is not valid Unicode"))
-        self._call("begin")
-        self._passed_on.clear()
+            message = "the source holds a lone surrogate, which is not valid Unicode"
+            return self._refuse(Fault(code="script", name="SyntaxError", message=message))
+        self._new_cell()
         rewritten = rewrite(source)
         self._sources.add(chunk, rewritten)
         ok, value = self._realm.evaluate(rewritten.code, chunk)
         try:
             if not ok:
-                return Failed(self._not_started(self._describe(value), rewritten.code))
+                return self._fail(self._not_started(self._describe(value), rewritten.code), self._take())
             self._call("watch", value)
         finally:
             self._realm.release(value)
         return None
 
     def _begin_call(self, function: str, args: str) -> None:
-        self._call("begin")
-        self._passed_on.clear()
+        self._new_cell()
         self._call("call", function, args)
+
+    def _new_cell(self) -> None:
+        self._realm.make_room()
+        self._call("begin")
+        self._in_cell = True
+        self._passed_on.clear()
+
+    def _refuse(self, fault: Fault) -> Failed:
+        """The cell did not even begin: what goes on in the background does so still."""
+        return Failed(fault, self._background(self._take()))
 
     def _not_started(self, described: _Fault, code: bytes) -> Fault:
         fault = self._fault(described)
@@ -186,24 +239,102 @@ class JavaScriptState:
 
     def _advance(self) -> Step:
         """Runs what can run, and says what the cell came to."""
-        thrown = self._pump()
-        report: _Report = self._read(_decode_report, self._call("take"))
-        self._print(report.printed)
-        if report.open or report.returned:
+        thrown, report = self._run()
+        if not self._in_cell:
+            return self._go_on(thrown, report)
+        is_settled = report.outcome is not None
+        waits = report.open or report.calls or report.returned or (report.quiet and not is_settled)
+        if waits and not (is_settled and report.tasks):
             if thrown is not None:
                 # an uncaught error of a job: told now, as nothing later would carry it
-                return self._abandon(thrown)
-            return Suspended(effects=report.effects, returned=[self._returned(item) for item in report.returned])
-        rejected = self._realm.first_rejection()
-        if report.outcome is None and thrown is None:
-            return self._abandon(NOTHING_LEFT if rejected is None else self._fault(self._describe(rejected)))
-        if report.outcome is not None and report.outcome.fault is not None:
-            return self._abandon(self._fault(report.outcome.fault))
+                return self._fail(thrown, report)
+            return Suspended(report.effects, self._returns(report), report.abandoned)
+        return self._end(thrown, report)
+
+    def _run(self) -> tuple[Fault | None, _Report]:
+        """Runs until nothing can run: the first error that a job threw, and what happened."""
+        thrown, report = self._pump(), self._take()
+        modules = report.modules
+        while modules:
+            for module in modules:
+                self._compile(module)
+            later_thrown, later = self._pump(), self._take()
+            thrown, modules = thrown or later_thrown, later.modules
+            later.effects = report.effects + later.effects
+            later.returned = report.returned + later.returned
+            later.abandoned = report.abandoned + later.abandoned
+            report = later
+        return thrown, report
+
+    def _take(self) -> _Report:
+        report: _Report = self._read(_decode_report, self._call("take"))
+        self._print(report.printed)
+        self._note_failed(report.failed)
+        return report
+
+    def _end(self, thrown: Fault | None, report: _Report) -> Step:
+        outcome, rejected = report.outcome, self._realm.first_rejection()
+        if outcome is not None and outcome.fault is not None:
+            return self._fail(self._fault(outcome.fault), report)
         if thrown is None and rejected is not None:
             thrown = self._fault(self._describe(rejected))
-        if thrown is not None or report.outcome is None or not bytes(report.outcome.values):
-            return self._abandon(thrown or NOTHING_LEFT)
-        return Finished(report.outcome.values)
+        if thrown is not None or outcome is None or not bytes(outcome.values):
+            return self._fail(thrown or NOTHING_LEFT, report)
+        self._in_cell = False
+        return Finished(outcome.values, self._background(report))
+
+    def _fail(self, fault: Fault, report: _Report) -> Failed:
+        """The cell ends with a fault.  Without background work nothing goes on."""
+        if fault.code in ENDING or not report.tasks:
+            return self._abandon(fault)
+        self._in_cell = False
+        self._realm.forget_rejections()
+        return Failed(fault, self._background(report))
+
+    # -- without a cell -----------------------------------------------------------------------------------------------------------------------
+
+    def _go_on(self, thrown: Fault | None, report: _Report) -> Finished:
+        """A slice of background work: its errors are told, as nobody is there to catch them."""
+        if thrown is not None:
+            self._failed.append(thrown)
+        self._note_failed([self._describe(reason) for reason in self._realm.rejections()[:MAX_FAILED]])
+        self._realm.forget_rejections()
+        return Finished(background=self._background(report))
+
+    def _background(self, report: _Report) -> Background | None:
+        """What lives on although its cell is over; None where nothing does."""
+        failed, self._failed = self._failed[:MAX_FAILED], []
+        if not (report.tasks or report.calls or report.returned or report.open):
+            return Background(failed=failed) if failed else None
+        lingering: _Lingering = self._read(_decode_lingering, self._call("linger"))
+        tasks = lingering.tasks or ["calls that a cell did not await"]
+        return Background(report.effects, self._returns(report), report.abandoned, lingering.open, tasks, failed)
+
+    def _note_failed(self, faults: Sequence[_Fault]) -> None:
+        self._failed += [self._fault(fault) for fault in faults[:MAX_FAILED]]
+
+    # -- modules ------------------------------------------------------------------------------------------------------------------------------
+
+    def _compile(self, module: _Module) -> None:
+        """Makes a module's text a function, in the first line of which only the column has moved."""
+        source = module.source.encode()
+        if len(source) > MAX_SOURCE_BYTES:
+            message = f"the module '{module.name}' is {len(source)} bytes long, over the limit of {MAX_SOURCE_BYTES} bytes"
+            self._call("refused", str(module.id), message)
+            return
+        if source.startswith(b"#!"):
+            source = b"//" + source[2:]
+        chunk = f"module[{module.name}]"
+        code = MODULE_HEAD + source + MODULE_TAIL
+        self._sources.add(chunk, Rewritten(code, [Insertion(1, 0, len(MODULE_HEAD))]))
+        ok, value = self._realm.evaluate_expression(code, chunk)
+        try:
+            if ok:
+                self._call("compiled", str(module.id), value)
+            else:
+                self._call("refused", str(module.id), value, IMPORTS if is_module(source) else "")
+        finally:
+            self._realm.release(value)
 
     def _pump(self) -> Fault | None:
         """Runs all jobs; the first error that one of them threw (queueMicrotask)."""
@@ -217,8 +348,10 @@ class JavaScriptState:
 
     def _abandon(self, fault: Fault) -> Failed:
         """Ends the cell with a fault: nothing of it goes on."""
+        self._in_cell = False
         if fault.code == "limit":
-            self._realm.relieve()
+            self._realm.note_full()
+        self._failed.clear()
         self._realm.discard_jobs()
         try:
             with self._realm.undisturbed():
@@ -238,7 +371,7 @@ class JavaScriptState:
         self._realm.enter()
         if kind == "is_complete":
             return _encode(self._is_complete(text))
-        arguments = (text, value.decode("utf-8", "replace")) if kind == "set" else (text,)
+        arguments = (text, value.decode("utf-8", "replace")) if kind in ("set", "declare") else (text,)
         try:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
@@ -284,6 +417,9 @@ class JavaScriptState:
         frames = self._passed_on.get(fault.effect, []) + self._sources.frames(fault.stack)
         return Fault(code=fault.code, message=fault.message, name=fault.name, frames=frames, retryable=fault.retryable)
 
+    def _returns(self, report: _Report) -> list[Returned]:
+        return [self._returned(item) for item in report.returned]
+
     def _returned(self, item: _Returned) -> Returned:
         return Returned(id=item.id, value=item.value, fault=self._fault(item.fault) if item.fault else None)
 
@@ -292,7 +428,32 @@ class JavaScriptState:
             self._emit(stream, text.encode())
 
 
-_HOOKS = ("begin", "call", "watch", "describe", "resume", "take", "abandon", "members", "get", "set")
+_HOOKS = (
+    "begin",
+    "call",
+    "watch",
+    "describe",
+    "ready",
+    "resume",
+    "compiled",
+    "refused",
+    "take",
+    "linger",
+    "abandon",
+    "members",
+    "get",
+    "set",
+    "declare",
+)
+IMPORTS = (
+    "a module is loaded by `await require(name)` and gives what it puts in `exports` or `module.exports`; it can neither import nor export"
+)
+
+
+def _compiled(library: ctypes.CDLL) -> Sequence[bytes]:
+    """Our own scripts: the prelude, and the parts it is made of."""
+    paths = [_here / "prelude.js", _here / "values.js", _here / "inspect.js", *sorted((_here / "prelude").glob("*.js"))]
+    return compile_all(library, [(f"llmspell:{path.name}", path.read_text("utf-8")) for path in paths])
 
 
 def _tested_library() -> ctypes.CDLL:
@@ -307,20 +468,28 @@ def _tested_library() -> ctypes.CDLL:
     return library
 
 
+def _bytes_to_lend(data: bytes) -> ctypes.Array[ctypes.c_char]:
+    return (ctypes.c_char * len(data)).from_buffer_copy(data)
+
+
 def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
     """What the prelude is told, as JSON."""
+    entropy = options.entropy
     seed = options.seed & 0xFFFF_FFFF_FFFF_FFFF
     settings = {
         "seed": [seed & 0xFFFF_FFFF, seed >> 32],
+        "entropy": [int(entropy[at : at + 8], 16) for at in range(0, len(entropy), 8)],
+        "late": list(LATE.values()),
         "max_value_bytes": options.max_value_bytes,
         "memory_bytes": options.memory_bytes,
         "bridges": catalogue.get("bridges", {}),
         "resources": catalogue.get("resources", {}),
         "loops": catalogue.get("loops", {}),
+        "aliases": catalogue.get("aliases", {}),
     }
     return _encode(settings).decode()
 
 
-def _too_long(size: int) -> Failed:
+def _too_long(size: int) -> Fault:
     message = f"the cell is {size} bytes long, over the limit of {MAX_SOURCE_BYTES} bytes; move data to a file or a Python variable"
-    return Failed(Fault(code="limit", name="SyntaxError", message=message))
+    return Fault(code="limit", name="SyntaxError", message=message)

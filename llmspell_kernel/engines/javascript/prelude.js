@@ -3,12 +3,13 @@
 //
 // Rules: the hooks touch only null-prototype objects and captured intrinsics; text goes out as JSON made here; whatever a script's getters,
 // traps and prototypes do, a hook ends with a text or with an exception that the interpreter maps.
-(function prelude(makeValues, makeInspect, settingsText) {
-  'use strict';
-  const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, ownKeys, has } = Reflect;
+// `parts` are the functions of the files beside this one and in prelude/, found by their names, and the bytes of the files in late/.
+'use strict';
+(function prelude(settingsText, ...parts) {
+  const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, ownKeys } = Reflect;
   const { stringify } = JSON;
   const { isArray } = Array;
-  const { create, freeze, setPrototypeOf } = Object;
+  const { create, freeze, setPrototypeOf, keys: keysOf } = Object;
   const hasOwn = Object.prototype.hasOwnProperty, objectToString = Object.prototype.toString;
   const P = Promise, Err = Error, TypeErr = TypeError, NativeProxy = Proxy, Text = String, Obj = Object;
   const { isError, captureStackTrace } = Error;
@@ -19,8 +20,11 @@
   const toWellFormed = String.prototype.toWellFormed, startsWith = String.prototype.startsWith, split = String.prototype.split;
   const { asyncIterator } = Symbol;
   const settings = JSON.parse(settingsText);
+  const make = create(null), lateTexts = [];
+  for (const part of parts) if (typeof part === 'function') make[part.name] = part; else lateTexts.push(part);
   const MAX_OPEN_EFFECTS = 50000, MAX_PRINTED = 8 * 1024 * 1024;
 
+  const shown = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: true });
   const hidden = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: false });
   const clip = (text, size) => (text.length > size ? apply(slice, text, [0, size]) + '...' : text);
 
@@ -52,26 +56,13 @@
   }.revocable));
   defineProperty(globalThis, 'Proxy', hidden(KnownProxy));
 
-  // sfc32, seeded by the host: a re-run of the same cells draws the same numbers
-  const random = (() => {
-    let a = settings.seed[0] | 0, b = settings.seed[1] | 0, c = 0x9e3779b9 | 0, d = 1;
-    const next = () => {
-      const t = (((a + b) | 0) + d) | 0;
-      d = (d + 1) | 0;
-      a = b ^ (b >>> 9);
-      b = (c + (c << 3)) | 0;
-      c = (c << 21) | (c >>> 11);
-      c = (c + t) | 0;
-      return t >>> 0;
-    };
-    for (let i = 0; i < 16; i++) next();
-    return () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992;
-  })();
-  defineProperty(Math, 'random', hidden({ random() { return random(); } }.random));
+  // a re-run of the same cells draws the same numbers
+  const random = make.random(settings.seed[0], settings.seed[1], 0x9e3779b9);
+  defineProperty(Math, 'random', hidden({ random() { return ((random() >>> 5) * 67108864 + (random() >>> 6)) / 9007199254740992; } }.random));
 
-  const values = makeValues(settings.max_value_bytes, isProxy);
+  const values = make.values(settings.max_value_bytes, isProxy);
   const labels = new WeakMap();
-  const { inspect, format, lookUp } = makeInspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
+  const { inspect, format, lookUp } = make.inspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
 
   // -- queues: linked lists, because arrays answer to Array.prototype ---------------------------------------------------------------------
   const newQueue = () => ({ __proto__: null, first: null, last: null });
@@ -80,18 +71,31 @@
     if (queue.last === null) queue.first = item; else queue.last.next = item;
     queue.last = item;
   };
+  // an item that was dropped before it was told is never told
   const drain = (queue) => {
     let text = '';
-    for (let item = queue.first; item !== null; item = item.next) text += (text === '' ? '' : ',') + item.text;
+    for (let item = queue.first; item !== null; item = item.next) {
+      if (item.text !== '') text += (text === '' ? '' : ',') + item.text;
+      item.text = '';
+    }
     queue.first = queue.last = null;
     return '[' + text + ']';
   };
 
-  // -- the running cell -------------------------------------------------------------------------------------------------------------------
-  // pending: effects by id; open: effects and invocations not yet answered; outcome: '' or the JSON of how the cell ended.
-  const newRun = () => ({ __proto__: null, pending: create(null), open: 0, effects: newQueue(), returned: newQueue(), outcome: '' });
-  let run = newRun();
+  // -- what runs --------------------------------------------------------------------------------------------------------------------------
+  // A world lasts until a cell begins with nothing left over, or until all that runs is stopped.  pending: effects by id; open: how many of
+  // them a cell waits for; quiet: how many it does not; calls: functions that the host called and that have not returned.
+  const newWorld = () => ({
+    __proto__: null, pending: create(null), open: 0, quiet: 0, calls: 0, lingers: false,
+    effects: newQueue(), returned: newQueue(), abandoned: newQueue(), modules: newQueue(), failed: newQueue(),
+  });
+  let world = newWorld();
+  // outcome: '' or the JSON of how the cell ended
+  let cell = { __proto__: null, outcome: '' };
   let effectCount = 0;
+
+  // a DOMException is no Error to the language
+  const { isException } = values;
 
   // -- faults -----------------------------------------------------------------------------------------------------------------------------
   const read = (thing, key) => {
@@ -101,7 +105,7 @@
   const nativeStack = getOwnPropertyDescriptor(Err.prototype, 'stack').get;
   // the stack the engine kept, not a property that a script may set; for an effect's error the one captured at the call
   const stackOf = (error, origin) => {
-    const descriptor = origin === undefined ? undefined : getOwnPropertyDescriptor(error, 'stack');
+    const descriptor = origin === undefined && !isException(error) ? undefined : getOwnPropertyDescriptor(error, 'stack');
     const stack = descriptor !== undefined ? descriptor.value : apply(nativeStack, error, []);
     return typeof stack === 'string' ? stack : '';
   };
@@ -121,7 +125,7 @@
     try {
       // what the engine throws when no memory is left even for the error; a script that throws null looks the same
       if (thrown === null) return faultText('limit', 'InternalError', OUT_OF_MEMORY + ' (or threw null)', '', false);
-      if (typeof thrown !== 'object' || !isError(thrown)) return faultText('script', '', thrownText(thrown), '', false);
+      if (typeof thrown !== 'object' || !(isError(thrown) || isException(thrown))) return faultText('script', '', thrownText(thrown), '', false);
       const origin = values.originOf(thrown);
       const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = stackOf(thrown, origin);
       if (name === 'InternalError' && message === 'out of memory') return faultText('limit', name, OUT_OF_MEMORY, stack, false);
@@ -147,28 +151,83 @@
     return site;
   };
 
+  // an error of ours: the host sees its code, and so does a script
+  const fault = (code, name, message) => {
+    const error = new Err(message);
+    if (name !== 'Error') defineProperty(error, 'name', hidden(name));
+    defineProperty(error, 'code', shown(code));
+    values.remember(error, code, false);
+    return error;
+  };
+
   // -- effects ----------------------------------------------------------------------------------------------------------------------------
-  const ask = (head, tail, args, method) => {
-    let text;
-    try { text = values.argumentsText(args); } catch (error) {
-      // ours was made deep in the serializer: its stack should say where the call is
-      if (typeof error === 'object' && error !== null && values.originOf(error) !== undefined) captureStackTrace(error, method);
-      throw error;
-    }
-    if (run.open >= MAX_OPEN_EFFECTS) {
+  // Starts an effect with its arguments as text.  A cell ends without waiting for a quiet one.
+  const start = (head, text, tail, method, quiet) => {
+    if (world.open + world.quiet >= MAX_OPEN_EFFECTS) {
       const error = new RangeError('more than ' + MAX_OPEN_EFFECTS + ' calls are waiting for an answer; await some of them first');
       values.remember(error, 'limit', false);
       throw error;
     }
     const site = new Err();
     captureStackTrace(site, method);
-    const entry = { __proto__: null, resolve: null, reject: null, site };
-    const promise = new P((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
     const id = ++effectCount;
-    put(run.effects, '{"id":' + id + head + text + tail);
-    run.pending[id] = entry;
-    run.open++;
-    return promise;
+    const entry = { __proto__: null, id, site, quiet, promise: null, resolve: null, reject: null, item: null, forget: null };
+    entry.promise = new P((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
+    put(world.effects, '{"id":' + id + head + text + tail);
+    entry.item = world.effects.last;
+    world.pending[id] = entry;
+    if (quiet) world.quiet++; else world.open++;
+    return entry;
+  };
+  const takeOut = (id) => {
+    const entry = world.pending[id];
+    if (entry === undefined) return undefined;
+    delete world.pending[id];
+    if (entry.quiet) world.quiet--; else world.open--;
+    if (entry.forget !== null) entry.forget();
+    return entry;
+  };
+  // Nobody waits for this effect any more: the host cancels it, or never hears of it.
+  const abandon = (entry) => {
+    if (world.pending[entry.id] !== entry) return;
+    takeOut(entry.id);
+    if (entry.item.text !== '') entry.item.text = '';
+    else put(world.abandoned, '' + entry.id);
+  };
+  // an uncaught error of a callback that nobody awaits: told at once, as an error of the cell
+  const { queueMicrotask } = globalThis;
+  const raise = (error) => queueMicrotask(() => { throw error; });
+  const tools = {
+    __proto__: null, hidden, shown, isProxy, values, start, abandon, raise, describe, inspect, format, fault,
+    label: (thing, text) => { apply(weakSet, labels, [thing, text]); },
+  };
+  const signals = make.signals(tools);
+
+  // `{ signal }` at the end of the arguments of any effect: taken out before they are written.
+  const takeSignal = (args) => {
+    const last = args.length - 1, options = last < 0 ? null : args[last];
+    if (typeof options !== 'object' || options === null || isProxy(options)) return null;
+    const descriptor = getOwnPropertyDescriptor(options, 'signal');
+    if (descriptor === undefined || !apply(hasOwn, descriptor, ['value']) || !signals.isSignal(descriptor.value)) return null;
+    if (values.kindOf(options) !== 'plain') return null;
+    const rest = create(null), names = keysOf(options);
+    for (let i = 0; i < names.length; i++) if (names[i] !== 'signal') rest[names[i]] = options[names[i]];
+    if (names.length > 1) defineProperty(args, last, shown(rest)); else args.length = last;
+    return descriptor.value;
+  };
+  const ask = (head, tail, args, method) => {
+    const signal = takeSignal(args);
+    let text;
+    try { text = values.argumentsText(args); } catch (error) {
+      // ours was made deep in the serializer: its stack should say where the call is
+      if (typeof error === 'object' && error !== null && values.originOf(error) !== undefined) captureStackTrace(error, method);
+      throw error;
+    }
+    if (signal === null) return start(head, text, tail, method, false).promise;
+    if (signals.isAborted(signal)) return new P((_, reject) => reject(signals.reasonOf(signal)));
+    const entry = start(head, text, tail, method, false);
+    entry.forget = signals.onAbort(signal, (reason) => { abandon(entry); entry.reject(reason); });
+    return entry.promise;
   };
   const headOf = (bridge, method) => ',"bridge":' + stringify(bridge) + ',"method":' + stringify(method) + ',"args":';
 
@@ -234,20 +293,52 @@
     return promise;
   };
 
-  for (const name of Obj.keys(settings.bridges)) {
-    const prototype = missing(name, settings.bridges[name].map(camel));
+  // lists are read by index and made by definition: a script's Array.prototype has no part in it
+  const each = (list, action) => {
+    const made = [];
+    for (let i = 0; i < list.length; i++) defineProperty(made, i, shown(action(list[i])));
+    return made;
+  };
+  const member = (object, name, fallback) => (apply(hasOwn, object, [name]) ? object[name] : fallback);
+  const has = (list, item) => {
+    for (let i = 0; i < list.length; i++) if (list[i] === item) return true;
+    return false;
+  };
+  // an alias is the same function under another name
+  const addAliases = (object, aliases) => {
+    each(keysOf(aliases), (alias) => {
+      const found = getOwnPropertyDescriptor(object, camel(aliases[alias]));
+      if (found === undefined || apply(hasOwn, object, [camel(alias)])) return;
+      defineProperty(object, camel(alias), { __proto__: null, enumerable: false, value: found.value });
+    });
+  };
+  const bridges = create(null);
+  const ownGlobal = (name) => {
+    const descriptor = getOwnPropertyDescriptor(globalThis, name);
+    return descriptor === undefined ? undefined : apply(hasOwn, descriptor, ['value']) ? descriptor.value : descriptor;
+  };
+  const addBridge = (name, methods, loops, aliases) => {
+    const prototype = missing(name, each(methods, camel));
     values.learn(prototype, 'bridge');
     const bridge = create(prototype);
-    const loops = apply(hasOwn, settings.loops, [name]) ? settings.loops[name] : [];
-    for (const called of settings.bridges[name]) {
+    each(methods, (called) => {
       const head = headOf(name, called);
-      const body = loops.includes(called) ? (_, args, self) => loopable(ask(head, '}', args, self)) : (_, args, self) => ask(head, '}', args, self);
+      const body = has(loops, called) ? (_, args, self) => loopable(ask(head, '}', args, self)) : (_, args, self) => ask(head, '}', args, self);
       defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
-    }
+    });
+    addAliases(bridge, aliases);
     apply(weakSet, labels, [bridge, '[bridge ' + name + ']']);
+    freeze(bridge);
     // the global may be shadowed (`let llm = 1`): it is the script's own world
-    defineProperty(globalThis, name, hidden(freeze(bridge)));
-  }
+    const present = ownGlobal(name);
+    if (present === undefined || present === bridges[name]) defineProperty(globalThis, name, hidden(bridge));
+    bridges[name] = bridge;
+  };
+  const removeBridge = (name) => {
+    if (bridges[name] === undefined) return;
+    if (ownGlobal(name) === bridges[name]) delete globalThis[name];
+    delete bridges[name];
+  };
 
   // -- resources --------------------------------------------------------------------------------------------------------------------------
   const refs = new WeakMap();
@@ -261,7 +352,7 @@
   const iterated = (type, spec) => function iterate() {
     const ref = refHere(this, type);
     const tail = ',"target":' + ref.id + '}';
-    const nextHead = headOf(type, spec.iterate), closeHead = spec.methods.includes('close') ? headOf(type, 'close') : '';
+    const nextHead = headOf(type, spec.iterate), closeHead = has(spec.methods, 'close') ? headOf(type, 'close') : '';
     let done = false;
     const end = (value) => ({ value, done: true });
     const steps = {
@@ -285,21 +376,32 @@
     };
     return steps;
   };
-  const resourceType = (type) => {
-    const spec = apply(hasOwn, settings.resources, [type]) ? settings.resources[type] : { methods: [], iterate: '' };
-    const prototype = create(missing(type, spec.methods.map(camel)));
-    for (const called of spec.methods) {
+  const resourceType = (type, spec, aliases) => {
+    const prototype = create(missing(type, each(spec.methods, camel)));
+    each(spec.methods, (called) => {
       const head = headOf(type, called);
       const body = (self, args, made) => ask(head, ',"target":' + refHere(self, type).id + '}', args, made);
       defineProperty(prototype, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
-    }
+    });
+    addAliases(prototype, aliases);
     if (spec.iterate) defineProperty(prototype, asyncIterator, { __proto__: null, value: freeze(iterated(type, spec)) });
     freeze(prototype);
     values.learn(prototype, 'resource');
     return prototype;
   };
-  for (const type of Obj.keys(settings.resources)) resourceTypes[type] = resourceType(type);
-  const unknownType = resourceType('resource');
+  const unknownType = resourceType('resource', { methods: [], iterate: '' }, {});
+  // what the catalogue declares; also in a running state
+  const declare = (catalogue) => {
+    const aliases = member(catalogue, 'aliases', {}), loops = member(catalogue, 'loops', {});
+    const added = member(catalogue, 'bridges', {}), types = member(catalogue, 'resources', {});
+    each(keysOf(added), (name) => addBridge(name, added[name], member(loops, name, []), member(aliases, name, {})));
+    each(keysOf(types), (type) => { resourceTypes[type] = resourceType(type, types[type], member(aliases, type, {})); });
+  };
+  const withdraw = (name) => {
+    removeBridge(name);
+    each(keysOf(resourceTypes), (type) => { if (type === name || apply(startsWith, type, [name + '.'])) delete resourceTypes[type]; });
+  };
+  declare(settings);
   const resourceFor = (id, type) => {
     const made = create(resourceTypes[type] ?? unknownType);
     apply(weakSet, refs, [made, { __proto__: null, id, type }]);
@@ -322,13 +424,13 @@
   values.connect({ functionId, functionOf: (id) => callbacks[id] ?? null, resourceOf: refOf, resourceFor });
 
   const giveBack = (mine, id, field, text) => {
-    if (mine !== run) return;
+    if (mine !== world) return;
     put(mine.returned, '{"id":' + id + ',"' + field + '":' + text + '}');
-    mine.open--;
+    mine.calls--;
   };
   const invoke = async (id, number, args) => {
-    const mine = run;
-    mine.open++;
+    const mine = world;
+    mine.calls++;
     try {
       const called = callbacks[number];
       if (called === undefined) throw new TypeErr('the script has no function number ' + number);
@@ -337,37 +439,74 @@
   };
 
   // -- how the cell ends ------------------------------------------------------------------------------------------------------------------
-  const end = (mine, outcome) => { if (mine === run) mine.outcome = outcome; };
   const isPromise = (value) => typeof value === 'object' && value !== null && !isProxy(value) && values.kindOf(value) === 'Promise';
   // `promise` gives { value } so that a promise as the last expression is not awaited by the engine; here it is, for the reader's sake.
   const watch = async (promise) => {
-    const mine = run;
+    const mine = cell;
     try {
       const settled = await promise;
       if (!apply(hasOwn, settled, ['value'])) throw new TypeErr("Object.prototype has a property 'value' that swallows every result; delete Object.prototype.value");
       let value = settled.value;
       if (isPromise(value)) value = await value;
-      end(mine, '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}');
-    } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
+      mine.outcome = '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}';
+    } catch (error) { mine.outcome = '{"fault":' + describe(error) + '}'; }
   };
 
   // A global function that the host calls as a cell of its own; `this` is what stands before the last dot.
   const callGlobal = async (path, text) => {
-    const mine = run;
+    const mine = cell;
     try {
       const dot = apply(lastIndexOf, path, ['.']);
       const owner = dot < 0 ? undefined : valueAt(apply(slice, path, [0, dot]));
       const called = valueAt(path);
       if (typeof called !== 'function') throw new ReferenceError("there is no global function '" + clip(path, 60) + "'");
       const value = await apply(called, owner, values.revive(values.parse(text)));
-      end(mine, '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}');
-    } catch (error) { end(mine, '{"fault":' + describe(error) + '}'); }
+      mine.outcome = '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}';
+    } catch (error) { mine.outcome = '{"fault":' + describe(error) + '}'; }
   };
+
+  // -- what is no part of the language ------------------------------------------------------------------------------------------------------
+  const background = make.background(tools, (text) => put(world.failed, text));
+  const modules = make.modules(tools, ask, headOf('modules', 'source'), (text) => put(world.modules, text));
+  const timers = make.timers(tools, ',"bridge":"timer","method":"sleep","args":');
+  let late = null;
+  const anew = () => {
+    world = newWorld();
+    background.clear();
+    modules.forgetUnfinished();
+    timers.clear();
+    late.clear();
+  };
+  const global = (name, value) => defineProperty(globalThis, name, hidden(value));
+  const globals = (object) => each(keysOf(object), (name) => global(name, object[name]));
+  globals(signals.globals);
+  const [a, b, c, d] = settings.entropy.length === 4 ? settings.entropy : [settings.seed[1], settings.seed[0], 1, 1];
+  const argument = (message) => {
+    const error = new TypeErr(message);
+    values.remember(error, 'argument', false);
+    return error;
+  };
+  const gifts = freeze({
+    __proto__: null, kindOf: values.kindOf, isException: values.isException, isProxy, shown, inspect: (value) => inspect(value, 0), random: make.random(a, b, c, d), hint, argument,
+  });
+  late = make.late(tools, gifts);
+  for (let i = 0; i < lateTexts.length; i++) late.offer(settings.late[i], lateTexts[i]);
+  global('inspect', { inspect(value, options) { return inspect(value, member(Obj(options ?? {}), 'depth', undefined)); } }.inspect);
+  global('async', background.global);
+  if (bridges.timer !== undefined) {
+    globals(timers.globals);
+    signals.useTimer(timers.wait);
+    const pauses = make.pauses(tools, (args, site) => ask(headOf('timer', 'sleep'), '}', args, site), timers.sleep, signals);
+    global('sleep', pauses.sleep);
+    each(keysOf(pauses.async), (name) => defineProperty(background.global, name, shown(pauses.async[name])));
+  }
+  const offerRequire = () => { if (bridges.modules !== undefined && ownGlobal('require') === undefined) global('require', modules.require); };
+  offerRequire();
 
   // -- printing ---------------------------------------------------------------------------------------------------------------------------
   let printed = newQueue(), printedSize = 0, isCut = false;
-  const print = (stream, args) => {
-    const text = format(args) + '\n';
+  const print = (stream, line) => {
+    const text = line + '\n';
     if (printedSize + text.length > MAX_PRINTED) {
       if (!isCut) put(printed, '[2,"[output cut: more than 8 MB were printed without an await]\\n"]');
       isCut = true;
@@ -387,16 +526,9 @@
     isCut = false;
     return '[' + text + ']';
   };
-  const printer = (name, stream) => {
-    const made = { print(...args) { print(stream, args); } }.print;
-    defineProperty(made, 'name', { __proto__: null, value: name });
-    return made;
-  };
-  const console = {};
-  for (const name of ['log', 'info', 'debug']) console[name] = printer(name, 1);
-  for (const name of ['warn', 'error']) console[name] = printer(name, 2);
+  const { console, printLine, begin: beginPrinting } = make.console(tools, (stream, text) => print(stream, text));
   defineProperty(globalThis, 'console', hidden(console));
-  defineProperty(globalThis, 'print', hidden(printer('print', 1)));
+  defineProperty(globalThis, 'print', hidden(printLine));
 
   // -- questions that run nothing of the script ---------------------------------------------------------------------------------------------
   const typeOf = (descriptor) => (!apply(hasOwn, descriptor, ['value']) ? 'property' : isArray(descriptor.value) ? 'array' : typeof descriptor.value);
@@ -454,36 +586,66 @@
 
   const hooks = {
     __proto__: null,
-    begin() { run = newRun(); return ''; },
+    begin() {
+      // what the host was told lives on; where nothing does, it has cancelled the rest
+      if (!world.lingers || world.open + world.calls + background.count() === 0) anew();
+      cell = { __proto__: null, outcome: '' };
+      beginPrinting();
+      return '';
+    },
     watch(promise) { watch(promise); return ''; },
     call(path, args) { callGlobal(path, args); return ''; },
     describe,
+    // everything is there: what a script adds from now on is its own
+    ready() {
+      each(ownKeys(globalThis), (name) => { if (typeof name === 'string') allowed[name] = true; });
+      return '';
+    },
     // answers and invocations, as the JSON of two arrays; tagged = some value holds a tag
     resume(text, tagged) {
       const message = values.parse(text);
       const answers = message[0], calls = message[1];
       for (let i = 0; i < answers.length; i++) {
-        const { id, value, fault } = answers[i], entry = run.pending[id];
+        const { id, value, fault } = answers[i], entry = takeOut(id);
         if (entry === undefined) continue;
-        delete run.pending[id];
-        run.open--;
         if (fault === null) entry.resolve(tagged === '1' ? values.revive(value) : value);
         else entry.reject(dress(entry.site, fault, id));
       }
       for (let i = 0; i < calls.length; i++) invoke(calls[i].id, calls[i].callback, tagged === '1' ? values.revive(calls[i].args) : calls[i].args);
       return '';
     },
+    // the outcome of compiling a module that `take` named: the function of its body, or an error
+    compiled(id, body) { modules.compiled(id, body); return ''; },
+    refused(id, error, message) { modules.refused(id, error, message); return ''; },
     // what happened since the last call
     take() {
-      let text = '{"open":' + run.open;
+      let text = '{"open":' + world.open + ',"quiet":' + world.quiet + ',"calls":' + world.calls + ',"tasks":' + background.count();
       if (printed.first !== null) text += ',"printed":' + drainPrinted();
-      if (run.effects.first !== null) text += ',"effects":' + drain(run.effects);
-      if (run.returned.first !== null) text += ',"returned":' + drain(run.returned);
-      if (run.outcome !== '') text += ',"outcome":' + run.outcome;
+      if (world.effects.first !== null) text += ',"effects":' + drain(world.effects);
+      if (world.returned.first !== null) text += ',"returned":' + drain(world.returned);
+      if (world.abandoned.first !== null) text += ',"abandoned":' + drain(world.abandoned);
+      if (world.modules.first !== null) text += ',"modules":' + drain(world.modules);
+      if (world.failed.first !== null) text += ',"failed":' + drain(world.failed);
+      if (cell.outcome !== '') text += ',"outcome":' + cell.outcome;
       return text + '}';
     },
-    // forget the running cell; what it printed is still shown
-    abandon() { run = newRun(); return drainPrinted(); },
+    // the cell is over, and what is open goes on without it
+    linger() {
+      let text = '';
+      const ids = keysOf(world.pending);
+      for (let i = 0; i < ids.length; i++) text += (i === 0 ? '' : ',') + ids[i];
+      world.lingers = true;
+      return '{"open":[' + text + '],"tasks":[' + background.labels() + ']}';
+    },
+    // forget whatever runs; what was printed is still shown
+    abandon() { anew(); return drainPrinted(); },
+    declare: orFault((_, text) => {
+      const change = values.parse(text);
+      each(member(change, 'remove', []), withdraw);
+      declare(member(change, 'add', {}));
+      offerRequire();
+      return 'null';
+    }),
     members: orFault(members), get: orFault(get), set: orFault(set),
   };
   return (name) => hooks[name];

@@ -3,7 +3,7 @@
 // Rules: everything used here is captured before the script can change it; own data lives in null-prototype objects; arrays are made only as
 // literals (a setter on Array.prototype would see an assignment to a new index).  Getters and Proxy traps of the script do run while its
 // value is read: the interrupt handler and the size limit bound them.
-(function makeValues(maxChars, isProxy) {
+(function values(maxChars, isProxy) {
   'use strict';
   const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Reflect;
   const { stringify, parse } = JSON;
@@ -29,6 +29,8 @@
   // What a thing is, by the first known prototype in its chain: brand checks by try/catch would cost an Error for each object.
   const kinds = new Map();
   const learn = (prototype, kind) => apply(mapSet, kinds, [prototype, kind]);
+  // for the classes of a library that runs as a script: never a second meaning for what is known
+  const learnNew = (prototype, kind) => { if (apply(mapGet, kinds, [prototype]) === undefined) learn(prototype, kind); };
   const generator = getPrototypeOf(function* () {}).prototype;
   const asyncGenerator = getPrototypeOf(async function* () {}).prototype;
   learn(objectPrototype, 'instance');
@@ -57,6 +59,11 @@
   const origins = new WeakMap();
   // `effect` is the id of the effect that failed, 0 for none
   const remember = (error, code, retryable, effect = 0) => apply(weakSet, origins, [error, { __proto__: null, code, retryable, effect }]);
+  const exceptionName = getOwnPropertyDescriptor(DOMException.prototype, 'name').get;
+  const isException = (value) => {
+    if (getPrototypeOf(value) === null) return false;
+    try { apply(exceptionName, value, []); return true; } catch (_) { return false; }
+  };
   const originOf = (error) => apply(weakGet, origins, [error]);
 
   const isName = (key) => {
@@ -174,7 +181,8 @@
       case 'Promise': return shownOr(v, 'a Promise cannot cross; did you forget "await"?', key, up, job);
       case 'Number': case 'String': case 'Boolean':
         return shownOr(v, 'a ' + kind + ' object cannot cross; pass the plain value, made without "new"', key, up, job);
-      default: return shownOr(v, 'a ' + kind + ' cannot cross', key, up, job);
+      case 'URL': case 'URLSearchParams': return shownOr(v, 'a ' + kind + ' cannot cross; pass String(it)', key, up, job);
+      default: return shownOr(v, (kind[0] === 'A' ? 'an ' : 'a ') + kind + ' cannot cross', key, up, job);
     }
   };
 
@@ -272,7 +280,7 @@
   };
 
   return {
-    __proto__: null, kindOf, learn, remember, originOf, parse, revive,
+    __proto__: null, kindOf, learn, learnNew, remember, originOf, isException, parse, revive,
     connect(hooks) { ({ functionId, functionOf, resourceOf, resourceFor } = hooks); },
     argumentsText(values) {
       let count = values.length;
