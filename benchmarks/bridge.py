@@ -13,8 +13,7 @@ from provider import provider
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.services.llm.litellm_library import GUARDS
-from llmspell_kernel.session import Session
-from llmspell_kernel.session.outcome import Outcome
+from llmspell_kernel.session import ExecutionResult, Session
 
 CHATS = 200
 OVERHEAD_MOST = 0.05
@@ -104,7 +103,7 @@ def chat_overhead(language: Language, runs: Runs) -> Iterator[Figure]:
         )
 
 
-async def run_cell(session: Session, language: Language, code: str) -> Outcome:
+async def run_cell(session: Session, language: Language, code: str) -> ExecutionResult:
     outcome = await session.run(code, engine=language.engine)
     if outcome.error is not None:
         raise Unmeasurable(str(outcome.error))

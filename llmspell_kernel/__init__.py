@@ -9,10 +9,56 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bridges._bridge import Bridge, BridgeSession, Context, Resource, method
+    from .errors import (
+        ArgumentError,
+        BridgeError,
+        ConfigError,
+        DeniedError,
+        InternalError,
+        Interrupted,
+        LimitError,
+        LoadError,
+        ProtocolError,
+        ScriptError,
+        SpellError,
+        ValueCrossingError,
+        WorkerLost,
+    )
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
+    from .session import ExecutionResult, LogEntry, Session
+    from .settings import Settings
+    from .spells.running import run, run_async
 
 __version__ = "0.1.0"
-__all__ = ["Bridge", "BridgeSession", "Context", "Resource", "__version__", "load_ipython_extension", "method", "unload_ipython_extension"]
+__all__ = [
+    "ArgumentError",
+    "Bridge",
+    "BridgeError",
+    "BridgeSession",
+    "ConfigError",
+    "Context",
+    "DeniedError",
+    "ExecutionResult",
+    "InternalError",
+    "Interrupted",
+    "LimitError",
+    "LoadError",
+    "LogEntry",
+    "ProtocolError",
+    "Resource",
+    "ScriptError",
+    "Session",
+    "Settings",
+    "SpellError",
+    "ValueCrossingError",
+    "WorkerLost",
+    "__version__",
+    "load_ipython_extension",
+    "method",
+    "run",
+    "run_async",
+    "unload_ipython_extension",
+]
 
 _HOMES = {
     "Bridge": "bridges._bridge",
@@ -20,13 +66,20 @@ _HOMES = {
     "Context": "bridges._bridge",
     "Resource": "bridges._bridge",
     "method": "bridges._bridge",
+    "ExecutionResult": "session",
+    "LogEntry": "session",
+    "Session": "session",
+    "Settings": "settings",
+    "run": "spells.running",
+    "run_async": "spells.running",
     "load_ipython_extension": "kernel.extension",
     "unload_ipython_extension": "kernel.extension",
 }
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
+    # what is public and stands nowhere else is an error
+    home = _HOMES.get(name, "errors") if name in __all__ else None
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

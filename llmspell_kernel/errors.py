@@ -116,10 +116,28 @@ class Interrupted(SpellError):
     code = "interrupted"
 
 
-class ConfigError(SpellError):
-    """A setting, a file or an installation is wrong; the message names it and the mend."""
+class PlacedError(SpellError):
+    """What is wrong stands in a file: the message begins with `file`, `line` (from 1; 0 = unknown) and `key`, as far as they are known."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0, key: str = "", engine: str = "") -> None:
+        places = (file, f"line {line}" if line else "", f"key '{key}'" if key else "")
+        place = ", ".join(part for part in places if part)
+        super().__init__(f"{place}: {message}" if place else message, engine=engine)
+        self.file = file
+        self.line = line
+        self.key = key
+
+
+class ConfigError(PlacedError):
+    """A setting, a call or an installation is wrong; the message names it and the mend."""
 
     code = "config"
+
+
+class LoadError(PlacedError):
+    """A script, a module or a manifest cannot be read or parsed."""
+
+    code = "load"
 
 
 class ProtocolError(SpellError):

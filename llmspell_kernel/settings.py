@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
-
-from .errors import ConfigError, nearest
 
 DISPLAY_MODES = ("auto", "live", "static")
 
 
+class Origin(NamedTuple):
+    """Who set a value: `name` is a file, a variable or an option; `line` counts from 1, 0 where there are no lines."""
+
+    name: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}, line {self.line}" if self.line else self.name
+
+
+DEFAULT = Origin("default")
+
+
 class Settings(NamedTuple):
-    """`preset` names the limits (policy.limits.PRESETS); `seed` starts every state's random numbers."""
+    """`llmspell_kernel.configuration` says what each may be, and reads them; `Settings()` are the defaults."""
 
     preset: str = "standard"
+    """Names the limits (policy.limits.PRESETS) that `limits` then changes."""
     display: str = "auto"
     seed: int = 0
+    """Starts every state's random numbers."""
+    model: str = ""
+    """Answers where a call names none; "" leaves the choice to what is installed."""
+    engine: str = ""
+    """The language of plain cells and of scripts whose file does not tell; "" where none is chosen."""
+    limits: Mapping[str, float] = MappingProxyType({})
+    """By field of policy.limits.Limits, what differs from the preset."""
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+    """Patterns of capabilities, as in policy.decide.Grants."""
+    origins: Mapping[str, Origin] = MappingProxyType({})
+    """By key (`display`, `limits.effects`, `grants.deny`), of the values that are not defaults."""
 
-
-def from_environment(environ: Mapping[str, str]) -> Settings:
-    """LLMSPELL_DISPLAY and LLMSPELL_SEED.  Raises ConfigError naming the variable."""
-    display = environ.get("LLMSPELL_DISPLAY", "auto")
-    if display not in DISPLAY_MODES:
-        raise ConfigError(f"LLMSPELL_DISPLAY is '{display}'{nearest(display, DISPLAY_MODES)}")
-    seed = environ.get("LLMSPELL_SEED", "0")
-    try:
-        return Settings(display=display, seed=int(seed))
-    except ValueError:
-        raise ConfigError(f"LLMSPELL_SEED is '{seed}', not a whole number") from None
+    def origin(self, key: str) -> Origin:
+        """Where a value comes from; a limit that nobody set alone comes with its preset."""
+        if key.startswith("limits.") and key not in self.origins:
+            return self.origins.get("preset", DEFAULT)
+        return self.origins.get(key, DEFAULT)

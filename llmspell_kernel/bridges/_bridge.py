@@ -88,6 +88,9 @@ class Bridge:
     async def open(self, session: BridgeSession) -> None:
         """Called before the first call of a session; where it raised or took longer than the limit `bridge_open_s`, again before the next."""
 
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """The session's settings by name: called before `open`, and again whenever the user has changed one; it does no I/O."""
+
     async def close(self) -> None:
         """Called once, when the session ends or the bridge is removed, also when calls failed; it has `bridge_close_s` for it."""
 

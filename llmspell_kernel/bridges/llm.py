@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,13 @@ class Llm(Bridge):
 
             service = LlmService()
         self._service = service
+        self._configured = ""
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        model = str(settings.get("model", ""))
+        if model != self._configured:  # else a script's own choice would be lost by any other change
+            self._configured = model
+            self._service.choose(model)
 
     async def open(self, session: BridgeSession) -> None:
         self._service.preload()

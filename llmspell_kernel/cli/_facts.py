@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..configuration.sources import read_settings
 from ..engines._overview import overview
 from ..engines._registry import discover as discover_engines
 from ..errors import SpellError
@@ -19,6 +20,7 @@ from ..services.llm.local import INSTALL_COMMAND, local_weights
 from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
 from ..services.llm.service import LlmService
+from ..settings import Settings
 
 ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "msgspec")
 """Without one of these no cell runs; what one language needs, its engine declares."""
@@ -35,6 +37,7 @@ def collect(environ: Mapping[str, str]) -> Facts:
     specs = kernelspecs()
     worker = probe_worker()
     found = bridges()
+    settings, wrong_settings = settings_here(environ)
     return {
         "llmspell": __version__,
         "python": platform.python_version(),
@@ -42,15 +45,16 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "platform": platform.platform(),
         "packages": packages,
         "models": models(environ),
-        "default_model": default_model(environ),
+        "default_model": default_model(environ, settings),
         "keys": keys(environ),
         "kernelspecs": specs,
         "worker": worker,
         "engines": overview(engines),
         "bridges": found,
-        "problems": _problems(packages, specs, worker)
+        "problems": wrong_settings
+        + _problems(packages, specs, worker)
         + _engine_problems(overview(engines), worker)
-        + _default_model_problems(environ)
+        + _default_model_problems(environ, settings)
         + [bridge["problem"] for bridge in found if bridge["problem"]],
     }
 
@@ -93,24 +97,27 @@ def _provider(example: str, wanted: tuple[str, ...], environ: Mapping[str, str])
     return {"name": example, "usable": found is not None, "note": f"{found} is set" if found else f"set {' or '.join(wanted)}"}
 
 
-def default_model(environ: Mapping[str, str]) -> Facts:
-    local = local_weights() is not None
-    name = choose_default(environ, local)
-    if environ.get("LLMSPELL_MODEL", "").strip():
-        why = "LLMSPELL_MODEL says so"
-    elif local:
-        why = "it is installed"
-    else:
-        why = "LLMSPELL_MODEL is not set and spell/local is not installed"
-    return {"name": name, "why": why}
-
-
-def _default_model_problems(environ: Mapping[str, str]) -> list[str]:
-    name = choose_default(environ, local_weights() is not None)
+def settings_here(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings of the working directory; the defaults and what is wrong where they cannot be read."""
     try:
-        LlmService(environ).check(name)
+        return read_settings(environ, Path.cwd(), discover_engines()), []
     except SpellError as error:
-        return [f"the default model cannot be used (LLMSPELL_MODEL): {error.message}"]
+        return Settings(), [f"the settings are wrong: {error.message}"]
+
+
+def default_model(environ: Mapping[str, str], settings: Settings) -> Facts:
+    local = local_weights() is not None
+    if settings.model:
+        return {"name": settings.model, "why": f"{settings.origin('model')} says so"}
+    why = "it is installed" if local else "LLMSPELL_MODEL is not set and spell/local is not installed"
+    return {"name": choose_default(environ, local), "why": why}
+
+
+def _default_model_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    try:
+        LlmService(environ).check(default_model(environ, settings)["name"])
+    except SpellError as error:
+        return [f"the default model cannot be used ({settings.origin('model')}): {error.message}"]
     return []
 
 
@@ -158,10 +165,10 @@ def _problem_of(python: str) -> str:
 def bridges() -> list[Facts]:
     """What scripts can call, and the installed bridges that they cannot: `problem` is why, "" for a bridge that works."""
     from ..bridges._declaration import declare
-    from ..bridges._registry import discover
+    from ..bridges._registry import discover as discover_bridges
 
     try:
-        registry = discover()
+        registry = discover_bridges()
     except SpellError as error:
         return [{"name": "all", "source": "", "doc": "", "problem": f"no script runs: {error.message}"}]
     working = [

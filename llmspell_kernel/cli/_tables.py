@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from ..configuration.rules import written
+
+if TYPE_CHECKING:
+    from ..configuration.rules import Row
 
 UNWRAPPED_COLUMNS = 10_000
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
@@ -60,6 +65,13 @@ def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
         table.add_row(Text(f"  {spec['name']}"), Text(spec["display_name"]), Text(spec["folder"], style="dim", overflow="fold"))
         if spec["problem"]:
             table.add_row("", Text("broken", style="red"), Text(spec["problem"]))
+    return table
+
+
+def setting_table(rows: Iterable[Row]) -> Table:
+    table = _grid()
+    for row in rows:
+        table.add_row(Text(f"  {row.key}"), Text(written(row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold"))
     return table
 
 

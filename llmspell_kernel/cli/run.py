@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import BridgeError, ConfigError, Interrupted, SpellError
+from ..errors import ConfigError, Interrupted, LoadError, SpellError
 
 if TYPE_CHECKING:
-    from ..session import Outcome, Session
+    from ..engines._registry import EngineRegistry
+    from ..session import ExecutionResult, Session
+    from ..settings import Settings
     from ..spells.script_file import Script
     from ._terminal import Terminal
 
@@ -28,79 +30,97 @@ READER_GONE = 141
 
 
 @click.command
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-p", "--param", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter: params.KEY in the script. JSON, else text.")
 @click.option("--json", "as_json", is_flag=True, help="Print the script's value as JSON, on the last line of stdout.")
 @click.option("--engine", metavar="NAME", help="The script's language, where the file's ending does not tell.")
 @click.option("--model", metavar="NAME", help="The model that calls use unless they name one.")
-def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | None, model: str | None) -> None:
-    """Run a script file and print its value.
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting, as `llmspell config` lists them.")
+def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | None, model: str | None, changes: tuple[str, ...]) -> None:
+    """Run a script file and print its value; `-` is standard input.
 
     The value is what a Lua script returns at its top level, or a JavaScript file's last expression.
     """
     import asyncio
 
     from ..engines._registry import discover
-    from ..spells.script_file import load, parameters
+    from ..spells.script_file import parameters
     from ._terminal import Terminal
 
     try:
         engines = discover()
-        script, params = load(file, engine, engines), parameters(pairs)
-    except ConfigError as error:
+        settings = _settings(engines, model, changes)
+        script, params = _load(file, engine, engines, settings), parameters(pairs)
+    except (ConfigError, LoadError) as error:
         raise click.UsageError(error.message) from error
     engines.check(script.engine)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
-    outcome = asyncio.run(_run(script, params, model, terminal))
+    result = asyncio.run(_run(script, params, settings, terminal))
     terminal.finish()
     if terminal.reader_gone:
         sys.exit(READER_GONE)
-    if outcome.error is not None:
-        sys.exit(_report(outcome.error, script, terminal, engines.titles()))
-    _print_value(outcome.values, as_json, terminal, engines.get(script.engine).null)
+    if result.error is not None:
+        sys.exit(_report(result.error, script, terminal, engines.titles()))
+    _print_value(result.values, as_json, terminal, engines.get(script.engine).null)
 
 
-async def _run(script: Script, params: dict[str, Any], model: str | None, terminal: Terminal) -> Outcome:
-    from ..session import Session
-    from ..settings import from_environment
+def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str]) -> Settings:
+    from ..configuration.rules import Entry, entry_of
+    from ..configuration.sources import read_settings
+    from ..settings import Origin
+    from ..spells.running import check_model
+
+    more = [entry_of(pair, Origin("--set")) for pair in changes]
+    if model is not None:
+        more.append(Entry("model", model, Origin("--model")))
+    settings = read_settings(os.environ, Path.cwd(), engines, more)
+    if any(entry.key == "model" for entry in more):
+        check_model(settings.model)
+    return settings
+
+
+def _load(file: Path, engine: str | None, engines: EngineRegistry, settings: Settings) -> Script:
+    from ..spells.running import default_engine
+    from ..spells.script_file import load, load_from
+
+    if str(file) == "-":
+        return load_from(sys.stdin.buffer, engine, engines, default_engine(settings))
+    return load(file, engine, engines, default_engine(settings))
+
+
+async def _run(script: Script, params: dict[str, Any], settings: Settings, terminal: Terminal) -> ExecutionResult:
+    from ..spells.running import run_async
     from ._model_text import ModelText
 
-    session = Session(sink=terminal, settings=from_environment(os.environ))
-    try:
-        if model is not None:
-            await _choose_model(session, model)
-        session.recorder.listen(ModelText(terminal))
-        terminal.on_reader_gone = session.interrupt
-        with _stop_on_ctrl_c(session):
-            return await session.run(script.code, engine=script.engine, state="main", chunk=script.chunk, inputs={"params": params})
-    finally:
-        await session.close()
+    with _ctrl_c() as stops:
 
+        def opened(session: Session) -> None:
+            session.recorder.listen(ModelText(terminal))
+            terminal.on_reader_gone = session.interrupt
+            stops(session.interrupt)
 
-async def _choose_model(session: Session, name: str) -> None:
-    try:
-        await session.call("llm", "set_model", name)
-    except BridgeError as error:
-        raise click.BadParameter(error.message, param_hint="--model") from error
+        return await run_async(script, params=params, settings=settings, sink=terminal, on_open=opened)
 
 
 @contextmanager
-def _stop_on_ctrl_c(session: Session) -> Iterator[None]:
-    """The first Ctrl-C stops the script, the second ends this process; its workers die with it.
+def _ctrl_c() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Gives a function that says what the first Ctrl-C calls; the second ends this process, and its workers die with it.
 
     A handler of the event loop would wait while the loop is busy (an import of seconds), and so would a second Ctrl-C.
     """
     from asyncio import get_running_loop
 
-    loop = get_running_loop()
+    loop, before = get_running_loop(), signal.getsignal(signal.SIGINT)
 
-    def stop(_signum: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        loop.call_soon_threadsafe(session.interrupt)
+    def stops(interrupt: Callable[[], None]) -> None:
+        def stop(_signum: int, _frame: FrameType | None) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            loop.call_soon_threadsafe(interrupt)
 
-    before = signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGINT, stop)
+
     try:
-        yield
+        yield stops
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -30,9 +30,13 @@ class CellStarted(Event, frozen=True):
 
 
 class CellFinished(Event, frozen=True):
+    """`script_time_s` is the time the engine itself ran, `output_bytes` what the script printed and showed, also over the limit."""
+
     status: Literal["ok", "error", "interrupted", "lost"]
     duration_s: float
     error: str = ""
+    script_time_s: float = 0.0
+    output_bytes: int = 0
 
 
 class StateOpened(Event, frozen=True):

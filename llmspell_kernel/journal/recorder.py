@@ -23,7 +23,10 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_VALUE_BYTES = 256 * 1024
 FIXED_BYTES = 256
 """Estimate of an event without what its fields hold."""
-_SMALL = {"cell", "time", "call", "bridge", "method", "state", "engine", "parent", "target", "status", "level", "duration_s"}
+_SMALL = {
+    *("cell", "time", "call", "bridge", "method", "state", "engine", "parent", "target", "status", "level"),
+    *("duration_s", "script_time_s", "output_bytes"),
+}
 """Fields that are short whatever a script does; looking at each would cost every effect some microseconds."""
 _LARGE: dict[type[AnyEvent], tuple[str, ...]] = {
     kind: tuple(name for name in kind.__struct_fields__ if name not in _SMALL) for kind in get_args(AnyEvent)
@@ -35,6 +38,8 @@ class Recorder:
 
     def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
         self._events: deque[tuple[AnyEvent, int]] = deque()
+        self._cells: dict[int, deque[AnyEvent]] = {}
+        """The same events by cell, so that the end of each cell need not look through all of them."""
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -52,13 +57,16 @@ class Recorder:
         event, weight = _clipped(event)
         self._events.append((event, weight))
         self._bytes += weight
+        if event.cell not in self._cells:
+            self._cells[event.cell] = deque()
+        self._cells[event.cell].append(event)
         while len(self._events) > self._max_events or self._bytes > self._max_bytes:
-            self._bytes -= self._events.popleft()[1]
+            self._drop_oldest()
         for listener in tuple(self._listeners):
             listener(event)
 
     def of_cell(self, cell: int) -> list[AnyEvent]:
-        return [event for event, _ in self._events if event.cell == cell]
+        return list(self._cells.get(cell, ()))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Adds a listener; the returned function removes it."""
@@ -69,6 +77,14 @@ class Recorder:
                 self._listeners.remove(listener)
 
         return remove
+
+    def _drop_oldest(self) -> None:
+        event, weight = self._events.popleft()
+        self._bytes -= weight
+        of_cell = self._cells[event.cell]
+        of_cell.popleft()
+        if not of_cell:
+            del self._cells[event.cell]
 
 
 def _clipped(event: AnyEvent) -> tuple[AnyEvent, int]:

@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..settings import Settings
 from ..workers.spawn import WorkerProcess
 from .cells import PYTHON
+from .frameless import without_frames
 from .interrupt import EarlyStop
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ def start_spare(engines: EngineRegistry) -> WorkerProcess | None:
 class Entrance:
     """The name `llmspell` in Python, and `shell.llmspell`: everything it does not know itself is the notebook's."""
 
-    def __init__(self, shell: Any, settings: Settings, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> None:
+    def __init__(
+        self, shell: Any, read: Callable[[], Settings], default: str, engines: EngineRegistry, spare: WorkerProcess | None
+    ) -> None:
         self.shell = shell
-        self.settings = settings
+        self._read = read
         self._default = default
         self._runs_python_lines = False
         self.engines = engines
@@ -72,10 +75,20 @@ class Entrance:
 
     @cached_property
     def notebook(self) -> Notebook:
+        """Made at its first use.  While a settings file is wrong each use says so, and the one after its mend works."""
         from .notebook import Notebook
 
+        try:
+            settings = self._read()
+        except ConfigError as error:
+            raise without_frames(error) from None
         spare, self._spare = self._spare, None
-        return Notebook(self.shell, self.settings, self.engines, spare, self.early_stop)
+        return Notebook(self.shell, settings, self.engines, spare, self.early_stop)
+
+    def prepare(self) -> None:
+        """Makes the notebook before it is needed.  What hinders that is told where it is needed."""
+        with suppress(ConfigError):
+            _ = self.notebook
 
     @contextmanager
     def python_lines(self) -> Iterator[None]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from ..configuration.sources import read_settings
 from ..engines._registry import EngineRegistry, discover
-from ..settings import from_environment
+from ..errors import ConfigError
+from ..settings import Settings
 from ..workers.spawn import WorkerProcess
 from .cells import PYTHON
 from .entrance import Entrance, start_spare
@@ -33,7 +37,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> Entrance:
     """What the extension and our own kernel share; `default` is the language of cells without a magic."""
-    notebook = Entrance(shell, from_environment(os.environ), default, engines, spare)
+    notebook = Entrance(shell, lambda: settings_here(engines), default, engines, spare)
     shell.llmspell = notebook
     transformer, transformers = make_transformer(frozenset(notebook.magics), lambda: notebook.default), shell.input_transformers_cleanup
     # position 0: before IPython's own cell_magic takes the cell
@@ -45,6 +49,19 @@ def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerP
     atexit.register(notebook.close)
     notebook.added.append(lambda: atexit.unregister(notebook.close))
     return notebook
+
+
+def settings_here(engines: EngineRegistry) -> Settings:
+    """A kernel's working directory is its notebook's folder."""
+    return read_settings(os.environ, Path.cwd(), engines)
+
+
+def plain_engine(engines: EngineRegistry) -> str:
+    """The language of plain cells in our own kernel where its kernelspec leaves it open; Python while a settings file is wrong."""
+    with suppress(ConfigError):  # told at the first script cell
+        if (chosen := settings_here(engines).engine) not in ("", PYTHON):
+            return engines.get(chosen).name
+    return PYTHON
 
 
 def unload_ipython_extension(shell: Any) -> None:

@@ -14,7 +14,7 @@ from ..engines._registry import EngineRegistry, discover
 from ..errors import SpellError
 from ..workers.spawn import WorkerProcess
 from .cells import PYTHON, ScriptCell, script_cell, state_of
-from .extension import install
+from .extension import install, plain_engine
 
 PREPARE_AFTER_S = 0.5
 PLAIN_SPEC = "llmspell"
@@ -31,7 +31,9 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.notebook = install(self.shell, default=self.default_engine, engines=self.engines or discover(), spare=self.spare)
+        engines = self.engines or discover()
+        default = self.default_engine if self.default_engine != PYTHON else plain_engine(engines)
+        self.notebook = install(self.shell, default=default, engines=engines, spare=self.spare)
 
     @property
     def language_info(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             self.iopub_socket.io_thread.socket.set(SocketOption.SNDHWM, 0)
         super().start()
         # a person's first script cell then need not wait for the session's imports
-        self.io_loop.call_later(PREPARE_AFTER_S, lambda: self.notebook.notebook)
+        self.io_loop.call_later(PREPARE_AFTER_S, self.notebook.prepare)
         manager = self.shell_channel_thread.manager
         for pair in (manager._shell_channel_to_main, manager._main_to_shell_channel):
             for socket in (pair.from_socket, pair.to_socket):

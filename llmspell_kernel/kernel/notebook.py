@@ -9,16 +9,18 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
+from ..configuration.rules import apply, entry_of
+from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, ValueCrossingError, nearest
 from ..journal.events import AnyEvent, CallChunk, CallFinished
-from ..policy.limits import PRESETS
+from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
-from ..session import Outcome, Session
-from ..settings import Settings
-from ..values import Opaque, Value, dumps
+from ..session import ExecutionResult, Session
+from ..settings import Origin, Settings
+from ..values import Value, dumps
 from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from .cells import CellOptions, parse_options
@@ -28,6 +30,7 @@ from .output import CellOutput
 from .states import ScriptStateHandle, States
 
 log = logging.getLogger(__name__)
+OF_STATES = {"seed", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "startup_s"))}
 
 
 class Notebook:
@@ -42,10 +45,9 @@ class Notebook:
         early_stop: EarlyStop | None = None,
     ) -> None:
         self.shell = shell
-        self.settings = settings
-        limits = PRESETS[settings.preset]
+        limits = limits_of(settings.preset, settings.limits)
         pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
-        self.session = Session(settings=settings, pool=pool, engines=engines, limits=limits)
+        self.session = Session(settings=settings, pool=pool, engines=engines)
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()
@@ -83,7 +85,7 @@ class Notebook:
         await self._end_reset_states()
         if options.module:
             return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
-        view = LiveView(number, self.session.recorder, output, self.settings.display, self.session.interrupt)
+        view = LiveView(number, self.session.recorder, output, self.session.settings.display, self.session.interrupt)
         output.on_clear = view.cleared
         running = self.session.run(
             code,
@@ -121,7 +123,7 @@ class Notebook:
         self.session.sources[chunk_of(name)] = seen
         print(f"The {engine} module '{name}' is registered: require('{name}')")
 
-    async def _to_its_end(self, cell: Awaitable[Outcome], state: str, engine: str) -> Outcome:
+    async def _to_its_end(self, cell: Awaitable[ExecutionResult], state: str, engine: str) -> ExecutionResult:
         """Whoever waits may be cancelled (ipykernel's own answer to an early interrupt): that is a stop as by the button, the state stays."""
         running = asyncio.ensure_future(cell)
         if self._early_stop.asked:
@@ -134,7 +136,7 @@ class Notebook:
             self.session.interrupt(state=state, engine=engine)
             return await running
 
-    async def _take_outputs(self, outcome: Outcome, options: CellOptions, engine: str) -> list[str]:
+    async def _take_outputs(self, outcome: ExecutionResult, options: CellOptions, engine: str) -> list[str]:
         """Sets the Python variables of `--out`; returns what is wrong with those that cannot be had."""
         faults = []
         for name in options.outputs if outcome.error is None else ():
@@ -181,7 +183,7 @@ class Notebook:
             engine, state, lambda how: self.session.call_function(name, *args, engine=engine, state=state, **how)
         )
 
-    async def _from_python(self, engine: str, state: str, begin: Callable[[dict[str, Any]], Awaitable[Outcome]]) -> Any:
+    async def _from_python(self, engine: str, state: str, begin: Callable[[dict[str, Any]], Awaitable[ExecutionResult]]) -> Any:
         await self._end_reset_states()
         task = asyncio.current_task()
         assert task is not None
@@ -201,7 +203,7 @@ class Notebook:
             raise _named_stop(asyncio.CancelledError, outcome.error.message, self._lines(outcome.error))
         if outcome.error is not None:
             raise self._shown(outcome.error)
-        return _as_python(outcome.values)
+        return outcome.value
 
     async def get(self, name: str, *, engine: str = "lua", state: str = "main") -> Value:
         """The value of a script's global."""
@@ -212,6 +214,17 @@ class Notebook:
         """Sets a script's global."""
         await self._end_reset_states()
         await self.session.set(name, value, engine=engine, state=state)
+
+    @property
+    def settings(self) -> Settings:
+        """What holds for the next cell; `configure` changes it."""
+        return self.session.settings
+
+    def configure(self, *pairs: str) -> list[str]:
+        """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.  Raises ConfigError, changing nothing."""
+        layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
+        self.session.configure(apply(self.session.settings, layer, engines=names_of(self.session.engines)))
+        return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
 
     @property
     def states(self) -> States:
@@ -294,18 +307,18 @@ class Notebook:
             found[name] = self.shell.user_ns[name]
         return found
 
-    def _take(self, outcome: Outcome, output: CellOutput, null: str) -> None:
+    def _take(self, outcome: ExecutionResult, output: CellOutput, null: str) -> None:
         if outcome.error is not None:
             raise self._shown(outcome.error)
         self.values = outcome.values
         data = bundle(outcome.values, null=null)
         if data is None or self._was_streamed(outcome):
             if outcome.values:
-                self.shell.user_ns["_"] = _as_python(outcome.values)
+                self.shell.user_ns["_"] = outcome.value
             return
-        output.result(_as_python(outcome.values), data)
+        output.result(outcome.value, data)
 
-    def _was_streamed(self, outcome: Outcome) -> bool:
+    def _was_streamed(self, outcome: ExecutionResult) -> bool:
         """The result is the very text that the cell's view has just shown: showing it twice helps nobody."""
         if len(outcome.values) != 1 or not isinstance(outcome.values[0], str):
             return False
@@ -321,6 +334,15 @@ class Notebook:
         # front ends show the class's name: the language's own (TypeError) tells more than ours; the class stays catchable as what it is
         error.__class__ = type(error_name(error), (type(error),), {"_render_traceback_": lambda self: lines})
         return error
+
+
+def _applies_to(key: str, has_states: bool) -> str:
+    """When a change takes hold, in words for the user.  A worker keeps the seed and the limits that its state was opened with."""
+    if key in OF_STATES and has_states:
+        return "for states opened from now on (a state that is there keeps its own; `%llmspell reset` ends it)"
+    if key == "preset" and has_states:
+        return "from the next cell; its limits of memory and of a value's size only for states opened from now on"
+    return "from the next cell"
 
 
 def _named_stop(kind: type[BaseException], message: str, lines: list[str]) -> BaseException:
@@ -339,10 +361,3 @@ def _last_answer(events: Sequence[AnyEvent]) -> Any:
     streamed = {event.call for event in events if isinstance(event, CallChunk)}
     finished = [event for event in events if isinstance(event, CallFinished) and event.call in streamed]
     return finished[-1].value if finished else None
-
-
-def _as_python(values: Sequence[Value]) -> Any:
-    plain = [value.text if isinstance(value, Opaque) else value for value in values]
-    if not plain:
-        return None
-    return plain[0] if len(plain) == 1 else tuple(plain)

@@ -35,7 +35,7 @@ def decide(capability: str, grants: Grants, effects_so_far: int, effects_limit: 
         if fnmatchcase(capability, pattern):
             return Deny(f"the policy denies {capability} (rule 'deny = {pattern}')", capability)
     if not any(fnmatchcase(capability, pattern) for pattern in grants.allow):
-        return Deny(f"the policy does not allow {capability}; allow it with 'allow = {capability}'", capability)
+        return Deny(f"the policy does not allow {capability}; grant it in your settings: [grants] allow = ['{capability}']", capability)
     if effects_so_far >= effects_limit:
         return Exceeded("effects", effects_limit)
     return Allow()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError, nearest
 
 MiB = 1024 * 1024
 
@@ -35,3 +38,13 @@ PRESETS: dict[str, Limits] = {
     "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100),
     "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20),
 }
+
+
+def limits_of(preset: str, changes: Mapping[str, Any]) -> Limits:
+    """A preset with some of its limits changed.  Raises ConfigError for a name there is not."""
+    if preset not in PRESETS:
+        raise ConfigError(f"there is no preset '{preset}'{nearest(preset, list(PRESETS))}", key="preset")
+    for name in changes:
+        if name not in Limits._fields:
+            raise ConfigError(f"there is no limit '{name}'{nearest(name, Limits._fields)}", key=f"limits.{name}")
+    return PRESETS[preset]._replace(**changes)

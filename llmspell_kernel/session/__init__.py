@@ -4,8 +4,8 @@ The way of an effect: the next step of a worker -> policy -> arguments checked -
 Imports workers, bridges, engines (registry), policy, journal, protocol; nothing of rendering or Jupyter.
 """
 
-from .outcome import Outcome
+from .result import ExecutionResult, LogEntry
 from .session import Session
 from .sink import NullSink, Sink
 
-__all__ = ["NullSink", "Outcome", "Session", "Sink"]
+__all__ = ["ExecutionResult", "LogEntry", "NullSink", "Session", "Sink"]

@@ -55,6 +55,15 @@ class BridgeSet:
         """What a new script state is told."""
         return worker_catalogue(tuple(self.declarations.values()))
 
+    def configure(self, limits: Limits, settings: Mapping[str, Any]) -> None:
+        """Other settings from now on, for the open bridges too; one that does not take them is reported."""
+        self._limits, self._settings = limits, MappingProxyType(dict(settings))
+        for name, bridge in tuple(self._opened.items()):
+            try:
+                bridge.configure(self._settings)
+            except Exception as error:
+                report(f"the bridge '{name}' failed to take the new settings", error)
+
     async def get(self, name: str) -> Bridge:
         """The bridge, open.  Raises BridgeError or ConfigError naming the one that could not be opened."""
         task = self._opening.get(name)
@@ -168,10 +177,14 @@ class BridgeSet:
             except SpellError as error:
                 raise _named(f"the bridge '{name}' needs another one", error) from error
         bridge = self._given.get(name) or self._make(self._classes[name])
-        view = SessionView(self, declared, self._settings, self._modules)
+        settings = self._settings
+        view = SessionView(self, declared, settings, self._modules)
         limit = self._limits.bridge_open_s
         try:
+            bridge.configure(settings)
             await _within(bridge.open(view), limit)
+            if settings is not self._settings:  # changed in the meantime
+                bridge.configure(self._settings)
         except TimeoutError as error:
             raise BridgeError(f"the bridge '{name}' did not open within {limit:g} s", retryable=True) from error
         except Exception as error:

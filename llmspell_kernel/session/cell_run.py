@@ -60,6 +60,14 @@ class CellRun:
     def state_number(self) -> int:
         return self._state.number
 
+    @property
+    def script_time_s(self) -> float:
+        return self._script_time_s
+
+    @property
+    def output_bytes(self) -> int:
+        return self._output_bytes
+
     def next_call(self) -> int:
         return self._session.next_call()
 

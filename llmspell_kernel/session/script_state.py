@@ -56,7 +56,8 @@ class ScriptState:
         self.engine = engine
         self.number = 0
         self._pool = pool
-        self._limits = limits
+        self.limits = limits
+        """Those of the cell that runs, or ran last."""
         self._catalogue = msgspec.json.encode(catalogue)
         self.seed = seed
         self.entropy = ""
@@ -128,7 +129,7 @@ class ScriptState:
             except _Gone as error:
                 raise error.lost from None
         self._worker, self.number, self._loss_told, self.entropy = worker, number, False, entropy
-        self.exchange = Exchange(self.engine, self._resources, self._limits.value_bytes)
+        self.exchange = Exchange(self.engine, self._resources, self.limits.value_bytes)
         self.exchange.state_number = number
         self.background_tasks = []
 
@@ -137,14 +138,14 @@ class ScriptState:
         self._untold.clear()  # the catalogue that it is about to get has it all
         options = {
             "state": number,
-            "memory_bytes": self._limits.memory_bytes,
-            "max_value_bytes": self._limits.value_bytes,
+            "memory_bytes": self.limits.memory_bytes,
+            "max_value_bytes": self.limits.value_bytes,
             "seed": self.seed,
             "entropy": entropy,
             "time_s": time.time(),
         }
         try:
-            async with asyncio.timeout(self._limits.startup_s):
+            async with asyncio.timeout(self.limits.startup_s):
                 await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode())
         except WorkerLost as error:
             raise _Gone(error) from error
@@ -232,7 +233,7 @@ class ScriptState:
         self._worker.stop(self.number)
         if self._kill_timer is None and self.phase() in LIVELY:
             lose = self._worker.lose
-            self._kill_timer = asyncio.get_running_loop().call_later(self._limits.stop_grace_s, lose, "it did not stop when asked")
+            self._kill_timer = asyncio.get_running_loop().call_later(self.limits.stop_grace_s, lose, "it did not stop when asked")
 
     @property
     def stopping(self) -> str:
@@ -246,11 +247,11 @@ class ScriptState:
             case "interrupt":
                 return Interrupted(f"stopped{tail}", engine=self.engine)
             case "script time":
-                cap = self._limits.script_time_s
+                cap = self.limits.script_time_s
                 message = f"the script ran for more than its {cap:g} s{tail}"
                 return LimitError(message, limit="script_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
             case "total time":
-                cap = self._limits.total_time_s
+                cap = self.limits.total_time_s
                 message = f"the cell took more than its {cap:g} s in all{tail}"
                 return LimitError(message, limit="total_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
         if isinstance(error, WorkerLost):

@@ -20,7 +20,7 @@ from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLo
 from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
-from ..policy.limits import PRESETS, Limits
+from ..policy.limits import Limits, limits_of
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
@@ -32,8 +32,8 @@ from .bridge_set import BridgeSet
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
-from .outcome import Outcome
 from .resources import ResourceTable
+from .result import ExecutionResult, KeptOutput, account
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
@@ -49,6 +49,7 @@ class Session:
     """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
 
     `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session.
+    `limits` and `grants` stand above those of the settings.  As an async context it closes itself.
     """
 
     def __init__(
@@ -67,11 +68,10 @@ class Session:
         self.recorder = Recorder()
         self.resources = ResourceTable(self.recorder)
         self.engines: EngineRegistry = engines or discover_engines()
-        self.limits = limits or PRESETS[self.settings.preset]
-        self.grants = grants or Grants()
+        self._given_limits, self._given_grants = limits, grants
+        self.limits, self.grants = self._limits(), self._grants()
         self.modules = ModuleLibrary(self.limits.value_bytes)
-        plain = {name: getattr(self.settings, name) for name in type(self.settings).__annotations__}
-        self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, plain, self.modules)
+        self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), self.modules)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
         self._exposed: dict[str, Callable[..., Any]] = {}
@@ -85,6 +85,24 @@ class Session:
         self._last_cell = self._last_call = self._last_state = 0
         self.sources: dict[str, str] = Sources()
         """Chunk name -> source text, for the code frames of errors."""
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def configure(self, settings: Settings) -> None:
+        """Other settings from now on: for the next cells, and the seed and the limit of memory for states that are opened afterwards."""
+        self.settings = settings
+        self.limits, self.grants = self._limits(), self._grants()
+        self.bridges.configure(self.limits, settings._asdict())
+
+    def _limits(self) -> Limits:
+        return self._given_limits or limits_of(self.settings.preset, self.settings.limits)
+
+    def _grants(self) -> Grants:
+        return self._given_grants or Grants(self.settings.allow, self.settings.deny)
 
     def warm(self) -> None:
         """Starts a spare worker, so that the first cell need not wait for one."""
@@ -110,13 +128,15 @@ class Session:
         outputs: Sequence[str] = (),
         sink: Sink | None = None,
         cell: int | None = None,
-    ) -> Outcome:
+        timeout_s: float | None = None,
+    ) -> ExecutionResult:
         """Runs one cell.  `inputs` are set as globals before, `outputs` read after; `line_offset` counts lines above the code.
 
-        A fault of the script is the outcome's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`.
+        A fault of the script is the result's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`;
+        `timeout_s` is a limit of the total time, where it is lower than that of the settings.
         """
         self.sources[chunk] = "\n" * line_offset + code
-        return await self._run("\n" * line_offset + code, code, engine, state, chunk, inputs or {}, outputs, sink, cell)
+        return await self._run("\n" * line_offset + code, code, engine, state, chunk, inputs or {}, outputs, sink, cell, timeout_s)
 
     async def call_function(
         self,
@@ -127,10 +147,10 @@ class Session:
         chunk: str = "python",
         sink: Sink | None = None,
         cell: int | None = None,
-    ) -> Outcome:
+    ) -> ExecutionResult:
         """Calls a script's global function (`words.count` for one in a table) as a cell of its own: it may call bridges, and limits hold.
 
-        The outcome's `values` are the function's results.  Raises ValueCrossingError or LimitError for arguments that cannot cross.
+        The result's `values` are the function's.  Raises ValueCrossingError or LimitError for arguments that cannot cross.
         """
         if not name:
             raise ScriptError("the name of a function is empty")
@@ -150,9 +170,10 @@ class Session:
         outputs: Sequence[str],
         sink: Sink | None,
         cell: int | None,
-    ) -> Outcome:
+        timeout_s: float | None = None,
+    ) -> ExecutionResult:
         self._loop = asyncio.get_running_loop()
-        declaration = self.engines.get(engine)
+        declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
         started = time.time()
         function = work.function if isinstance(work, FunctionCall) else ""
@@ -161,9 +182,10 @@ class Session:
         found: dict[str, Any] = {}
         error: SpellError | None = None
         status: Any = "error"
+        script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
+        run = CellRun(self, script, number, chunk, kept, limits, self.grants)
         try:
-            script = self._named(state, declaration.name)
-            values = await self._execute(script, number, work, chunk, inputs, sink or self.sink)
+            values = await self._execute(script, run, work, inputs)
             for name in outputs:
                 found[name] = await self._get(script, name)
             status = "ok"
@@ -178,9 +200,18 @@ class Session:
             status = "interrupted"
             raise
         finally:
-            duration = time.time() - started
-            self.recorder.record(CellFinished(number, time.time(), status, duration, "" if error is None else error.message))
-        return Outcome(number, values, error, found, duration)
+            message = "" if error is None else error.message
+            ended = time.time()
+            self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
+        told_of = account(self.recorder.of_cell(number))._asdict()
+        return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
+
+    def _limits_within(self, timeout_s: float | None) -> Limits:
+        if timeout_s is None:
+            return self.limits
+        if not timeout_s > 0:
+            raise ConfigError(f"timeout_s must be more than 0, not {timeout_s}")
+        return self.limits._replace(total_time_s=min(timeout_s, self.limits.total_time_s))
 
     def interrupt(self, *, state: str | None = None, engine: str | None = None) -> None:
         """Stops what runs, in every state or in those of that name or engine: their cells, and what cells left in the background.
@@ -342,14 +373,12 @@ class Session:
         self._last_call += 1
         return self._last_call
 
-    async def _execute(
-        self, script: ScriptState, cell: int, work: str | FunctionCall, chunk: str, inputs: Mapping[str, Value], sink: Sink
-    ) -> list[Value]:
+    async def _execute(self, script: ScriptState, run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value]) -> list[Value]:
         key = (script.name, script.engine)
         if key in self._runs:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
-        run = CellRun(self, script, cell, chunk, sink, self.limits, self.grants)
         self._runs[key] = run
+        script.limits = run.limits
         if (background := self._background.pop(key, None)) is not None:
             await background.leave()
         script.renew()

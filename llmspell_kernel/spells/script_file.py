@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from ..engines._declaration import EngineDeclaration
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError
+from ..errors import ConfigError, LoadError
 
 MAX_SCRIPT_BYTES = 4 * 1024 * 1024
 """More than any script a person writes; a larger file is a wrong path (a model's weights, a log)."""
+STDIN = "stdin"
 
 
 class Script(NamedTuple):
@@ -21,10 +23,39 @@ class Script(NamedTuple):
     """The name that errors show."""
 
 
-def load(path: Path, engine: str | None, engines: EngineRegistry) -> Script:
-    """The script in a file; a given `engine` overrides what its ending says.  Raises ConfigError."""
-    chosen = engines.get(engine) if engine is not None else engines.for_file(path.name)
-    return Script(_text(path), chosen.name, path.name)
+def load(path: Path, engine: str | None, engines: EngineRegistry, default_engine: str = "") -> Script:
+    """The script in a file; a given `engine` overrides what its ending says, and `default_engine` is for a file whose ending says nothing.
+
+    Raises ConfigError where the language cannot be known, LoadError where the file cannot be read.
+    """
+    chosen = engines.get(engine) if engine is not None else _by_ending(path.name, engines, default_engine)
+    try:
+        with path.open("rb") as file:
+            return Script(_text(file, str(path)), chosen.name, path.name)
+    except OSError as error:
+        raise LoadError(f"cannot read the script: {error.strerror or error}", file=str(path)) from None
+
+
+def load_from(stream: BinaryIO, engine: str | None, engines: EngineRegistry, default_engine: str = "") -> Script:
+    """The script that comes from a stream, such as standard input.  Raises as `load`."""
+    return Script(_text(stream, STDIN), engine_of(engine, engines, default_engine), STDIN)
+
+
+def engine_of(engine: str | None, engines: EngineRegistry, default_engine: str = "") -> str:
+    """The name of the language of a script that has no file.  Raises ConfigError."""
+    if not engine and not default_engine:
+        known = ", ".join(declaration.name for declaration in engines)
+        raise ConfigError(f"the script's language is not known; name the engine ({known}), or set 'engine' in your settings")
+    return engines.get(engine or default_engine).name
+
+
+def _by_ending(name: str, engines: EngineRegistry, default_engine: str) -> EngineDeclaration:
+    try:
+        return engines.for_file(name)
+    except ConfigError:
+        if not default_engine:
+            raise
+        return engines.get(default_engine)
 
 
 def parameters(pairs: Iterable[str]) -> dict[str, Any]:
@@ -51,16 +82,12 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")  # Python's reader takes NaN and Infinity, JSON does not: they stay text
 
 
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SCRIPT_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read the script {path}: {error.strerror or error}") from None
+def _text(file: BinaryIO, name: str) -> str:
+    data = file.read(MAX_SCRIPT_BYTES + 1)
     if len(data) > MAX_SCRIPT_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_SCRIPT_BYTES // 1024 // 1024} MiB: is it a script?")
+        raise LoadError(f"is larger than {MAX_SCRIPT_BYTES // 1024 // 1024} MiB: is it a script?", file=name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path} is not UTF-8 text (byte 0x{data[error.start]:02x} in line {line}); save it as UTF-8") from None
+        raise LoadError(f"is not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", file=name, line=line) from None

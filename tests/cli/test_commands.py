@@ -52,7 +52,7 @@ def test_an_unknown_command_of_a_group_suggests_the_nearest() -> None:
 
 
 def test_a_command_far_from_any_other_gets_the_list() -> None:
-    assert "known: doctor, engines, kernel, models, run" in CliRunner().invoke(root(), ["zzz"]).output
+    assert "known: config, doctor, engines, kernel, models, run" in CliRunner().invoke(root(), ["zzz"]).output
 
 
 def test_version_is_the_package_version() -> None:

@@ -123,7 +123,7 @@ def test_an_error_leaves_json_readers_without_a_value(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere.lua"], "cannot read the script nowhere.lua"),
+        (["nowhere.lua"], "nowhere.lua: cannot read the script: No such file"),
         (["spell.txt"], "--engine"),
         (["spell.lua", "-p", "topic"], "for example: -p topic=tea"),
         (["spell.lua", "--engine", "lau"], "did you mean 'lua'"),

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from llmspell_kernel.journal.events import CallChunk
 from llmspell_kernel.render.shown import shown_bundle
-from llmspell_kernel.session import Session
-from llmspell_kernel.session.outcome import Outcome
+from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.shown import Shown
 
 from .case_files import Case, value_of
@@ -108,7 +107,7 @@ class World:
 class Played:
     """What came of a case: an outcome for each cell, all printed pieces, all chunks of answers."""
 
-    def __init__(self, outcomes: list[Outcome], printed: list[tuple[str, str]], chunks: list[str]) -> None:
+    def __init__(self, outcomes: list[ExecutionResult], printed: list[tuple[str, str]], chunks: list[str]) -> None:
         self.outcomes = outcomes
         self.printed = printed
         self.chunks = chunks

@@ -42,7 +42,7 @@ def test_a_denial_says_which_rule_and_a_missing_grant_which_line_would_give_it()
     assert isinstance(denied, Deny)
     assert isinstance(missing, Deny)
     assert "rule 'deny = llm.*'" in denied.reason
-    assert "allow = llm.chat" in missing.reason
+    assert "[grants] allow = ['llm.chat']" in missing.reason
 
 
 @pytest.mark.parametrize(("so_far", "allowed"), [(0, True), (2, True), (3, False), (4, False)])

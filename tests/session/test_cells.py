@@ -12,7 +12,7 @@ import pytest
 from llmspell_kernel.errors import Interrupted, LimitError, RemoteProtocolError, ScriptError, SpellError, ValueCrossingError, WorkerLost
 from llmspell_kernel.journal.events import CallFailed, CellFinished, CellStarted, WorkerWasLost
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Place, Returned, Step, Suspended
-from llmspell_kernel.session import Outcome, Session
+from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.testing.fake_worker import Busy, Dies, FakePool, FakeWorker, Printed
 from llmspell_kernel.values import Callback
@@ -27,10 +27,10 @@ def values(text: bytes) -> Finished:
     return Finished(msgspec.Raw(text))
 
 
-def run(*scripts: Any, limits: Any = LIMITS, probe: Probe | None = None, **more: Any) -> tuple[World, Outcome]:
+def run(*scripts: Any, limits: Any = LIMITS, probe: Probe | None = None, **more: Any) -> tuple[World, ExecutionResult]:
     """One cell in a world of fakes."""
 
-    async def play() -> tuple[World, Outcome]:
+    async def play() -> tuple[World, ExecutionResult]:
         async with world(*scripts, limits=limits, probe=probe) as made, asyncio.timeout(20):
             return made, await made.session.run("the code", **more)
 

@@ -16,7 +16,7 @@ import pytest
 from llmspell_kernel.errors import Interrupted, LimitError, ScriptError, WorkerLost
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CellFinished, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
-from llmspell_kernel.session import Outcome
+from llmspell_kernel.session import ExecutionResult
 from llmspell_kernel.shown import Data
 
 from .world import ENGINES, LIMITS, Probe, Recording, World, stop_after_call, world
@@ -69,7 +69,7 @@ TESTED = sorted(set(ENGINES) & set(CODE))
 every_engine = pytest.mark.parametrize("engine", TESTED)
 
 
-def flat(outcome: Outcome) -> list[Any]:
+def flat(outcome: ExecutionResult) -> list[Any]:
     """The results, the same for Lua's several values and JavaScript's one array."""
     assert outcome.error is None, outcome.error
     return outcome.values[0] if len(outcome.values) == 1 and isinstance(outcome.values[0], list) else outcome.values
@@ -78,7 +78,7 @@ def flat(outcome: Outcome) -> list[Any]:
 def on(made: World, engine: str) -> Any:
     """Runs a named piece of that engine's code."""
 
-    async def cell(name: str, **more: Any) -> Outcome:
+    async def cell(name: str, **more: Any) -> ExecutionResult:
         return await made.session.run(CODE[engine][name], engine=engine, **more)
 
     return cell

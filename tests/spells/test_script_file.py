@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmspell_kernel.engines._registry import EngineDeclaration, EngineRegistry
-from llmspell_kernel.errors import ConfigError
-from llmspell_kernel.spells.script_file import MAX_SCRIPT_BYTES, load, parameters
+from llmspell_kernel.errors import ConfigError, LoadError
+from llmspell_kernel.spells.script_file import MAX_SCRIPT_BYTES, load, load_from, parameters
 
 
 @pytest.fixture
@@ -80,26 +81,41 @@ def test_an_unknown_engine_suggests_the_nearest(tmp_path: Path, engines: EngineR
 
 
 def test_a_missing_file_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read the script .*nowhere\.lua: No such file"):
+    with pytest.raises(LoadError, match=r"nowhere\.lua: cannot read the script: No such file"):
         load(tmp_path / "nowhere.lua", None, engines)
 
 
 def test_a_folder_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
     (tmp_path / "folder.lua").mkdir()
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(LoadError, match="Is a directory"):
         load(tmp_path / "folder.lua", None, engines)
 
 
 def test_a_file_that_is_not_utf8_names_byte_and_line(tmp_path: Path, engines: EngineRegistry) -> None:
     path = tmp_path / "latin.lua"
     path.write_bytes(b"local a = 1\nreturn 'caf\xe9'")
-    with pytest.raises(ConfigError, match="not UTF-8 text .byte 0xe9 in line 2"):
+    with pytest.raises(LoadError, match=r"latin\.lua, line 2: is not UTF-8 text .byte 0xe9.") as caught:
         load(path, None, engines)
+    assert (caught.value.file, caught.value.line, caught.value.code) == (str(path), 2, "load")
 
 
 def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path: Path, engines: EngineRegistry) -> None:
     path = tmp_path / "weights.lua"
     with path.open("wb") as file:
         file.truncate(MAX_SCRIPT_BYTES + 1)
-    with pytest.raises(ConfigError, match="larger than 4 MiB"):
+    with pytest.raises(LoadError, match="larger than 4 MiB"):
         load(path, None, engines)
+
+
+def test_standard_input_needs_a_language(engines: EngineRegistry) -> None:
+    assert load_from(BytesIO(b"return 1"), "js", engines) == ("return 1", "javascript", "stdin")
+    assert load_from(BytesIO(b"return 1"), None, engines, "lua").engine == "lua"
+    with pytest.raises(ConfigError, match="not known; name the engine .lua, javascript."):
+        load_from(BytesIO(b"return 1"), None, engines)
+
+
+def test_the_settings_engine_is_for_files_whose_ending_says_nothing(tmp_path: Path, engines: EngineRegistry) -> None:
+    for name in ("spell", "spell.js"):
+        (tmp_path / name).write_text("1")
+    assert load(tmp_path / "spell", None, engines, "lua").engine == "lua"
+    assert load(tmp_path / "spell.js", None, engines, "lua").engine == "javascript"

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from ...configuration.rules import rows, written
 from ...errors import ConfigError, nearest
+from ..frameless import without_frames
 
-COMMANDS = ("states", "engines", "engine", "reset")
+COMMANDS = ("states", "engines", "engine", "reset", "config")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -20,11 +22,13 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell engine               the language of plain cells
         %llmspell engine NAME          from the next cell on, plain cells are in that language: an engine's, or python
         %llmspell reset ENGINE [NAME]  end a state: the next cell that names it gets a new one
+        %llmspell config               every setting, and where it comes from
+        %llmspell config KEY=VALUE ... change settings of this notebook
         """
         try:
             _run(shlex.split(line) or ["states"], line, shell, notebook)
         except ConfigError as error:
-            raise _without_frames(error) from None
+            raise without_frames(error) from None
 
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
 
@@ -44,8 +48,18 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             state = name[0] if name else "main"
             notebook.reset_soon(state, engine)
             print(f"The {notebook.engines.get(engine).name} state '{state}' is gone; the next cell starts a new one.")
+        case ["config"]:
+            print(_settings(notebook))
+        case ["config", *pairs]:
+            print("\n".join(notebook.configure(*pairs)))
         case [command, *_]:
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
+
+
+def _settings(notebook: Any) -> str:
+    found = [(row.key, written(row.value), str(row.origin)) for row in rows(notebook.settings)]
+    widths = [max(len(row[column]) for row in found) for column in (0, 1)]
+    return "\n".join(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in found)
 
 
 def _show_engines(shell: Any, notebook: Any) -> None:
@@ -53,12 +67,3 @@ def _show_engines(shell: Any, notebook: Any) -> None:
     from ...render.engines import engine_bundle
 
     shell.display_pub.publish(engine_bundle(overview(notebook.engines)))
-
-
-def _without_frames(error: ConfigError) -> ConfigError:
-    """The same error, shown by its text alone: a wrong word in a magic's line is no fault in our code."""
-    from ...render.errors import traceback_lines
-
-    lines = traceback_lines(error, {}, colour=True)
-    error.__class__ = type("ConfigError", (type(error),), {"_render_traceback_": lambda self: lines})
-    return error

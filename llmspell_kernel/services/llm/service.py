@@ -40,16 +40,22 @@ class LlmService:
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}
         self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
-        self.model = default_model(environ, installed)
+        self._default = default_model(environ, installed)
+        self.model = self._default
         """The name used where a call names none."""
 
     def set_model(self, name: str) -> str:
         """Makes `name` the default from now on.  Raises BridgeError `unknown_model`."""
         self.check(name)
-        self.model = name
-        self._hint = None
-        self.preload()
+        self.choose(name)
         return name
+
+    def choose(self, name: str) -> None:
+        """Makes `name` the default unchecked: a wrong one is an error where it is used.  "" goes back to what the environment says."""
+        self.model = name or self._default
+        if name:
+            self._hint = None
+        self.preload()
 
     @property
     def provider(self) -> str:

@@ -1,0 +1,288 @@
+"""What may be set, and by whom.  Pure.
+
+Rules
+- Values come in layers, and the later one wins: defaults, the user's file, the project's file, the environment, the command line,
+  `%llmspell config`.
+- A preset sets all limits at once, so it replaces the limits of the layers before it; within one layer, `[limits]` comes after `preset`.
+- All layers are the user's own but one: a project's file comes with the project, and so perhaps from a stranger.  It may choose (display,
+  seed, engine, model: a script of the project could name a model as well) and it may tighten, never loosen: a preset or a limit above the
+  user's, or a grant that no grant of the user covers, is refused; its `deny` adds to the user's.  Where the user's `trust` names the
+  project's folder, or one above it, the file counts as the user's own.
+- Unknown keys and wrong types are errors, in every layer; no value is ever taken for another one.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_type_hints
+
+from ..errors import ConfigError, nearest
+from ..policy.limits import PRESETS, Limits, limits_of
+from ..settings import DISPLAY_MODES, Origin, Settings
+
+LIMIT_TYPES: Mapping[str, type] = get_type_hints(Limits)
+PYTHON = "python"
+"""As `engine`: plain cells are Python's."""
+TRUST = "trust"
+"""A key of the user's file alone: folders whose project files are the user's own."""
+
+
+class Entry(NamedTuple):
+    key: str
+    value: Any
+    origin: Origin
+
+
+class Row(NamedTuple):
+    """A setting as it is shown: a limit has its value even where only the preset set it."""
+
+    key: str
+    value: Any
+    origin: Origin
+
+
+class WrongValue(Exception):
+    """Says what was expected, for the message of a ConfigError."""
+
+
+Check = Callable[[Any, Collection[str]], Any]
+"""`check(value, engines)` gives the value as Settings has it, or raises WrongValue."""
+
+
+def _one_of(choices: Collection[str]) -> Check:
+    def check(value: Any, engines: Collection[str]) -> str:
+        known = list(choices)
+        if not isinstance(value, str):
+            raise WrongValue(f"must be one of {', '.join(known)}, not {_kind(value)}")
+        if value not in known:
+            raise WrongValue(f"is {quoted(value)}, which is none of {', '.join(known)}{_near(value, known)}")
+        return value
+
+    return check
+
+
+def _engine(value: Any, engines: Collection[str]) -> str:
+    known = [*engines, PYTHON]
+    if not isinstance(value, str) or value not in known:
+        shown = quoted(value) if isinstance(value, str) else _kind(value)
+        raise WrongValue(f"must be one of {', '.join(known)}, not {shown}{_near(str(value), known)}")
+    return value
+
+
+def _text(value: Any, engines: Collection[str]) -> str:
+    if not isinstance(value, str):
+        raise WrongValue(f"must be a text, not {_kind(value)}")
+    return value.strip()
+
+
+def _seed(value: Any, engines: Collection[str]) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WrongValue(f"must be a whole number, not {_kind(value)}")
+    if not -(2**63) <= value < 2**63:
+        raise WrongValue("must fit in 64 bits")
+    return value
+
+
+def _limit(kind: type) -> Check:
+    def check(value: Any, engines: Collection[str]) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
+            raise WrongValue(f"must be a {'number' if kind is float else 'whole number'}, not {_kind(value)}")
+        if not (value > 0 and math.isfinite(value)):
+            raise WrongValue(f"must be more than 0 and finite, not {value}")
+        return kind(value)  # type: ignore[no-any-return]
+
+    return check
+
+
+def _patterns(value: Any, engines: Collection[str]) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise WrongValue(f'must be a list of texts such as ["llm.*"], not {_kind(value)}')
+    return tuple(value)
+
+
+CHECKS: Mapping[str, Check] = {
+    "preset": _one_of(PRESETS),
+    "display": _one_of(DISPLAY_MODES),
+    "seed": _seed,
+    "model": _text,
+    "engine": _engine,
+    **{f"limits.{name}": _limit(kind) for name, kind in LIMIT_TYPES.items()},
+    "grants.allow": _patterns,
+    "grants.deny": _patterns,
+}
+QUOTED_CHARS = 60
+TEXTS = ("preset", "display", "model", "engine")
+
+
+def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str], guest: bool = False) -> Settings:
+    """The settings with a layer over them.  `engines` are the names known; `guest` for a project's file that is not trusted.
+
+    Raises ConfigError naming file, line and key.
+    """
+    own, checked = settings, [entry._replace(value=_checked(entry, engines)) for entry in layer]
+    for entry in sorted(checked, key=lambda entry: entry.key != "preset"):
+        if guest:
+            _refuse_looser(entry, own)
+        settings = _guest(settings, entry) if guest else _with(settings, entry)
+    return settings
+
+
+def entry_of(pair: str, origin: Origin) -> Entry:
+    """`KEY=VALUE` as a person types it: a TOML value, and a text needs no quotes.  Raises ConfigError."""
+    key, equals, text = pair.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"{origin} needs KEY=VALUE, got {quoted(pair)}; for example: {origin} display=static")
+    return Entry(key, value_of(key, text), origin)
+
+
+def value_of(key: str, text: str) -> Any:
+    """A typed value; what is no TOML stays a text, which the key's check then refuses by name."""
+    text = text.strip()
+    if key in TEXTS and not text.startswith(('"', "'")):
+        return text
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    return read["value"] if len(read) == 1 else text
+
+
+def rows(settings: Settings) -> list[Row]:
+    """Every setting there is, in the order of the table in rules.CHECKS."""
+    limits = limits_of(settings.preset, settings.limits)._asdict()
+    values: dict[str, Any] = {**settings._asdict(), "grants.allow": list(settings.allow), "grants.deny": list(settings.deny)}
+    values |= {f"limits.{name}": value for name, value in limits.items()}
+    return [Row(key, values[key], settings.origin(key)) for key in CHECKS]
+
+
+def written(value: Any) -> str:
+    """A value as a settings file would have it; "" (a model or an engine that nobody chose) as a dash."""
+    match value:
+        case "":
+            return "-"
+        case list():
+            return f"[{', '.join(quoted(item) for item in value)}]"
+        case int():
+            return f"{value:_}"
+        case float():
+            return f"{value:g}"
+    return value if value.isprintable() else quoted(value)
+
+
+def quoted(text: str) -> str:
+    """A text of a file for a message: short, and without what could steer a terminal."""
+    clipped = text if len(text) <= QUOTED_CHARS else f"{text[:QUOTED_CHARS]}…"
+    return f"'{clipped}'" if clipped.isprintable() else repr(clipped)
+
+
+def wrong(key: str, origin: Origin, message: str) -> ConfigError:
+    """An error at the place where the value stands; what has no lines is named behind."""
+    if origin.line:
+        return ConfigError(message, file=origin.name, line=origin.line, key=key)
+    return ConfigError(f"{message} (set by {origin})", key=key)
+
+
+def unknown(key: str, origin: Origin, known: Collection[str] = tuple(CHECKS)) -> ConfigError:
+    table, _, name = key.rpartition(".")
+    siblings = [other.removeprefix(f"{table}.") for other in known if table and other.startswith(f"{table}.")]
+    if siblings:
+        return wrong(key, origin, f"there is no such setting in [{table}]{nearest(name, siblings)}")
+    return wrong(key, origin, f"there is no such setting{nearest(key, list(known))}")
+
+
+def _checked(entry: Entry, engines: Collection[str]) -> Any:
+    if entry.key == TRUST:
+        raise wrong(entry.key, entry.origin, "only the user's own file says whom it trusts")
+    check = CHECKS.get(entry.key)
+    if check is None:
+        raise unknown(entry.key, entry.origin)
+    try:
+        return check(entry.value, engines)
+    except WrongValue as error:
+        raise wrong(entry.key, entry.origin, str(error)) from None
+
+
+def _with(settings: Settings, entry: Entry) -> Settings:
+    origins = {**settings.origins, entry.key: entry.origin}
+    table, _, name = entry.key.rpartition(".")
+    match table:
+        case "limits":
+            changed = settings._replace(limits=MappingProxyType({**settings.limits, name: entry.value}))
+        case "grants":
+            changed = settings._replace(**{name: entry.value})
+        case _ if entry.key == "preset":
+            origins = {key: origin for key, origin in origins.items() if not key.startswith("limits.")}
+            changed = settings._replace(preset=entry.value, limits=MappingProxyType({}))
+        case _:
+            changed = settings._replace(**{name: entry.value})
+    return changed._replace(origins=MappingProxyType(origins))
+
+
+def _guest(settings: Settings, entry: Entry) -> Settings:
+    """A layer that only tightens: its preset leaves in force what is tighter already, its `deny` adds."""
+    if entry.key == "grants.deny":
+        return _with(settings, entry._replace(value=tuple(dict.fromkeys((*settings.deny, *entry.value)))))
+    changed = _with(settings, entry)
+    if entry.key == "preset":
+        for name, own in limits_of(settings.preset, settings.limits)._asdict().items():
+            if own < getattr(PRESETS[entry.value], name):
+                changed = _with(changed, Entry(f"limits.{name}", own, settings.origin(f"limits.{name}")))
+    return changed
+
+
+def _refuse_looser(entry: Entry, own: Settings) -> None:
+    """`own` is what the user has set, without any word of the project's."""
+    table, _, name = entry.key.rpartition(".")
+    if entry.key == "preset":
+        if any(theirs > ours for theirs, ours in zip(PRESETS[entry.value], PRESETS[own.preset], strict=True)):
+            raise _looser(entry, own, own.preset)
+    elif table == "limits":
+        if entry.value > (ours := getattr(limits_of(own.preset, own.limits), name)):
+            raise _looser(entry, own, ours)
+    elif entry.key == "grants.allow":
+        for pattern in entry.value:
+            if not any(_covers(ours, pattern) for ours in own.allow):
+                raise _looser(entry._replace(value=pattern), own, ", ".join(own.allow) or "nothing")
+
+
+def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
+    return wrong(
+        entry.key,
+        entry.origin,
+        f"{written(entry.value)} is looser than your own {ours} ({own.origin(entry.key)}), and a project's file may only tighten. "
+        f"Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file (`llmspell config` names it)",
+    )
+
+
+def _covers(ours: str, theirs: str) -> bool:
+    """Whether everything that `theirs` matches is matched by `ours`; False where that cannot be told from the patterns.
+
+    With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.
+    """
+    return ours == theirs or (not set(ours) & set("?[]") and fnmatchcase(theirs, ours))
+
+
+def _near(value: str, known: Sequence[str]) -> str:
+    hint = nearest(value, known)
+    return hint if "did you mean" in hint else ""
+
+
+def _kind(value: Any) -> str:
+    """A value by its TOML type, short."""
+    match value:
+        case bool():
+            return f"the truth value {str(value).lower()}"
+        case str():
+            return f"the text {quoted(value)}"
+        case int() | float():
+            return f"the number {value}"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,138 @@
+"""`run` and `run_async`: a script run from Python, with the settings, limits and journal that a cell has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..bridges._bridge import Bridge
+from ..configuration.rules import Entry, apply
+from ..configuration.sources import names_of, read_settings
+from ..engines._registry import EngineRegistry, discover
+from ..errors import BridgeError, ConfigError
+from ..services.llm.service import LlmService
+from ..session import ExecutionResult, Session, Sink
+from ..settings import Origin, Settings
+from .script_file import Script, engine_of, load
+
+CHUNK = "script"
+"""The name that errors show for code that has no file."""
+_FILE_NAME = re.compile(r"[\w.~/\\ -]*\.[A-Za-z]{2,6}")
+
+
+def run(
+    code_or_path: str | os.PathLike[str] | Script,
+    *,
+    engine: str | None = None,
+    state: str = "main",
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] = (),
+    params: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    settings: Settings | None = None,
+    bridges: Sequence[Bridge] = (),
+    sink: Sink | None = None,
+    timeout_s: float | None = None,
+    on_open: Callable[[Session], object] | None = None,
+) -> ExecutionResult:
+    """`run_async` where no event loop runs: the same arguments, result and errors."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise RuntimeError("run() cannot wait while an event loop runs, as in a notebook; write: result = await run_async(...)")
+    return asyncio.run(
+        run_async(
+            code_or_path,
+            engine=engine,
+            state=state,
+            inputs=inputs,
+            outputs=outputs,
+            params=params,
+            model=model,
+            settings=settings,
+            bridges=bridges,
+            sink=sink,
+            timeout_s=timeout_s,
+            on_open=on_open,
+        )
+    )
+
+
+async def run_async(
+    code_or_path: str | os.PathLike[str] | Script,
+    *,
+    engine: str | None = None,
+    state: str = "main",
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] = (),
+    params: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    settings: Settings | None = None,
+    bridges: Sequence[Bridge] = (),
+    sink: Sink | None = None,
+    timeout_s: float | None = None,
+    on_open: Callable[[Session], object] | None = None,
+) -> ExecutionResult:
+    """Runs one script in a session of its own, which ends with it.
+
+    - code_or_path: a text is the script itself; a `pathlib.Path` is a file that holds it
+    - engine: its language; for a file, its ending tells; else `engine` of the settings
+    - inputs, outputs: globals set before the run, and read into `result.outputs` after it
+    - params: the script's global `params`
+    - model: answers the calls that name none
+    - settings: without them, what `llmspell run` would use here: the user's file, `llmspell.toml`, the environment
+    - bridges: instances added to the installed ones
+    - sink: gets what is printed as it comes; all of it is in `result.output` in any case
+    - timeout_s: a limit of the whole time, lower than that of the settings
+    - on_open: gets the session before the script starts, to listen to its journal or to keep its `interrupt`
+
+    What goes wrong in the script is `result.error`.  Raises ConfigError for a wrong call or setting, LoadError for an unreadable file.
+    """
+    engines = discover()
+    chosen = settings if settings is not None else read_settings(os.environ, Path.cwd(), engines)
+    if model is not None:
+        check_model(model)
+        chosen = apply(chosen, [Entry("model", model, Origin("model="))], engines=names_of(engines))
+    script = _script(code_or_path, engine, engines, default_engine(chosen))
+    engines.check(script.engine)
+    async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines) as session:
+        if on_open is not None:
+            on_open(session)
+        return await session.run(
+            script.code,
+            engine=script.engine,
+            state=state,
+            chunk=script.chunk,
+            inputs={"params": dict(params or {}), **(inputs or {})},
+            outputs=outputs,
+            timeout_s=timeout_s,
+        )
+
+
+def default_engine(settings: Settings) -> str:
+    """The language of a script that does not tell; "" where the settings name none, or Python."""
+    return "" if settings.engine == "python" else settings.engine
+
+
+def _script(code_or_path: str | os.PathLike[str] | Script, engine: str | None, engines: EngineRegistry, default: str) -> Script:
+    if isinstance(code_or_path, Script):
+        return code_or_path
+    if not isinstance(code_or_path, str):
+        return load(Path(code_or_path), engine, engines, default)
+    if _FILE_NAME.fullmatch(code_or_path) and any(code_or_path.endswith(end) for known in engines for end in known.file_endings):
+        raise ConfigError(f"'{code_or_path}' is the name of a file, and a text is taken as the script itself; pass Path('{code_or_path}')")
+    return Script(code_or_path, engine_of(engine, engines, default), CHUNK)
+
+
+def check_model(name: str) -> None:
+    """Raises ConfigError with the nearest names where no model answers to `name`.  Asks nothing of anybody."""
+    try:
+        LlmService(os.environ).check(name)
+    except BridgeError as error:
+        raise ConfigError(error.message, key="model") from error

@@ -1,0 +1,115 @@
+"""`llmspell config`, `run --set` and `run -` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
+
+
+class Folder:
+    """A home directory with a project in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.work = path / "work"
+        self.work.mkdir()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LLMSPELL_", "XDG_"))}
+        self.environ = {**kept, "HOME": str(path)}
+        self.own = path / ".config" / "llmspell" / "config.toml"
+        self.own.parent.mkdir(parents=True)
+
+    def call(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*LLMSPELL, *words], cwd=self.work, env=self.environ, input=given, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_config_names_value_and_origin_of_every_setting(folder: Folder) -> None:
+    folder.own.write_text('display = "static"\n')
+    (folder.work / "llmspell.toml").write_text('[limits]\neffects = 5\n[grants]\ndeny = ["llm.*"]\n')
+    folder.environ["LLMSPELL_SEED"] = "7"
+    done = folder.call("config", "--json")
+    told = json.loads(done.stdout)
+    rows = {row["key"]: (row["value"], row["origin"]) for row in told["settings"]}
+    assert rows["display"] == ("static", "~/.config/llmspell/config.toml, line 1")
+    assert rows["limits.effects"] == (5, "llmspell.toml, line 2")
+    assert rows["grants.deny"] == (["llm.*"], "llmspell.toml, line 4")
+    assert rows["seed"] == (7, "LLMSPELL_SEED")
+    assert rows["preset"] == ("standard", "default")
+    assert told["files"] == {"user": str(folder.own), "project": str(folder.work / "llmspell.toml")}
+    shown = folder.call("config").stdout
+    assert all(row["key"] in shown for row in told["settings"]) and "Your file: ~/.config/llmspell/config.toml\n" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_config_without_files_says_where_the_users_would_be(folder: Folder) -> None:
+    shown = folder.call("config").stdout
+    assert "Your file: ~/.config/llmspell/config.toml (not there)\nThe project's file: none\n" in shown
+
+
+def test_a_wrong_file_is_one_error_of_each_command(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('seed = 1\ndispaly = "live"\n')
+    (folder.work / "spell.lua").write_text("print('ran')")
+    for words in (("config",), ("run", "spell.lua")):
+        done = folder.call(*words)
+        assert done.stdout == "" and done.returncode in (1, 2) and "Traceback" not in done.stderr
+        assert "Error: llmspell.toml, line 2, key 'dispaly': there is no such setting; did you mean 'display'?" in done.stderr
+    problems = json.loads(folder.call("doctor", "--json").stdout)["problems"]
+    assert any("llmspell.toml, line 2" in problem for problem in problems)
+    listed = folder.call("models", "list")
+    assert listed.returncode == 0 and "llmspell.toml, line 2" in listed.stderr
+
+
+def test_the_default_model_of_the_settings_is_told_with_its_origin(folder: Folder) -> None:
+    folder.own.write_text('model = "spell/scripted"\n')
+    told = json.loads(folder.call("models", "list", "--json").stdout)["default_model"]
+    assert told == {"name": "spell/scripted", "why": "~/.config/llmspell/config.toml, line 1 says so"}
+
+
+def test_a_setting_of_the_command_line_wins(folder: Folder) -> None:
+    folder.own.write_text('model = "spell/scripted"\n')
+    (folder.work / "spell.lua").write_text("return llm.model()")
+    assert folder.call("run", "spell.lua", "--json").stdout == '"spell/scripted"\n'
+    folder.environ["LLMSPELL_MODEL"] = "spell/local"
+    assert folder.call("run", "spell.lua", "--json").stdout == '"spell/local"\n'
+    assert folder.call("run", "spell.lua", "--json", "--set", "model=spell/echo").stdout == '"spell/echo"\n'
+    denied = folder.call("run", "spell.lua", "--set", 'grants.deny=["llm.*"]')
+    assert denied.returncode == 1 and "DeniedError" in denied.stderr
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("sed=1", "key 'sed': there is no such setting; did you mean 'seed'? (set by --set)"),
+        ("seed=x", "key 'seed': must be a whole number, not the text 'x' (set by --set)"),
+        ("seed", "--set needs KEY=VALUE, got 'seed'"),
+        ("model=spell/ekko", "unknown model 'spell/ekko'; did you mean 'spell/echo'?"),
+    ],
+)
+def test_a_wrong_setting_of_the_command_line_is_one_error(folder: Folder, pair: str, said: str) -> None:
+    (folder.work / "spell.lua").write_text("print('ran')")
+    done = folder.call("run", "spell.lua", "--set", pair)
+    assert (done.stdout, done.returncode) == ("", 2) and said in done.stderr
+
+
+def test_a_script_may_come_from_standard_input(folder: Folder) -> None:
+    assert folder.call("run", "-", "--engine", "js", given="6 * 7").stdout == "42\n"
+    folder.own.write_text('engine = "lua"\n')
+    failed = folder.call("run", "-", given="local a = 1\nerror('boo')")
+    assert failed.returncode == 1 and "stdin line 2" in failed.stderr and "> 2 | error('boo')" in failed.stderr
+
+
+def test_a_script_from_standard_input_needs_a_language(folder: Folder) -> None:
+    done = folder.call("run", "-", given="return 1")
+    assert done.returncode == 2 and "language is not known; name the engine (javascript, lua)" in done.stderr

@@ -1,0 +1,207 @@
+"""What may be set, and by whom: layers, types, and a project's file that may not loosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.configuration.rules import CHECKS, Entry, apply, entry_of, rows, written
+from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.policy.limits import PRESETS, Limits, limits_of
+from llmspell_kernel.settings import DEFAULT, Origin, Settings
+
+ENGINES = ["lua", "javascript", "js"]
+USER, PROJECT, VARIABLE = Origin("~/.config/llmspell/config.toml", 3), Origin("llmspell.toml", 2), Origin("LLMSPELL_PRESET")
+
+
+def layer(origin: Origin, **values: Any) -> list[Entry]:
+    return [Entry(key.replace("__", "."), value, origin) for key, value in values.items()]
+
+
+def user(**values: Any) -> Settings:
+    return apply(Settings(), layer(USER, **values), engines=ENGINES)
+
+
+def project(settings: Settings, **values: Any) -> Settings:
+    return apply(settings, layer(PROJECT, **values), engines=ENGINES, guest=True)
+
+
+def limits(settings: Settings) -> Limits:
+    return limits_of(settings.preset, settings.limits)
+
+
+def test_nothing_set_is_the_default_everywhere() -> None:
+    assert {row.origin for row in rows(Settings())} == {DEFAULT}
+    assert [row.key for row in rows(Settings())] == list(CHECKS)
+    assert limits(Settings()) == PRESETS["standard"]
+
+
+def test_a_later_layer_wins_and_its_origin_is_kept() -> None:
+    settings = project(user(display="live", seed=1), display="static")
+    assert (settings.display, settings.seed) == ("static", 1)
+    assert (settings.origin("display"), settings.origin("seed")) == (PROJECT, USER)
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    settings = user(limits__effects=5)
+    with pytest.raises(AttributeError):
+        settings.seed = 2  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings.limits["effects"] = 9  # type: ignore[index]
+
+
+def test_limits_come_after_the_preset_of_their_own_layer_whatever_the_order() -> None:
+    settings = apply(Settings(), layer(USER, limits__effects=7, preset="strict"), engines=ENGINES)
+    assert limits(settings) == PRESETS["strict"]._replace(effects=7)
+
+
+def test_a_later_preset_replaces_the_limits_before_it() -> None:
+    settings = apply(user(limits__effects=7), layer(VARIABLE, preset="strict"), engines=ENGINES)
+    assert limits(settings) == PRESETS["strict"]
+    assert settings.origin("limits.effects") == VARIABLE
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("preset", "strickt", "is 'strickt', which is none of minimal, standard, strict; did you mean 'strict'?"),
+        ("preset", 1, "must be one of minimal, standard, strict, not the number 1"),
+        ("display", "lively", "which is none of auto, live, static; did you mean 'live'?"),
+        ("engine", "luau", "must be one of lua, javascript, js, python, not 'luau'; did you mean 'lua'?"),
+        ("engine", [], "not a list"),
+        ("model", 5, "must be a text, not the number 5"),
+        ("seed", "x", "must be a whole number, not the text 'x'"),
+        ("seed", True, "must be a whole number, not the truth value true"),
+        ("seed", 2**63, "must fit in 64 bits"),
+        ("limits.effects", 1.5, "must be a whole number, not the number 1.5"),
+        ("limits.effects", 0, "must be more than 0 and finite, not 0"),
+        ("limits.script_time_s", float("inf"), "must be more than 0 and finite"),
+        ("limits.script_time_s", float("nan"), "must be more than 0 and finite"),
+        ("limits.script_time_s", "1", "must be a number, not the text '1'"),
+        ("grants.allow", "llm.*", 'must be a list of texts such as ["llm.*"], not the text'),
+        ("grants.deny", [1], "must be a list of texts"),
+        ("dipslay", "live", "there is no such setting; did you mean 'display'?"),
+        ("limits.memory", 1, "there is no such setting in [limits]; did you mean 'memory_bytes'?"),
+        ("trust", ["~/x"], "only the user's own file says whom it trusts"),
+    ],
+)
+def test_what_is_wrong_names_file_line_key_and_the_nearest(key: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES)
+    error = caught.value
+    assert (error.file, error.line, error.key) == ("llmspell.toml", 2, key)
+    assert error.message.startswith(f"llmspell.toml, line 2, key '{key}': ") and said in error.message
+
+
+def test_what_has_no_lines_is_named_behind_the_message() -> None:
+    with pytest.raises(ConfigError) as caught:
+        apply(Settings(), [Entry("seed", "x", Origin("LLMSPELL_SEED"))], engines=ENGINES)
+    assert caught.value.message == "key 'seed': must be a whole number, not the text 'x' (set by LLMSPELL_SEED)"
+
+
+def test_a_value_that_steers_a_terminal_is_shown_escaped() -> None:
+    with pytest.raises(ConfigError) as caught:
+        apply(Settings(), [Entry("display", "\x1b]0;mine\x07", PROJECT)], engines=ENGINES)
+    assert "\x1b" not in caught.value.message and "\\x1b" in caught.value.message
+    assert written("a\x9bb") == "'a\\x9bb'"
+
+
+@pytest.mark.parametrize("name", Limits._fields)
+def test_a_project_may_tighten_each_limit_and_loosen_none(name: str) -> None:
+    own = getattr(PRESETS["standard"], name)
+    lower = own / 2 if isinstance(own, float) else own // 2
+    assert getattr(limits(project(Settings(), **{f"limits__{name}": lower})), name) == lower
+    assert limits(project(Settings(), **{f"limits__{name}": own})) == PRESETS["standard"]
+    with pytest.raises(ConfigError, match=f"llmspell.toml, line 2, key 'limits.{name}': .* is looser than your own"):
+        project(Settings(), **{f"limits__{name}": own * 2})
+
+
+def test_a_limit_is_measured_by_the_users_own_not_by_the_projects_preset() -> None:
+    settings = project(user(limits__effects=500), preset="strict", limits__effects=400)
+    assert limits(settings).effects == 400
+    with pytest.raises(ConfigError, match=r"600 is looser than your own 500 \(~/.config/llmspell/config.toml, line 3\)"):
+        project(user(limits__effects=500), preset="strict", limits__effects=600)
+
+
+def test_a_project_may_choose_a_stricter_preset_and_keeps_what_is_stricter_still() -> None:
+    settings = project(user(limits__memory_bytes=1000, limits__effects=50_000), preset="strict")
+    assert limits(settings) == PRESETS["strict"]._replace(memory_bytes=1000)
+    assert (settings.origin("limits.memory_bytes"), settings.origin("limits.effects")) == (USER, PROJECT)
+
+
+@pytest.mark.parametrize(("own", "theirs"), [("standard", "minimal"), ("strict", "standard"), ("strict", "minimal")])
+def test_a_looser_preset_of_a_project_is_refused_naming_both_origins(own: str, theirs: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(user(preset=own), preset=theirs)
+    assert caught.value.message.startswith(f"llmspell.toml, line 2, key 'preset': {theirs} is looser than your own {own} (~/.config/")
+    assert "'trust'" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [
+        (["*"], ["llm.*"]),
+        (["llm.*"], ["llm.chat"]),
+        (["llm.*"], ["llm.c*"]),
+        (["llm.*", "ui.*"], ["ui.write"]),
+        (["llm.c?at"], ["llm.c?at"]),
+        (["llm.*"], []),
+    ],
+)
+def test_a_project_may_narrow_the_grants(own: list[str], theirs: list[str]) -> None:
+    assert project(user(grants__allow=own), grants__allow=theirs).allow == tuple(theirs)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [
+        (["llm.*"], ["*"]),
+        (["llm.*"], ["llm.chat", "timer.sleep"]),
+        (["llm.chat"], ["llm.*"]),
+        (["llm.c?at"], ["llm.c*at"]),
+        (["llm.[a-c]hat"], ["llm.[a-z]hat"]),
+        (["[*]"], ["*"]),
+        (["*]"], ["[ab]"]),
+        ([], ["llm.chat"]),
+    ],
+)
+def test_a_wider_grant_of_a_project_is_refused(own: list[str], theirs: list[str]) -> None:
+    with pytest.raises(ConfigError, match="key 'grants.allow': .* is looser than your own"):
+        project(user(grants__allow=own), grants__allow=theirs)
+
+
+def test_a_project_adds_to_what_the_user_denies_and_takes_nothing_away() -> None:
+    assert project(user(grants__deny=["llm.set_model"]), grants__deny=["ui.*"]).deny == ("llm.set_model", "ui.*")
+    assert project(user(grants__deny=["llm.set_model"]), grants__deny=[]).deny == ("llm.set_model",)
+
+
+def test_the_user_may_loosen_after_the_project() -> None:
+    settings = apply(project(Settings(), preset="strict"), layer(VARIABLE, preset="minimal"), engines=ENGINES)
+    assert limits(settings) == PRESETS["minimal"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "key", "value"),
+    [
+        ("display=live", "display", "live"),
+        (" display = live ", "display", "live"),
+        ('display="live"', "display", "live"),
+        ("seed=7", "seed", 7),
+        ("seed=seven", "seed", "seven"),
+        ("limits.memory_bytes=1_000", "limits.memory_bytes", 1000),
+        ('grants.deny=["llm.*"]', "grants.deny", ["llm.*"]),
+        ("model=123", "model", "123"),
+        ("model=a=b", "model", "a=b"),
+        ("seed=1\npreset = 'minimal'", "seed", "1\npreset = 'minimal'"),
+        ("seed=" + "[" * 100_000, "seed", "[" * 100_000),
+    ],
+)
+def test_a_typed_pair_is_one_value_of_its_keys_type(pair: str, key: str, value: Any) -> None:
+    assert entry_of(pair, Origin("--set")) == (key, value, Origin("--set"))
+
+
+@pytest.mark.parametrize("pair", ["display", "=live", ""])
+def test_a_malformed_pair_is_one_error_with_an_example(pair: str) -> None:
+    with pytest.raises(ConfigError, match="--set needs KEY=VALUE.*for example: --set display=static"):
+        entry_of(pair, Origin("--set"))
