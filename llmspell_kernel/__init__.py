@@ -9,10 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bridges._bridge import Bridge, BridgeSession, Context, Resource, method
+    from .host_types._record import HostType
+    from .host_types._registry import register_type
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
 
 __version__ = "0.1.0"
-__all__ = ["Bridge", "BridgeSession", "Context", "Resource", "__version__", "load_ipython_extension", "method", "unload_ipython_extension"]
+__all__ = [
+    "Bridge",
+    "BridgeSession",
+    "Context",
+    "HostType",
+    "Resource",
+    "__version__",
+    "load_ipython_extension",
+    "method",
+    "register_type",
+    "unload_ipython_extension",
+]
 
 _HOMES = {
     "Bridge": "bridges._bridge",
@@ -20,6 +33,8 @@ _HOMES = {
     "Context": "bridges._bridge",
     "Resource": "bridges._bridge",
     "method": "bridges._bridge",
+    "HostType": "host_types._record",
+    "register_type": "host_types._registry",
     "load_ipython_extension": "kernel.extension",
     "unload_ipython_extension": "kernel.extension",
 }

@@ -5,8 +5,8 @@
 -- * Depth and bytes are counted while writing; what cannot cross is named by its path.
 local settings, sealed, faults = ...
 
-local error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
-  error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type
+local error, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
+  error, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type
 local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
 local concat, sort = table.concat, table.sort
 local math_type, huge = math.type, math.huge
@@ -46,9 +46,22 @@ local function base64(s)
   return concat(out)
 end
 
-local function uncrossable(what, path) raise("value", what .. " (at " .. faults.readable_name(path) .. ")") end
+-- A job is one value being written: `out` its pieces, `bytes` their length, `open` the tables around the place, `keys` the way to it from
+-- `root`.  The path is made of them only where something cannot cross.  `plain` is the text of json.encode: no tags, functions refused.
+local function new_job(plain, root) return { bytes = 0, n = 0, out = {}, open = {}, keys = {}, names = {}, plain = plain, root = root } end
 
-local function too_large(path) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", path) end
+local function path_of(job, depth)
+  local path = job.root
+  for level = 1, depth do
+    local key = job.keys[level]
+    path = type(key) == "number" and path .. "[" .. key .. "]" or path .. "." .. key
+  end
+  return path
+end
+
+local function uncrossable(what, job, depth) raise("value", what .. " (at " .. faults.readable_name(path_of(job, depth)) .. ")") end
+
+local function too_large(job, depth) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", job, depth) end
 
 local function callback_id(fn)
   local id = callback_ids[fn]
@@ -60,9 +73,9 @@ local function callback_id(fn)
   return id
 end
 
-local function float_text(n, plain, path)
+local function float_text(n, job, depth)
   if n ~= n or n == huge or n == -huge then
-    if plain then uncrossable("NaN and infinities have no JSON text", path) end
+    if job.plain then uncrossable("NaN and infinities have no JSON text", job, depth) end
     return n ~= n and '{"$":["n","nan"]}' or n > 0 and '{"$":["n","inf"]}' or '{"$":["n","-inf"]}'
   end
   local text = format("%.16g", n)
@@ -70,119 +83,135 @@ local function float_text(n, plain, path)
   return find(text, "[%.eE]") and text or text .. ".0"
 end
 
-local function string_text(s, plain, path)
-  if #s > MAX_BYTES then too_large(path) end
+local function string_text(s, job, depth)
+  if #s > MAX_BYTES then too_large(job, depth) end
+  if not find(s, '[%c"\\\x80-\xff]') then return '"' .. s .. '"' end
   if utf8_len(s) then return quote(s) end
-  if plain then uncrossable("the string is not valid UTF-8", path) end
+  if job.plain then uncrossable("the string is not valid UTF-8", job, depth) end
   return '{"$":["b","' .. base64(s) .. '"]}'
 end
 
-local function child(path, key) return type(key) == "number" and path .. "[" .. key .. "]" or path .. "." .. key end
-
 local function key_name(key) return type(key) == "table" and "(a table)" or tostring(key) end
 
-local table_text
+local write_table
 
--- `plain` is the text of json.encode: no tags, functions refused.  `state` counts bytes and knows the tables being written.
-local function text_of(value, plain, path, depth, state)
+local function put(text, job, depth)
+  local bytes, n = job.bytes + #text, job.n + 1
+  if bytes > MAX_BYTES then too_large(job, depth) end
+  job.bytes, job.n, job.out[n] = bytes, n, text
+end
+
+-- The text of what holds nothing inside.
+local function leaf_text(value, kind, job, depth)
+  if kind == "string" then return string_text(value, job, depth) end
+  if kind == "number" then return math_type(value) == "integer" and "" .. value or float_text(value, job, depth) end
+  if kind == "boolean" then return value and "true" or "false" end
+  if kind == "nil" then return "null" end
+  if kind ~= "function" or job.plain then uncrossable("a " .. kind .. " cannot cross to the host", job, depth) end
+  return '{"$":["f",' .. callback_id(value) .. "]}"
+end
+
+local function write(value, job, depth)
   local kind = type(value)
-  local text
-  if kind == "string" then
-    text = string_text(value, plain, path)
-  elseif kind == "number" then
-    text = math_type(value) == "integer" and format("%d", value) or float_text(value, plain, path)
-  elseif kind == "boolean" then
-    text = value and "true" or "false"
-  elseif value == nil or rawequal(value, null) then
-    text = "null"
-  elseif kind == "table" then
-    return table_text(value, plain, path, depth, state)
-  elseif kind == "function" and not plain then
-    text = '{"$":["f",' .. callback_id(value) .. "]}"
-  else
-    uncrossable("a " .. kind .. " cannot cross to the host", path)
-  end
-  state.bytes = state.bytes + #text
-  if state.bytes > MAX_BYTES then too_large(path) end
-  return text
+  if kind == "table" then return write_table(value, job, depth) end
+  put(leaf_text(value, kind, job, depth), job, depth)
 end
 
-local function array_text(t, count, plain, path, depth, state)
+local function write_array(t, count, job, depth)
   -- a border found by doubling can be 2^62 in a table of sixty keys; each place takes at least a byte
-  if count > MAX_BYTES - state.bytes then too_large(path) end
-  local out = {}
-  for i = 1, count do out[i] = text_of(rawget(t, i), plain, child(path, i), depth + 1, state) end
-  return "[" .. concat(out, ",") .. "]"
+  if count > MAX_BYTES - job.bytes then too_large(job, depth) end
+  local keys, inner = job.keys, depth + 1
+  put("[", job, depth)
+  for i = 1, count do
+    keys[inner] = i
+    if i > 1 then put(",", job, depth) end
+    write(rawget(t, i), job, inner)
+  end
+  put("]", job, depth)
 end
 
-local function sorted_keys(t, path)
-  local keys = {}
+local function sorted_keys(t, job, depth)
+  local keys, names, count = {}, job.names, 0
   for key in next, t do
     if type(key) ~= "string" then
-      uncrossable("a table with the key " .. key_name(key) .. " is neither a list 1..n nor an object with string keys", path)
+      uncrossable("a table with the key " .. key_name(key) .. " is neither a list 1..n nor an object with string keys", job, depth)
     end
-    if not utf8_len(key) then uncrossable("a key is not valid UTF-8", path) end
-    keys[#keys + 1] = key
+    if not names[key] then
+      if not utf8_len(key) then uncrossable("a key is not valid UTF-8", job, depth) end
+      if #key > MAX_BYTES then too_large(job, depth) end
+      names[key] = "," .. quote(key) .. ":"
+    end
+    count = count + 1
+    keys[count] = key
   end
-  sort(keys)
-  return keys
+  if count > 1 then sort(keys) end
+  return keys, count
 end
 
-local function object_text(t, plain, path, depth, state)
-  local out, tagged = {}, false
-  for i, key in ipairs(sorted_keys(t, path)) do
-    tagged = tagged or key == "$"
-    if #key > MAX_BYTES then too_large(path) end
-    local name = quote(key)
-    state.bytes = state.bytes + #name + 2
-    out[i] = name .. ":" .. text_of(rawget(t, key), plain, child(path, key), depth + 1, state)
+local function write_object(t, job, depth)
+  local sorted, count = sorted_keys(t, job, depth)
+  local keys, names, inner = job.keys, job.names, depth + 1
+  local tagged = not job.plain and rawget(t, "$") ~= nil
+  put(tagged and '{"$":["o",{' or "{", job, depth)
+  for i = 1, count do
+    local key = sorted[i]
+    keys[inner] = key
+    put(i > 1 and names[key] or sub(names[key], 2), job, depth)
+    write(t[key], job, inner) -- found by next, so that no metamethod is asked
   end
-  local text = "{" .. concat(out, ",") .. "}"
-  return tagged and not plain and '{"$":["o",' .. text .. "]}" or text
+  put(tagged and "}]}" or "}", job, depth)
 end
 
 -- A list may have holes, which cross as nulls; any other key has no place in one.
-local function check_list(t, count, path)
+local function check_list(t, count, job, depth)
   local keys = 0
   for _ in next, t do keys = keys + 1 end
   if keys == count then return end
   for key in next, t do
-    if math_type(key) ~= "integer" or key < 1 or key > count then uncrossable("a list that also has the key " .. key_name(key) .. " cannot cross", path) end
+    if math_type(key) ~= "integer" or key < 1 or key > count then
+      uncrossable("a list that also has the key " .. key_name(key) .. " cannot cross", job, depth)
+    end
   end
 end
 
-local function content_text(t, plain, path, depth, state)
-  if next(t) == nil then return arrays[t] and "[]" or (objects[t] or plain) and "{}" or '{"$":["e"]}' end
+local function write_content(t, job, depth)
+  if next(t) == nil then return put(arrays[t] and "[]" or (objects[t] or job.plain) and "{}" or '{"$":["e"]}', job, depth) end
   local count = rawlen(t)
   if count > 0 and rawget(t, 1) ~= nil then
-    check_list(t, count, path)
-    return array_text(t, count, plain, path, depth, state)
+    check_list(t, count, job, depth)
+    return write_array(t, count, job, depth)
   end
-  return object_text(t, plain, path, depth, state)
+  write_object(t, job, depth)
 end
 
-function table_text(t, plain, path, depth, state)
+function write_table(t, job, depth)
+  if rawequal(t, null) then return put("null", job, depth) end
   local resource = resources[t]
   if resource then
-    if plain then uncrossable("a " .. resource.type .. " has no JSON text", path) end
-    return '{"$":["r",' .. resource.id .. "," .. quote(resource.type) .. "]}"
+    if job.plain then uncrossable("a " .. resource.type .. " has no JSON text", job, depth) end
+    return put('{"$":["r",' .. resource.id .. "," .. quote(resource.type) .. "]}", job, depth)
   end
-  if state[t] then uncrossable("the table contains itself", path) end
-  if depth >= MAX_DEPTH then uncrossable("nested deeper than " .. MAX_DEPTH .. " levels", path) end
-  state.bytes = state.bytes + 2
-  if state.bytes > MAX_BYTES then too_large(path) end -- also where tables hold nothing but tables
-  state[t] = true
-  local text = content_text(t, plain, path, depth, state)
-  state[t] = nil
-  return text
+  if job.open[t] then uncrossable("the table contains itself", job, depth) end
+  if depth >= MAX_DEPTH then uncrossable("nested deeper than " .. MAX_DEPTH .. " levels", job, depth) end
+  job.open[t] = true
+  write_content(t, job, depth)
+  job.open[t] = nil
 end
 
-local function encode(value, path) return text_of(value, false, path, 0, { bytes = 0 }) end
+local function text_of(value, job)
+  write(value, job, 0)
+  return concat(job.out, "", 1, job.n)
+end
+
+local function encode(value, path) return text_of(value, new_job(false, path)) end
 
 local function arguments_text(n, ...)
   while n > 0 and select(n, ...) == nil do n = n - 1 end
-  local state, out = { bytes = 0 }, {}
-  for i = 1, n do out[i] = text_of((select(i, ...)), false, "argument " .. i, 0, state) end
+  local job, out = new_job(false, ""), {}
+  for i = 1, n do
+    job.n, job.root = 0, "argument " .. i -- what the arguments hold together is counted on
+    out[i] = text_of((select(i, ...)), job)
+  end
   return "[" .. concat(out, ",") .. "]"
 end
 
@@ -216,7 +245,7 @@ return {
   arguments_text = arguments_text,
   callback = function(id) return callbacks[id] end,
   encode = encode,
-  json_text = function(value) return text_of(value, true, "value", 0, { bytes = 0 }) end,
+  json_text = function(value) return text_of(value, new_job(true, "value")) end,
   mark_array = mark_array,
   mark_object = mark_object,
   mark_resource = function(proxy, id, kind) resources[proxy] = { id = id, type = kind } end,
