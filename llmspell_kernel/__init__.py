@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         ValueCrossingError,
         WorkerLost,
     )
+    from .host_types._record import HostType
+    from .host_types._registry import register_type
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
     from .session import ExecutionResult, LogEntry, Session
     from .settings import Settings
@@ -39,6 +41,7 @@ __all__ = [
     "Context",
     "DeniedError",
     "ExecutionResult",
+    "HostType",
     "InternalError",
     "Interrupted",
     "LimitError",
@@ -55,6 +58,7 @@ __all__ = [
     "__version__",
     "load_ipython_extension",
     "method",
+    "register_type",
     "run",
     "run_async",
     "unload_ipython_extension",
@@ -72,6 +76,8 @@ _HOMES = {
     "Settings": "settings",
     "run": "spells.running",
     "run_async": "spells.running",
+    "HostType": "host_types._record",
+    "register_type": "host_types._registry",
     "load_ipython_extension": "kernel.extension",
     "unload_ipython_extension": "kernel.extension",
 }

@@ -47,7 +47,7 @@ def package_folder(name: str) -> str | None:
     return str(origin.parent.parent if spec.submodule_search_locations else origin.parent)
 
 
-PLUGIN_GROUPS = ("llmspell.bridges", "llmspell.engines")
+PLUGIN_GROUPS = ("llmspell.bridges", "llmspell.engines", "llmspell.types")
 
 
 def plugins(group: str) -> list[EntryPoint]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .host_types._crossing import written
 from .values import Value, dumps
 
 
@@ -56,6 +57,16 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 Shown = Data | Markdown | Table | Tree | Progress
+
+
+def in_plain_data(shown: Shown) -> Shown:
+    """The same with host types (frames, data classes) as scripts see them.  Raises ValueCrossingError for a value that could not be a script's."""
+    match shown:
+        case Data(value) | Tree(value):
+            return msgspec.structs.replace(shown, value=written(value)[0])
+        case Table(rows):
+            return msgspec.structs.replace(shown, rows=written(rows)[0])
+    return shown
 
 
 def size_bytes(shown: Shown) -> int:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -55,9 +56,52 @@ EMPTY_TABLE = EmptyTable()
 Value = Any  # None | bool | int | float | str | bytes | list | dict | Callback | ResourceRef | Opaque | EmptyTable
 
 
-def dumps(value: Value) -> bytes:
-    """The written form of a host value.  Raises ValueCrossingError naming the path of what cannot cross."""
-    return msgspec.json.encode(_to_wire(value, "value", 0))
+def dumps(value: Value, root: str = "value") -> bytes:
+    """The written form of a host value.  Raises ValueCrossingError naming the path, which begins with `root`, of what cannot cross."""
+    written = dumps_plain(value)
+    return written if written is not None else msgspec.json.encode(_to_wire(value, root, 0))
+
+
+def dumps_plain(value: Value) -> bytes | None:
+    """The written form of data that is JSON as it stands, ten times as fast as by looking at each item; None for any other value."""
+    if not _is_plain(value):
+        return None
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # a lone surrogate: its place is named by who looks at each item
+        return None
+
+
+_encode = msgspec.json.Encoder().encode
+_PLAIN = {type(None), bool, int, float, str, list, dict}
+_LEAVES = _PLAIN - {list, dict}
+
+
+def _is_plain(value: Value) -> bool:
+    """Is there nothing but what JSON holds, without tags?  Goes level by level, so that the work on each item is done in C."""
+    level: Sequence[Value] = (value,)
+    items = 0
+    for _ in range(MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        items += len(level)
+        if not kinds <= _PLAIN or items > MAX_ITEMS or not _are_plain_numbers(level, kinds):
+            return False
+        if kinds <= _LEAVES:
+            return True
+        objects = [item for item in level if type(item) is dict] if dict in kinds else []
+        lists = [item for item in level if type(item) is list] if list in kinds else []
+        if not set(map(type, chain.from_iterable(objects))) <= {str} or any("$" in item for item in objects):
+            return False
+        level = [*chain.from_iterable(lists), *chain.from_iterable([item.values() for item in objects])]
+    return False
+
+
+def _are_plain_numbers(level: Sequence[Value], kinds: set[type]) -> bool:
+    if int in kinds:
+        integers = [item for item in level if type(item) is int]
+        if min(integers) < -SAFE_INT or max(integers) > SAFE_INT:
+            return False
+    return float not in kinds or all(map(math.isfinite, [item for item in level if type(item) is float]))
 
 
 def loads(data: bytes | msgspec.Raw, *, empty_as_object: bool = True) -> Value:
@@ -67,7 +111,27 @@ def loads(data: bytes | msgspec.Raw, *, empty_as_object: bool = True) -> Value:
         wire = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueCrossingError(f"malformed value text: {error}") from None
-    return _from_wire(wire, 0, empty_as_object)
+    return wire if _holds_no_more_than_json(bytes(data), wire) else _from_wire(wire, 0, empty_as_object)
+
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _holds_no_more_than_json(text: bytes, wire: Any) -> bool:
+    """Is what msgspec read already the value: no tag, no integer that may be beyond 64 bits, not too deep?"""
+    if b"$" in text or b"\\u0024" in text or b"0" * 19 in text.translate(_ZEROS):
+        return False
+    return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or _depth_fits(wire)
+
+
+def _depth_fits(wire: Any) -> bool:
+    level = [wire]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for item in level if type(item) is list or type(item) is dict]
+        if not level:
+            return True
+        level = list(chain.from_iterable([item if type(item) is list else item.values() for item in level]))
+    return False
 
 
 def check_items(data: bytes | msgspec.Raw) -> None:

@@ -45,8 +45,11 @@ def method(function: F | None = None, *, deprecated: str = "", since: str = "") 
     """Marks an async method of a bridge or resource as callable by scripts: `@method`, or `@method(since="2", deprecated="use llm.chat")`.
 
     Parameters after `ctx` are the script's positional arguments.  Annotations may be None, bool, int, float, str, bytes, list[...],
-    dict[str, ...], Literal, unions, `values.Callback`, `values.Value` (anything) and msgspec.Struct classes (options tables: unknown
-    keys are refused with the nearest name).  A parameter with a default is optional; `*values: str` takes the rest of the arguments.
+    dict[str, ...], Literal, unions, `values.Callback`, `values.Value` (anything), msgspec.Struct classes (options tables: unknown
+    keys are refused with the nearest name), and the host types: data classes, TypedDict, named tuples, pydantic models, enumerations,
+    datetime and its kin, Decimal, UUID, Path, sets, numpy arrays, pandas and polars frames and series, and what `register_type` was told
+    of.  An answer may hold values of any of these types.  A parameter with a default is optional; `*values: str` takes the rest of the
+    arguments.
 
     A method that returns `tuple[A, B]` gives several results (an array, where the language has none); `Annotated[A, Meta(title="text")]`
     names one.  `since` is the version of the bridge that first had the method; a `deprecated` one works, and the script is told once a
@@ -142,5 +145,8 @@ class Context(Protocol):
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
         """An entry of the script's log."""
 
-    async def invoke(self, callback: Callback, *args: Value) -> Value:
-        """Calls a function of the script while its cell waits; its first result, or its error raised as ScriptError."""
+    async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
+        """Calls a function of the script while its cell waits; its first result, or its error raised as ScriptError.
+
+        `as_type` is an annotation, as of a parameter: the result is checked against it and converted, else ArgumentError is raised.
+        """

@@ -18,8 +18,10 @@ import msgspec
 from msgspec import inspect as kinds
 
 from llmspell_kernel.errors import ArgumentError, nearest
+from llmspell_kernel.host_types._record import Misfit
 from llmspell_kernel.values import INT_MAX, INT_MIN, EmptyTable, Value, resolve_empty
 
+from ._host_kinds import field_values, host_rank, host_type, host_value, is_record, kind_of, made, names_item
 from ._wording import given, shown, wanted
 
 if TYPE_CHECKING:
@@ -47,9 +49,11 @@ class _Misfit(Exception):
         """Is the problem one of keys, so that the value is spoken of by its path also at the top?"""
 
     def text(self, position: int, name: str) -> str:
-        path = name + "".join(reversed(self.steps))
-        subject = path if self.steps or self.inside else f"argument {position} ({name})"
-        return f"{subject} {self.problem}"
+        subject = "" if self.steps or self.inside else f"argument {position} ({name})"
+        return f"{subject} {self.problem}" if subject else self.about(name)
+
+    def about(self, name: str) -> str:
+        return f"{name}{''.join(reversed(self.steps))} {self.problem}"
 
 
 def bind(label: str, parameters: Sequence[Parameter], args: Sequence[Value]) -> list[Any]:
@@ -82,6 +86,25 @@ def _repeated(parameters: Sequence[Parameter], args: Sequence[Value]) -> Sequenc
     return [*single, *[rest] * (count - len(single))]
 
 
+def converted(value: Value, annotation: Any, name: str) -> Any:
+    """A script's value as what an annotation says.  Raises ArgumentError naming the place, which begins with `name`."""
+    try:
+        kind = kind_of(annotation)
+    except TypeError as error:
+        raise ArgumentError(f"{name} cannot be made a {annotation!r}: {error}") from error
+    try:
+        return made(_fit(value, kind), annotation, kind)
+    except _Misfit as misfit:
+        raise ArgumentError(misfit.about(name)) from misfit.__cause__
+    except msgspec.ValidationError as error:  # from a __post_init__: everything else was checked before
+        raise ArgumentError(f"{name}: {error}") from error
+
+
+def takes(annotation: Any, value: Value) -> bool:
+    """Is a value of the right sort for an annotation, whatever it holds?"""
+    return _choose(kind_of(annotation), value) is not None
+
+
 def _takes(parameters: Sequence[Parameter]) -> str:
     if not parameters:
         return "takes no arguments"
@@ -96,7 +119,7 @@ def _argument(parameter: Parameter, rest: Sequence[Value]) -> Any:
     if not rest and not isinstance(_choose(parameter.kind, None), kinds.NoneType):
         raise _Misfit(f"is missing; it must be {wanted(parameter.kind)}")
     fitted = _fit(rest[0] if rest else None, parameter.kind)
-    return msgspec.convert(fitted, parameter.annotation, strict=True)
+    return made(fitted, parameter.annotation, parameter.kind)
 
 
 def _fit(value: Value, kind: kinds.Type) -> Value:
@@ -112,12 +135,19 @@ def _fit(value: Value, kind: kinds.Type) -> Value:
 
 
 def _fit_inside(value: Value, kind: kinds.Type) -> Value:
+    if (record := host_type(kind)) is not None:
+        try:
+            return host_value(record, kind, value)
+        except Misfit as error:
+            raise _inner(error, value) from error.__cause__ or error
     match kind:
-        case kinds.ListType(item_type=item_kind):
+        case kinds.ListType(item_type=item_kind) | kinds.SetType(item_type=item_kind) | kinds.FrozenSetType(item_type=item_kind):
             return _fit_list([] if isinstance(value, EmptyTable) else value, item_kind)
         case kinds.DictType(key_type=key_kind, value_type=value_kind):
             return _fit_dict({} if isinstance(value, EmptyTable) else value, key_kind, value_kind)
-        case kinds.StructType():
+        case kinds.NamedTupleType() if is_record(kind):
+            return field_values(kind, _fit_struct({} if isinstance(value, EmptyTable) else value, kind))
+        case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType():
             return _fit_struct({} if isinstance(value, EmptyTable) else value, kind)
         case kinds.AnyType():
             return resolve_empty(value)
@@ -128,6 +158,14 @@ def _fit_inside(value: Value, kind: kinds.Type) -> Value:
         case kinds.BytesType() if isinstance(value, str):
             return value.encode()
     return value
+
+
+def _inner(error: Misfit, value: Value) -> _Misfit:
+    """What a host type says of a value, in the words of scripts; a problem inside the value names its place there."""
+    shows = not error.steps and isinstance(value, (str, int, float)) and ", not " not in error.problem
+    misfit = _Misfit(f"{error.problem}, not {shown(value)}" if shows else error.problem)
+    misfit.steps += names_item(error.steps)
+    return misfit
 
 
 def _fit_list(items: list[Value], kind: kinds.Type) -> list[Value]:
@@ -172,7 +210,9 @@ def _fit_member(key: str, value: Value, kind: kinds.Type) -> Value:
         raise
 
 
-def _fit_struct(value: dict[str, Value], kind: kinds.StructType) -> dict[str, Value]:
+def _fit_struct(
+    value: dict[str, Value], kind: kinds.StructType | kinds.DataclassType | kinds.TypedDictType | kinds.NamedTupleType
+) -> dict[str, Value]:
     fields = {field.encode_name: field for field in kind.fields}
     value = _snake_keys(value, fields)
     fitted = {}
@@ -210,6 +250,8 @@ def _choose(kind: kinds.Type, value: Value) -> kinds.Type | None:
 def _rank(kind: kinds.Type, value: Value) -> int | None:
     """0 for a value of just this kind, 1 for one that converts without loss, None for one that does not fit."""
     sort = type(value)
+    if (record := host_type(kind)) is not None:
+        return host_rank(record, value)
     match kind:
         case kinds.AnyType() | kinds.Metadata():
             return 0
@@ -227,9 +269,11 @@ def _rank(kind: kinds.Type, value: Value) -> int | None:
             return 0 if sort is bytes else 1 if sort is str else None
         case kinds.LiteralType(values=values):
             return 0 if any(_same(literal, value) for literal in values) else None
-        case kinds.ListType():
+        case kinds.ListType() | kinds.SetType() | kinds.FrozenSetType():
             return 0 if sort in (list, EmptyTable) else None
-        case kinds.DictType() | kinds.StructType():
+        case _ if is_record(kind):
+            return 0 if sort is dict else 1 if sort is EmptyTable else None
+        case kinds.DictType():
             return 0 if sort is dict else 1 if sort is EmptyTable else None
         case kinds.NamedTupleType(cls=cls):
             return 0 if sort is cls else None
@@ -270,6 +314,6 @@ def _obeys(kind: kinds.Type, value: Value) -> bool:
             )
         case kinds.StrType(pattern=str(pattern)) if not re.search(pattern, value):
             return False
-        case kinds.StrType() | kinds.BytesType() | kinds.ListType() | kinds.DictType():
+        case kinds.StrType() | kinds.BytesType() | kinds.ListType() | kinds.DictType() | kinds.SetType() | kinds.FrozenSetType():
             return (kind.min_length or 0) <= len(value) <= (math.inf if kind.max_length is None else kind.max_length)
     return True

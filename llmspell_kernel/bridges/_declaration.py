@@ -18,10 +18,12 @@ import msgspec
 from msgspec import inspect as kinds
 
 from llmspell_kernel.errors import InternalError
+from llmspell_kernel.host_types._crossing import to_plain
 from llmspell_kernel.values import Callback, ResourceRef, Value
 
 from ._bridge import Bridge, Context, Marked, Resource
 from ._checking import bind
+from ._host_kinds import host_type, kind_of, schemas_of
 from ._spellings import spellings_of
 from ._wording import type_text
 
@@ -229,7 +231,7 @@ def _parameter(cls: type, name: str, parameter: inspect.Parameter, hints: dict[s
 
 def _kind(cls: type, name: str, parameter: str, annotation: Any) -> kinds.Type:
     try:
-        kind = kinds.type_info(annotation)
+        kind = kind_of(annotation)
     except TypeError as error:
         raise _fault(cls, f"parameter '{parameter}': {error}", name) from error
     if strange := _unsupported(kind, set()):
@@ -239,6 +241,8 @@ def _kind(cls: type, name: str, parameter: str, annotation: Any) -> kinds.Type:
 
 def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
     """The first part of a type that no script value can be, "" for none."""
+    if host_type(kind) is not None:
+        return ""
     match kind:
         case kinds.AnyType() | kinds.NoneType() | kinds.BoolType() | kinds.IntType() | kinds.FloatType():
             return ""
@@ -246,12 +250,19 @@ def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
             return ""
         case kinds.NamedTupleType(cls=cls) if cls in (Callback, ResourceRef):
             return ""
-        case kinds.StructType(cls=cls, tag=None, array_like=False):
+        case kinds.StructType(tag=tag, array_like=array_like) if tag is not None or array_like:
+            return kind.cls.__qualname__
+        case kinds.StructType(cls=cls) | kinds.DataclassType(cls=cls) | kinds.TypedDictType(cls=cls) | kinds.NamedTupleType(cls=cls):
             if cls in seen:
                 return ""
             seen.add(cls)
             parts = [part.type for part in kind.fields]
-        case kinds.Metadata(type=inner) | kinds.ListType(item_type=inner):
+        case (
+            kinds.Metadata(type=inner)
+            | kinds.ListType(item_type=inner)
+            | kinds.SetType(item_type=inner)
+            | kinds.FrozenSetType(item_type=inner)
+        ):
             parts = [inner]
         case kinds.DictType(key_type=key, value_type=inner):
             if not isinstance(key, (kinds.StrType, kinds.AnyType, kinds.LiteralType)):
@@ -266,15 +277,10 @@ def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
 
 
 def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
-    schemas, definitions = msgspec.json.schema_components([parameter.annotation for parameter in parameters], ref_template="#/$defs/{name}")
+    schemas, definitions = schemas_of([parameter.annotation for parameter in parameters])
     for special, text in ((Callback, "a function of the script"), (ResourceRef, "a resource the host keeps")):
         if special.__name__ in definitions:  # their ids are no part of the interface
             definitions[special.__name__] = {"title": special.__name__, "description": text}
-    for definition in definitions.values():
-        if "description" in definition:
-            definition["description"] = inspect.cleandoc(definition["description"])
-        if "properties" in definition:
-            definition["additionalProperties"] = False
     properties = {}
     for parameter, schema in zip(parameters, schemas, strict=True):
         whole_schema = {"type": "array", "items": schema} if parameter.variadic else schema
@@ -287,7 +293,7 @@ def _schema(parameters: Sequence[Parameter]) -> dict[str, Any]:
 def _schema_extras(parameter: Parameter) -> dict[str, Any]:
     extras: dict[str, Any] = {"description": parameter.doc} if parameter.doc else {}
     if not parameter.required and not parameter.variadic:
-        extras["default"] = msgspec.to_builtins(parameter.default)
+        extras["default"] = msgspec.to_builtins(to_plain(parameter.default))
     return extras
 
 

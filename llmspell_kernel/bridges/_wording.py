@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import inspect as kinds
 
+from llmspell_kernel.host_types._registry import types as host_types
 from llmspell_kernel.values import SAFE_INT, Callback, EmptyTable, ResourceRef, Value
 
 from ._bridge import Resource
+from ._host_kinds import class_of, host_type, is_record
 
 _NAMES: dict[Any, str] = {
     None: "nothing",
@@ -46,6 +48,12 @@ def type_text(annotation: Any, *, optional: bool = False) -> str:
         return _container_text(origin, parts)
     if annotation in _NAMES:
         return _NAMES[annotation]
+    if (
+        isinstance(annotation, type)
+        and (record := host_types.of(annotation)) is not None
+        and not issubclass(annotation, (tuple, set, frozenset))
+    ):
+        return record.signature_of(annotation)
     if isinstance(annotation, type):
         return annotation.type if issubclass(annotation, Resource) else _class_text(annotation)
     return str(annotation)
@@ -75,6 +83,8 @@ def _class_text(annotation: type) -> str:
 
 def wanted(kind: kinds.Type) -> str:
     """What an argument must be: "a string or a list of objects"."""
+    if (record := host_type(kind)) is not None:
+        return record.wanted_of(class_of(kind))
     match kind:
         case kinds.Metadata(type=inner):
             return wanted(inner)
@@ -110,7 +120,9 @@ def _plural(kind: kinds.Type) -> str:
             return "lists" + of + _length(kind, "item")
         case kinds.DictType():
             return "objects" + _length(kind, "key")
-        case kinds.StructType():
+        case kinds.SetType(item_type=item) | kinds.FrozenSetType(item_type=item):
+            return ("lists" if isinstance(item, kinds.AnyType) else f"lists of {_plural(item)}") + _length(kind, "item")
+        case _ if is_record(kind):
             return "objects"
         case kinds.NamedTupleType(cls=cls):
             return f"{_NAMES.get(cls, cls.__name__)}s"
@@ -127,7 +139,7 @@ def _range(kind: kinds.IntType | kinds.FloatType) -> str:
     return " " + " and ".join(texts) if texts else ""
 
 
-def _length(kind: kinds.StrType | kinds.ListType | kinds.DictType, unit: str) -> str:
+def _length(kind: kinds.StrType | kinds.ListType | kinds.DictType | kinds.SetType | kinds.FrozenSetType, unit: str) -> str:
     bounds = {"at least": kind.min_length, "at most": kind.max_length}
     texts = [f"{word} {count} {unit}{'' if count == 1 else 's'}" for word, count in bounds.items() if count is not None]
     return " with " + " and ".join(texts) if texts else ""

@@ -24,12 +24,19 @@ class ScriptCell(NamedTuple):
     before: Sequence[str] = ()
 
 
+class Wanted(NamedTuple):
+    """A global that becomes a Python variable, and the name of the type to make of it ("" = plain data): `rows:pandas`."""
+
+    name: str
+    type: str = ""
+
+
 class CellOptions(NamedTuple):
-    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B` (globals taken), `--module NAME` (register instead of run)."""
+    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B:TYPE` (globals taken), `--module NAME` (register instead of run)."""
 
     state: str = "main"
     inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    outputs: tuple[Wanted, ...] = ()
     module: str = ""
 
 
@@ -77,7 +84,8 @@ def parse_options(line: str, engine: str) -> CellOptions:
         words = shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"%%{engine}: {error} in '{line}'") from None
-    single, names = {"--state": "main", "--module": ""}, {"--in": [], "--out": []}  # type: ignore[var-annotated]
+    single = {"--state": "main", "--module": ""}
+    names: dict[str, list[Wanted]] = {"--in": [], "--out": []}
     while words:
         name, joined, value = words.pop(0).partition("=")
         if name not in (*single, *names):
@@ -86,14 +94,24 @@ def parse_options(line: str, engine: str) -> CellOptions:
             if not words:
                 raise ConfigError(f"%%{engine} {name} needs a name after it, as in: %%{engine} {name} rows")
             value = words.pop(0)
-        for item in filter(None, value.split(",")):
-            if name in names and not item.isidentifier():
-                raise ConfigError(f"%%{engine} {name}: '{item}' is not a variable's name")
         if name in single:
             single[name] = value
-        else:
-            names[name] += filter(None, value.split(","))
-    return CellOptions(single["--state"], tuple(names["--in"]), tuple(names["--out"]), single["--module"])
+            continue
+        while words and (value.endswith(",") or words[0].startswith(",")):  # `a, b` and `a ,b` are lists too
+            value += words.pop(0)
+        names[name] += [_wanted(item, name, engine) for item in value.split(",") if item]
+    return CellOptions(single["--state"], tuple(wanted.name for wanted in names["--in"]), tuple(names["--out"]), single["--module"])
+
+
+def _wanted(text: str, option: str, engine: str) -> Wanted:
+    name, colon, kind = text.partition(":")
+    if not name.isidentifier():
+        raise ConfigError(f"%%{engine} {option}: '{name}' is not a variable's name")
+    if colon and option == "--in":
+        raise ConfigError(f"%%{engine} --in {text}: a type can only follow a name of --out; Python's own types are known")
+    if colon and not all(part.isidentifier() for part in kind.split(".")):
+        raise ConfigError(f"%%{engine} --out {text}: after the colon stands a type's name, as in {name}:pandas or {name}:MyClass")
+    return Wanted(name, kind)
 
 
 def state_of(cell: ScriptCell) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
+from ..bridges._checking import converted
 from ..configuration.rules import apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, ValueCrossingError, nearest
+from ..host_types._crossing import written
+from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
@@ -20,14 +23,15 @@ from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..session import ExecutionResult, Session
 from ..settings import Origin, Settings
-from ..values import Value, dumps
+from ..values import Value
 from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
-from .cells import CellOptions, parse_options
+from .cells import Wanted, parse_options
 from .display import LiveView
 from .interrupt import EarlyStop, StopSignal
 from .output import CellOutput
 from .states import ScriptStateHandle, States
+from .targets import fitting, target
 
 log = logging.getLogger(__name__)
 OF_STATES = {"seed", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "startup_s"))}
@@ -35,6 +39,8 @@ OF_STATES = {"seed", *(f"limits.{name}" for name in ("memory_bytes", "value_byte
 
 class Notebook:
     """Made once a shell, at its first script cell; `spare` is a worker that the shell's start has begun to start."""
+
+    register_type = staticmethod(register_type)
 
     def __init__(
         self,
@@ -80,6 +86,7 @@ class Notebook:
             language = self.session.engines.get(engine)
             options = parse_options(line, engine)
             inputs = self._inputs(options.inputs)
+            targets = {wanted.name: self._target(wanted) for wanted in options.outputs}
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
@@ -104,7 +111,7 @@ class Notebook:
                 output.finish()
                 view.finish()
             self.session.sources[chunk] = _as_seen(engine, line, code, offset)
-            missing = await self._take_outputs(outcome, options, language.name)
+            missing = await self._take_outputs(outcome, options.state, targets, language.name)
             if self.keeps_globals:
                 await self._note_globals(language.name, options.state)
         self._take(outcome, output, language.null)
@@ -136,21 +143,29 @@ class Notebook:
             self.session.interrupt(state=state, engine=engine)
             return await running
 
-    async def _take_outputs(self, outcome: ExecutionResult, options: CellOptions, engine: str) -> list[str]:
+    def _target(self, wanted: Wanted) -> Sequence[Any]:
+        """The types that a name of `--out` asks for, found before the cell runs; none for plain data."""
+        try:
+            return target(wanted.type, self.shell.user_ns) if wanted.type else ()
+        except ConfigError as error:
+            raise ConfigError(f"--out {wanted.name}:{wanted.type}: {error.message}") from None
+
+    async def _take_outputs(self, outcome: ExecutionResult, state: str, targets: Mapping[str, Sequence[Any]], engine: str) -> list[str]:
         """Sets the Python variables of `--out`; returns what is wrong with those that cannot be had."""
         faults = []
-        for name in options.outputs if outcome.error is None else ():
+        for name, kinds in targets.items() if outcome.error is None else ():
             try:
-                self.shell.user_ns[name] = await self._output(name, engine, options.state)
+                value = await self._output(name, engine, state, undecided=bool(kinds))
+                self.shell.user_ns[name] = converted(value, fitting(kinds, value), name) if kinds else value
             except SpellError as error:
                 faults.append(f"--out {name}: {error.message}")
         return faults
 
-    async def _output(self, name: str, engine: str, state: str) -> Value:
+    async def _output(self, name: str, engine: str, state: str, *, undecided: bool) -> Value:
         fault: ScriptError | None = None
         value: Value = None
         try:
-            value = await self.session.get(name, engine=engine, state=state)
+            value = await self.session.get(name, engine=engine, state=state, undecided=undecided)
         except ValueCrossingError:
             raise
         except ScriptError as error:  # as JavaScript answers for a name it does not know
@@ -205,10 +220,10 @@ class Notebook:
             raise self._shown(outcome.error)
         return outcome.value
 
-    async def get(self, name: str, *, engine: str = "lua", state: str = "main") -> Value:
-        """The value of a script's global."""
+    async def get(self, name: str, *, engine: str = "lua", state: str = "main", as_type: Any = Any) -> Any:
+        """The value of a script's global; with `as_type` (a class, `list[Row]`, `pandas.DataFrame`) made into that type."""
         await self._end_reset_states()
-        return await self.session.get(name, engine=engine, state=state)
+        return await self.session.get(name, engine=engine, state=state, as_type=as_type)
 
     async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
         """Sets a script's global."""
@@ -301,10 +316,9 @@ class Notebook:
                 known = [known for known in self.shell.user_ns if not known.startswith("_")]
                 raise ConfigError(f"--in {name}: there is no Python variable '{name}'{nearest(name, known)}")
             try:
-                dumps(self.shell.user_ns[name])
+                found[name] = written(self.shell.user_ns[name], name)[0]
             except ValueCrossingError as error:
                 raise ConfigError(f"--in {name}: {error.message}") from None
-            found[name] = self.shell.user_ns[name]
         return found
 
     def _take(self, outcome: ExecutionResult, output: CellOutput, null: str) -> None:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Reach(Protocol):
     """What a notebook does for a state handle."""
 
-    async def get(self, name: str, *, engine: str, state: str) -> Value: ...
+    async def get(self, name: str, *, engine: str, state: str, as_type: Any = Any) -> Any: ...
 
     async def set(self, name: str, value: Value, *, engine: str, state: str) -> None: ...
 
@@ -52,9 +52,9 @@ class ScriptStateHandle:
         self.engine = engine
         self.state = state
 
-    async def get(self, name: str) -> Value:
-        """The value of a global."""
-        return await self._notebook.get(name, engine=self.engine, state=self.state)
+    async def get(self, name: str, *, as_type: Any = Any) -> Any:
+        """The value of a global; with `as_type` (a class, `list[Row]`, `pandas.DataFrame`) made into that type."""
+        return await self._notebook.get(name, engine=self.engine, state=self.state, as_type=as_type)
 
     async def set(self, name: str, value: Value) -> None:
         """Sets a global."""
@@ -83,9 +83,9 @@ class WaitingHandle:
         self._handle = handle
         self._notebook = notebook
 
-    def get(self, name: str) -> Value:
-        """The value of a global."""
-        return self._wait("get", lambda: self._handle.get(name))
+    def get(self, name: str, *, as_type: Any = Any) -> Any:
+        """The value of a global; with `as_type` made into that type."""
+        return self._wait("get", lambda: self._handle.get(name, as_type=as_type))
 
     def set(self, name: str, value: Value) -> None:
         """Sets a global."""

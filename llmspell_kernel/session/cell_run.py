@@ -115,11 +115,11 @@ class CellRun:
         self._output_full = True
         self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown]\n")
 
-    async def invoke(self, callback: Callback, args: Sequence[Value]) -> Value:
-        """Calls a function of the script; the cell waits, so its worker is there to run it."""
+    async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
+        """Calls a function of the script; the cell waits, so its worker is there to run it.  `undecided` leaves empty Lua tables as such."""
         if not self._live:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
-        return await self._state.exchange.invoke(callback, args)
+        return await self._state.exchange.invoke(callback, args, undecided=undecided)
 
     async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""

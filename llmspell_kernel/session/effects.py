@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..bridges._bridge import Resource
+from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
 from ..errors import BridgeError, DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
+from ..host_types._crossing import to_plain, written
 from ..journal.events import (
     AnyEvent,
     CallChunk,
@@ -28,7 +30,7 @@ from ..journal.events import (
 from ..policy.decide import Deny, Exceeded, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
-from ..values import Callback, ResourceRef, Value, dumps
+from ..values import Callback, ResourceRef, Value
 from .faults import fault_of
 from .value_lists import check_size, read_values
 
@@ -85,10 +87,11 @@ class EffectContext:
         self._run.write(stream, text)
 
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
-        self._record(Logged(self._run.cell, time.time(), level, message, fields))
+        self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
-    async def invoke(self, callback: Callback, *args: Value) -> Value:
-        return await self._run.invoke(callback, args)
+    async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
+        value = await self._run.invoke(callback, args, undecided=as_type is not Any)
+        return value if as_type is Any else converted(value, as_type, "the function's result")
 
     def _record(self, event: AnyEvent) -> None:
         self._run.recorder.record(event)
@@ -110,7 +113,7 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
 
 
 async def perform(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
-    """The call's value and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
+    """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
     try:
         call = _allowed_call(run, context, effect, arguments)
     except SpellError as error:
@@ -123,9 +126,9 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         value = await call()
         if isinstance(value, Resource):
             value = await _kept(run, effect, value)
-        written = dumps(value)
-        if len(written) > run.limits.value_bytes:
-            check_size(written, f"the answer of {what}", run.limits.value_bytes)
+        value, text = written(value)
+        if len(text) > run.limits.value_bytes:
+            check_size(text, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
         if not _is_cancelled():
             failure = BridgeError(f"{what} failed: something it waited for was cancelled")
@@ -139,7 +142,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         return error
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
-    return value, written
+    return value, text
 
 
 async def _kept(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:

@@ -42,7 +42,8 @@ class Exchange:
         self._given: dict[int, int] = {}
         """By effect: the resource that its answer holds, until the answer is sent."""
         self._invocations: list[Invocation] = []
-        self._returns: dict[int, asyncio.Future[Value]] = {}
+        self._returns: dict[int, tuple[asyncio.Future[Value], bool]] = {}
+        """By invocation: who waits, and are empty Lua tables left as such?"""
         self._last_invocation = 0
         self._faults: dict[tuple[str, str], Fault] = {}
         """Answered faults with fields that no engine carries: an uncaught one gets them back."""
@@ -74,14 +75,14 @@ class Exchange:
         """The answer of that effect will hold a resource."""
         self._given[effect] = resource
 
-    async def invoke(self, callback: Callback, args: Sequence[Value]) -> Value:
-        """Calls a function of the script; its first result, or its error."""
+    async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
+        """Calls a function of the script; its first result, or its error.  `undecided` leaves empty Lua tables as such."""
         written = write_values(args)
         check_size(written, "the arguments of the script's function", self._value_bytes)
         self._last_invocation += 1
         future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._invocations.append(Invocation(self._last_invocation, callback.id, written))
-        self._returns[self._last_invocation] = future
+        self._returns[self._last_invocation] = future, undecided
         self.news.set()
         return await future
 
@@ -104,7 +105,7 @@ class Exchange:
         if not keep:
             self._faults.clear()
             self._invocations.clear()
-            for future in self._returns.values():
+            for future, _ in self._returns.values():
                 future.cancel()
             self._returns.clear()
         if not leaving:
@@ -160,14 +161,14 @@ class Exchange:
             report("a resource that nobody got failed to close", error)
 
     def _settle(self, returned: Returned) -> None:
-        future = self._returns.pop(returned.id, None)
+        future, undecided = self._returns.pop(returned.id, (None, False))
         if future is None or future.done():
             return
         try:
             if returned.fault is not None:
                 raise error_of(returned.fault, self._engine)
             check_size(returned.value, "the result of the script's function", self._value_bytes)
-            future.set_result(loads(returned.value))
+            future.set_result(loads(returned.value, empty_as_object=not undecided))
         except SpellError as error:
             future.set_exception(error)
 

@@ -11,12 +11,14 @@ from typing import Any, TypeVar, overload
 
 from ..bridges._bridge import Bridge
 from ..bridges._catalogue import worker_catalogue
+from ..bridges._checking import converted
 from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost
+from ..host_types._crossing import to_plain, written
 from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
@@ -25,7 +27,7 @@ from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
 from ..settings import Settings
-from ..values import Value, dumps, loads
+from ..values import Value, loads
 from ..workers.pool import WorkerPool
 from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet
@@ -256,24 +258,32 @@ class Session:
             return None
         return loads(await script.query(kind, text))
 
-    async def get(self, name: str, *, engine: str, state: str = "main") -> Value:
-        """The value of a script's global."""
-        return await self._get(await self._state(state, self.engines.get(engine).name), name)
+    async def get(self, name: str, *, engine: str, state: str = "main", as_type: Any = Any, undecided: bool = False) -> Any:
+        """The value of a script's global.  `as_type` is an annotation (a data class, `list[Row]`, a frame) that it is checked against and made.
+
+        Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.
+        """
+        script = await self._state(state, self.engines.get(engine).name)
+        if as_type is Any:
+            return await self._get(script, name, undecided=undecided)
+        return converted(await self._get(script, name, undecided=True), as_type, name)
 
     async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
         """Sets a script's global."""
         script = await self._state(state, self.engines.get(engine).name)
-        await script.query("set", name, dumps(value))
+        await script.query("set", name, written(value, name)[1])
 
     async def call(self, bridge: str, method: str, *args: Value) -> Value:
         """Calls a bridge from Python as a script does: grants, arguments and sizes are checked, and the journal has it as a call of cell 0.
 
-        Raises what refused it, and whatever the bridge raised.  A method that gives a resource is refused: only a script can hold one.
+        Arguments and answer cross as a script's do: a data class is an object.  Raises what refused it, and whatever the bridge raised.
+        A method that gives a resource is refused: only a script can hold one.
         """
         idle = ScriptState("python", PYTHON, self._pool, self.limits, {}, 0, self.resources)
         run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
         run.holds_resources = False
-        done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), list(args))
+        plain = [to_plain(value, f"argument {position}") for position, value in enumerate(args, 1)]
+        done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), plain)
         if isinstance(done, Exception):
             raise done
         return done[0]
@@ -388,7 +398,7 @@ class Session:
             # the run is known before its worker is there, so that a stop in the meantime is not missed
             await self._ready(script, run)
             for name, value in inputs.items():
-                await script.query("set", name, dumps(value))
+                await script.query("set", name, written(value, name)[1])
             return await run.execute(work)
         finally:
             del self._runs[key]
@@ -406,10 +416,10 @@ class Session:
 
         background.on_end(forget)
 
-    async def _get(self, script: ScriptState, name: str) -> Value:
-        written = await script.query("get", name)
-        check_size(written, f"the global '{name}'", self.limits.value_bytes)
-        return loads(written)
+    async def _get(self, script: ScriptState, name: str, *, undecided: bool = False) -> Value:
+        text = await script.query("get", name)
+        check_size(text, f"the global '{name}'", self.limits.value_bytes)
+        return loads(text, empty_as_object=not undecided)
 
     async def _state(self, name: str, engine: str) -> ScriptState:
         return await self._ready(self._named(name, engine))

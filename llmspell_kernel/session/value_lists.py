@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from ..errors import LimitError, ValueCrossingError
-from ..values import Value, check_items, dumps, loads
+from ..host_types._crossing import written as written_value
+from ..values import Value, check_items, loads
 
 _items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -34,4 +35,5 @@ def check_size(written: bytes | msgspec.Raw, what: str, limit: int) -> None:
 
 
 def write_values(values: Iterable[Value]) -> msgspec.Raw:
-    return msgspec.Raw(b"[" + b",".join(dumps(value) for value in values) + b"]")
+    texts = (written_value(value, f"argument {position}")[1] for position, value in enumerate(values, 1))
+    return msgspec.Raw(b"[" + b",".join(texts) + b"]")

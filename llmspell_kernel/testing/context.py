@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmspell_kernel import Bridge
+from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.services.modules import ModuleLibrary
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
@@ -69,7 +70,8 @@ class FakeContext:
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
         self.calls.append(("log", (level, message, fields)))
 
-    async def invoke(self, callback: Callback, *args: Value) -> Value:
+    async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
         """Calls the function of that id; a KeyError is a test that forgot to give it."""
         self.calls.append(("invoke", (callback, args)))
-        return self.functions[callback.id](*args)
+        value = self.functions[callback.id](*args)
+        return value if as_type is Any else converted(value, as_type, "the function's result")

@@ -388,7 +388,7 @@ async def without_context(self: Any, text: str) -> None:
 
 
 @method
-async def takes_a_set(self: Any, ctx: Context, names: dict[str, set[str]]) -> None:
+async def takes_a_number_of_two_parts(self: Any, ctx: Context, names: dict[str, set[complex]]) -> None:
     """Takes what no script has."""
 
 
@@ -411,7 +411,7 @@ async def unknown_name(self: Any, ctx: Context, text: "Missing") -> None:  # typ
         (keyword_only, "parameter 'text: str' is not positional"),
         (undocumented, "no docstring"),
         (without_context, "must be 'ctx: Context'"),
-        (takes_a_set, "parameter 'names': set is not a type that scripts can pass"),
+        (takes_a_number_of_two_parts, "parameter 'names': complex is not a type that scripts can pass"),
         (takes_a_file, "parameter 'file': .*IO.* is not a type that scripts can pass"),
         (unknown_name, "'Missing' is not defined; import"),
     ],

@@ -14,6 +14,7 @@ from llmspell_kernel.shown import Shown
 from .case_files import Case, value_of
 from .engines import REGISTRY
 from .probe import Probe
+from .typed import Typed
 
 CASE_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class World:
         self._states = 0
 
     async def _open(self) -> Session:
-        return Session(bridges=[self.probe], engines=REGISTRY)
+        return Session(bridges=[self.probe, Typed()], engines=REGISTRY)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from llmspell_kernel.errors import BridgeError, DeniedError, ScriptError
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CallFinished, CallStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Suspended
+from llmspell_kernel.shown import Data, Table, in_plain_data
 from llmspell_kernel.testing.fake_worker import FakeWorker, Item
 from llmspell_kernel.values import dumps, loads
 
@@ -201,7 +203,7 @@ def test_a_bridge_that_meets_a_cancellation_of_its_own_has_failed_and_the_script
 
 @pytest.mark.parametrize(
     ("value", "path"),
-    [(object(), ""), ({"rows": [1, {2}]}, ".rows[1]"), ([2**64], "[0]"), ({"a": {1: 1}}, ".a"), ("\ud800", "")],
+    [(object(), ""), ({"rows": [1, 2j]}, ".rows[1]"), ([2**64], "[0]"), ({"a": {1: 1}}, ".a"), ("\ud800", "")],
 )
 def test_an_answer_that_cannot_cross_is_the_calls_error_naming_the_path(value: Any, path: str) -> None:
     probe = Probe()
@@ -275,3 +277,13 @@ def test_an_error_whose_text_cannot_be_sent_still_reaches_the_script(error: Exce
     assert fault is not None
     assert fault.message == message
     assert len(done.events(CallFailed)) == 1
+
+
+def test_what_a_bridge_shows_and_answers_is_journaled_and_shown_in_plain_data() -> None:
+    probe = Probe()
+    probe.answer = {"when": date(2025, 1, 31), "tags": {"b", "a"}}
+    done = one_effect(effect(1, "give"), probe=probe)
+    (finished,) = done.events(CallFinished)
+    assert finished.value == {"when": "2025-01-31", "tags": ["a", "b"]}
+    assert in_plain_data(Data(date(2025, 1, 31))) == Data("2025-01-31")
+    assert in_plain_data(Table([{"day": date(2025, 1, 31)}])) == Table([{"day": "2025-01-31"}])

@@ -8,9 +8,8 @@
   const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Reflect;
   const { stringify, parse } = JSON;
   const { isArray } = Array;
-  const { keys: keysOf } = Object;
+  const { keys: keysOf, hasOwn: owns } = Object;
   const objectPrototype = Object.prototype;
-  const hasOwn = Object.prototype.hasOwnProperty;
   const U8 = Uint8Array, Big = BigInt, TypeErr = TypeError;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapForEach = Map.prototype.forEach, setForEach = Set.prototype.forEach;
   const weakGet = WeakMap.prototype.get, weakSet = WeakMap.prototype.set;
@@ -197,7 +196,7 @@
   const own = (v, key, node, job) => {
     const descriptor = getOwnPropertyDescriptor(v, key);
     if (descriptor === undefined) return undefined;
-    if (!apply(hasOwn, descriptor, ['value'])) refuse('a getter cannot be taken without running the script', key, node, job);
+    if (!owns(descriptor, 'value')) refuse('a getter cannot be taken without running the script', key, node, job);
     return descriptor.value;
   };
   const writeMembers = (v, isInstance, key, up, job) => {
@@ -263,7 +262,7 @@
       for (let i = 0; i < wire.length; i++) wire[i] = revive(wire[i]);
       return wire;
     }
-    return apply(hasOwn, wire, ['$']) ? untag(wire.$) : reviveMembers(wire);
+    return owns(wire, '$') ? untag(wire.$) : reviveMembers(wire);
   };
   const untag = (parts) => {
     switch (parts[0]) {

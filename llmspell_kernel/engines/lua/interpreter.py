@@ -222,16 +222,28 @@ class LuaState:
 
     def _build(self, value: Any) -> Any:
         """A table from data that needs more than JSON's words: tags, nulls inside lists, empty lists and objects."""
-        if isinstance(value, list):
+        prepared = self._prepared(value)
+        return self._lua.table_from(prepared, recursive=True) if isinstance(prepared, (list, dict)) else prepared
+
+    def _prepared(self, value: Any) -> Any:
+        """The same data, changed in place, with Lua's own things where JSON has no word: one table is then made of it all at once."""
+        kind = type(value)
+        if kind is list:
             if not value:
                 return self._inside.empty_array()
-            return self._lua.table_from([self._inside.null if item is None else self._build(item) for item in value])
-        if isinstance(value, dict):
+            for index, item in enumerate(value):
+                if item is None:
+                    value[index] = self._inside.null
+                elif type(item) is list or type(item) is dict:
+                    value[index] = self._prepared(item)
+        elif kind is dict:
             if not value:
                 return self._inside.empty_object()
             if "$" in value:
                 return self._tagged(value["$"])
-            return self._lua.table_from({key: self._build(item) for key, item in value.items() if item is not None})
+            for key, item in value.items():
+                if type(item) is list or type(item) is dict:
+                    value[key] = self._prepared(item)
         return value
 
     def _tagged(self, tag: list[Any]) -> Any:

@@ -1,0 +1,118 @@
+"""Types with named fields, which cross as objects: data classes, named tuples, msgspec Structs, pydantic models."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..values import Value
+from ._record import HostType, Misfit
+
+_LISTS = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
+"""pydantic's names of the error that a list was wanted."""
+
+
+def _of_dataclass(value: Any) -> Value:
+    return {known.name: getattr(value, known.name) for known in dataclasses.fields(value)}
+
+
+def _of_attrs(value: Any) -> Value:
+    return {known.name: getattr(value, known.name) for known in type(value).__attrs_attrs__}
+
+
+def _of_named_tuple(value: Any) -> Value:
+    return dict(zip(value._fields, value, strict=True))
+
+
+def _of_struct(value: Any) -> Value:
+    config = value.__struct_config__
+    tag = {config.tag_field: config.tag} if config.tag is not None else {}
+    return tag | {known.encode_name: getattr(value, known.name) for known in msgspec.structs.fields(value)}
+
+
+def _of_model(value: Any) -> Value:
+    return value.model_dump()
+
+
+def _model(value: Value, cls: Any) -> Any:
+    """The model itself checks and converts: its validators hold for scripts as for Python."""
+    if not isinstance(value, dict) and not cls.__pydantic_root_model__:
+        raise Misfit("must be an object")
+    value = _own_spelling(value, cls)
+    try:
+        return cls.model_validate(value)
+    except _validation_error() as error:
+        problems = error.errors()
+    # an empty Lua table says not whether it is a list: where the model wants one, it is
+    empty = [problem["loc"] for problem in problems if problem["type"] in _LISTS and problem["input"] == {}]
+    for place in empty:
+        value = _with_list(value, place)
+    try:
+        return cls.model_validate(value)
+    except _validation_error() as error:
+        problem = error.errors()[0]
+    text = problem["msg"].removeprefix("Value error, ")
+    raise Misfit(f"does not fit: {text[:1].lower()}{text[1:]}", problem["loc"])
+
+
+def _validation_error() -> type[Any]:
+    found: type[Any] = sys.modules["pydantic_core"].ValidationError
+    return found
+
+
+def _own_spelling(value: Value, cls: Any) -> Value:
+    """Keys as the model writes them: JavaScript may spell `maxTokens`."""
+    if not isinstance(value, dict):
+        return value
+    known = set(cls.model_fields) | {str(field.alias) for field in cls.model_fields.values() if field.alias}
+    out = {}
+    for key, item in value.items():
+        snake = key if len(key) > 80 else re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", key)
+        out[snake if key not in known and snake in known and snake not in value else key] = item
+    return out
+
+
+def _with_list(value: Value, place: tuple[str | int, ...]) -> Value:
+    """The same value with an empty list at a place."""
+    if not place:
+        return []
+    first, rest = place[0], place[1:]
+    if isinstance(value, dict) and first in value:
+        return {**value, first: _with_list(value[first], rest)}
+    if isinstance(value, list) and isinstance(first, int):
+        return [_with_list(item, rest) if at == first else item for at, item in enumerate(value)]
+    return value  # a step of a union, which is no key: the model tells what is wrong
+
+
+def _model_schema(cls: Any) -> Mapping[str, Any]:
+    schema: Mapping[str, Any] = cls.model_json_schema(ref_template="#/$defs/{model}")
+    return schema
+
+
+def _object(name: str, to_plain: Any, note: str = "", **more: Any) -> HostType:
+    return HostType(name, more.pop("classes", ()), to_plain, to_scripts="object", from_scripts="object", note=note, **more)
+
+
+_FIELDS = "one key a field; unknown keys are refused with the nearest name"
+
+TYPES = (
+    _object("data class", _of_dataclass, _FIELDS, claims=lambda cls: "__dataclass_fields__" in vars(cls)),
+    _object("attrs class", _of_attrs, _FIELDS, claims=lambda cls: "__attrs_attrs__" in vars(cls)),
+    _object("named tuple", _of_named_tuple, _FIELDS, claims=lambda cls: issubclass(cls, tuple) and "_fields" in vars(cls)),
+    _object("msgspec Struct", _of_struct, f"{_FIELDS}; with its tag, if it has one", classes=("msgspec:Struct",)),
+    _object("TypedDict", lambda value: value, "a plain dict; its keys are checked where a schema names it", claims=lambda cls: False),
+    _object(
+        "pydantic model",
+        _of_model,
+        "`model_dump()` and `model_validate()`: its serializers, aliases and validators hold",
+        classes=("pydantic:BaseModel",),
+        from_plain=_model,
+        wanted="an object",
+        schema=_model_schema,
+    ),
+)
