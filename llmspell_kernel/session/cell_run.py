@@ -12,7 +12,7 @@ from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Background, Failed, Finished, Step, Suspended
-from ..shown import Progress, Shown, size_bytes
+from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .exchange import told
 from .faults import error_of
@@ -91,6 +91,7 @@ class CellRun:
             return
         if self._output_full:
             return
+        shown = in_plain_data(shown)
         size = size_bytes(shown)
         if self._output_bytes + size > self.limits.output_bytes:
             return self._note_full()

@@ -124,7 +124,7 @@ def by_keyword(*, city: str) -> dict:
     return {}
 
 
-def of_a_set(city: set[str]) -> dict:
+def of_a_complex_number(city: complex) -> dict:
     return {}
 
 
@@ -137,7 +137,7 @@ def of_nothing_known(city: Nowhere) -> dict:  # noqa: F821
     [
         (no_annotation, r"expose: f: parameter 'city' has no annotation; annotate it, as in: def lookup\(city: str\) -> dict"),
         (by_keyword, "not positional"),
-        (of_a_set, "set is not a type that scripts can pass"),
+        (of_a_complex_number, "complex is not a type that scripts can pass"),
         (of_nothing_known, "the annotations of f cannot be read: NameError"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel.shown import Data
 from llmspell_kernel.values import Callback
 
 
@@ -70,6 +71,11 @@ class Typed(Bridge):
     async def give(self, ctx: Context, what: str) -> Any:
         """A value of GIVEN."""
         return GIVEN[what]
+
+    @method
+    async def show(self, ctx: Context) -> None:
+        """Shows a row."""
+        ctx.show(Data(Row(1, date(2025, 1, 31))))
 
     @method
     async def later(self, ctx: Context, when: datetime, by: timedelta) -> datetime:
