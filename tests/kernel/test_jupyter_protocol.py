@@ -5,9 +5,10 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="module")
-def echo_model():
-    """The deterministic model, for the kernels started here."""
+def echo_model(tmp_path_factory):
+    """The deterministic model, and a history that holds nothing of earlier runs, for the kernels started here."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         patch.setenv("LLMSPELL_MODEL", "spell/echo")
         yield
 
@@ -20,7 +21,7 @@ class TestLuaKernel(jkt.KernelTests):
     code_stderr = "eprint('oops')"
     completion_samples = [
         {"text": "pri", "matches": {"print"}},
-        {"text": "llm.set_", "matches": {"set_model"}},
+        {"text": "llm.set_m", "matches": {"set_model"}},
         {"text": "string.fin", "matches": {"find"}},
     ]
     complete_code_samples = ["x = 1", "print('hello')", "function f() return 1 end", "1 + 1"]
