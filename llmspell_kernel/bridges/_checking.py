@@ -19,9 +19,9 @@ from msgspec import inspect as kinds
 
 from llmspell_kernel.errors import ArgumentError, nearest
 from llmspell_kernel.host_types._record import Misfit
-from llmspell_kernel.values import INT_MAX, INT_MIN, EmptyTable, Value, resolve_empty
+from llmspell_kernel.values import INT_MAX, INT_MIN, EmptyTable, ResourceRef, Value, resolve_empty
 
-from ._host_kinds import field_values, host_rank, host_type, host_value, is_record, kind_of, made, names_item
+from ._host_kinds import field_values, host_rank, host_type, host_value, is_record, kind_of, made, names_item, resource_class
 from ._wording import given, shown, wanted
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ def _rank(kind: kinds.Type, value: Value) -> int | None:
     sort = type(value)
     if (record := host_type(kind)) is not None:
         return host_rank(record, value)
+    if (resource := resource_class(kind)) is not None:
+        return 0 if sort is ResourceRef and value.type == resource.type else None
     match kind:
         case kinds.AnyType() | kinds.Metadata():
             return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -23,7 +23,7 @@ from llmspell_kernel.values import Callback, ResourceRef, Value
 
 from ._bridge import Bridge, Context, Marked, Resource
 from ._checking import bind
-from ._host_kinds import host_type, kind_of, schemas_of
+from ._host_kinds import holds_resource, host_type, kind_of, resource_class, schemas_of
 from ._spellings import spellings_of
 from ._wording import type_text
 
@@ -42,6 +42,11 @@ class Parameter:
     doc: str
     kind: kinds.Type = field(repr=False)
     variadic: bool = False
+
+    @property
+    def holds_resource(self) -> bool:
+        """Is its value a reference, or a list of some, of things that the host keeps?"""
+        return holds_resource(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,24 @@ class MethodDeclaration:
     since: str = ""
     aliases: tuple[str, ...] = ()
 
-    def bind(self, args: Sequence[Value]) -> list[Any]:
+    def bind(self, args: Sequence[Value], resolve: Callable[[ResourceRef], Resource] | None = None) -> list[Any]:
         """A script's positional arguments, checked, converted and completed with defaults; those of a variadic one follow singly.
 
-        Raises ArgumentError.
+        References to things that the host keeps become what `resolve` gives for them.  Raises ArgumentError, and whatever `resolve` raises.
         """
-        return bind(self.label, self.parameters, args)
+        bound = bind(self.label, self.parameters, args)
+        if resolve is None or not any(parameter.holds_resource for parameter in self.parameters):
+            return bound
+        parameters = [*self.parameters, *[self.parameters[-1]] * (len(bound) - len(self.parameters))]
+        return [
+            _resolved(value, resolve) if parameter.holds_resource else value for parameter, value in zip(parameters, bound, strict=False)
+        ]
+
+
+def _resolved(value: Any, resolve: Callable[[ResourceRef], Resource]) -> Any:
+    if type(value) is ResourceRef:
+        return resolve(value)
+    return [_resolved(item, resolve) for item in value] if type(value) is list else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +258,7 @@ def _kind(cls: type, name: str, parameter: str, annotation: Any) -> kinds.Type:
 
 def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
     """The first part of a type that no script value can be, "" for none."""
-    if host_type(kind) is not None:
+    if host_type(kind) is not None or resource_class(kind) is not None:
         return ""
     match kind:
         case kinds.AnyType() | kinds.NoneType() | kinds.BoolType() | kinds.IntType() | kinds.FloatType():
@@ -257,6 +274,8 @@ def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
                 return ""
             seen.add(cls)
             parts = [part.type for part in kind.fields]
+            if any(map(holds_resource, parts)):
+                return "a resource inside an object"
         case (
             kinds.Metadata(type=inner)
             | kinds.ListType(item_type=inner)
@@ -267,6 +286,8 @@ def _unsupported(kind: kinds.Type, seen: set[type]) -> str:
         case kinds.DictType(key_type=key, value_type=inner):
             if not isinstance(key, (kinds.StrType, kinds.AnyType, kinds.LiteralType)):
                 return "an object with keys other than strings"
+            if holds_resource(inner):
+                return "a resource inside an object"
             parts = [inner]
         case kinds.UnionType(types=members):
             parts = list(members)

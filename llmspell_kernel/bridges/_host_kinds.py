@@ -17,6 +17,8 @@ from llmspell_kernel.host_types._record import HostType, Misfit
 from llmspell_kernel.host_types._registry import types
 from llmspell_kernel.values import Callback, EmptyTable, ResourceRef, Value, resolve_empty
 
+from ._bridge import Resource
+
 _CLASSES: dict[type, type] = {
     kinds.DateTimeType: datetime,
     kinds.DateType: date,
@@ -36,8 +38,28 @@ def kind_of(annotation: Any) -> kinds.Type:
 
 
 def made(fitted: Value, annotation: Any, kind: kinds.Type) -> Any:
-    """The annotated type from what fits it.  A host type is made already."""
-    return fitted if host_type(kind) is not None else msgspec.convert(fitted, annotation, strict=True)
+    """The annotated type from what fits it.  A host type is made already; a resource stays the reference that the session resolves."""
+    if host_type(kind) is not None or type(fitted) is ResourceRef:
+        return fitted
+    if type(fitted) is list and fitted and holds_resource(kind):
+        return fitted
+    return msgspec.convert(fitted, annotation, strict=True)
+
+
+def resource_class(kind: kinds.Type) -> type[Resource] | None:
+    """The class of things that the host keeps, where a kind is one."""
+    cls = kind.cls if isinstance(kind, kinds.CustomType) else None
+    return cls if isinstance(cls, type) and issubclass(cls, Resource) else None
+
+
+def holds_resource(kind: kinds.Type) -> bool:
+    """Is it a resource, a resource or nothing, or a list of them?  Deeper inside, none can be given."""
+    match kind:
+        case kinds.Metadata(type=inner) | kinds.ListType(item_type=inner):
+            return holds_resource(inner)
+        case kinds.UnionType(types=members):
+            return any(map(holds_resource, members))
+    return resource_class(kind) is not None
 
 
 def class_of(kind: kinds.Type) -> Any:

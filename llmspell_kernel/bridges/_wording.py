@@ -13,7 +13,7 @@ from llmspell_kernel.host_types._registry import types as host_types
 from llmspell_kernel.values import SAFE_INT, Callback, EmptyTable, ResourceRef, Value
 
 from ._bridge import Resource
-from ._host_kinds import class_of, host_type, is_record
+from ._host_kinds import class_of, host_type, is_record, resource_class
 
 _NAMES: dict[Any, str] = {
     None: "nothing",
@@ -85,6 +85,8 @@ def wanted(kind: kinds.Type) -> str:
     """What an argument must be: "a string or a list of objects"."""
     if (record := host_type(kind)) is not None:
         return record.wanted_of(class_of(kind))
+    if (resource := resource_class(kind)) is not None:
+        return f"a resource ({resource.type})"
     match kind:
         case kinds.Metadata(type=inner):
             return wanted(inner)
@@ -104,6 +106,8 @@ def wanted(kind: kinds.Type) -> str:
 
 
 def _plural(kind: kinds.Type) -> str:
+    if (resource := resource_class(kind)) is not None:
+        return f"resources ({resource.type})"
     match kind:
         case kinds.Metadata(type=inner):
             return _plural(inner)

@@ -30,7 +30,7 @@ from ..journal.events import (
 from ..policy.decide import Deny, Exceeded, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
-from ..values import Callback, ResourceRef, Value
+from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .faults import fault_of
 from .value_lists import check_size, read_values
 
@@ -124,9 +124,8 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     what = f"{effect.bridge}.{effect.method}"
     try:
         value = await call()
-        if isinstance(value, Resource):
-            value = await _kept(run, effect, value)
-        value, text = written(value)
+        if (text := dumps_plain(value)) is None:
+            value, text = written(await _kept(run, effect, value))
         if len(text) > run.limits.value_bytes:
             check_size(text, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
@@ -145,8 +144,20 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     return value, text
 
 
-async def _kept(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
-    """The reference for the script.  Where nobody can hold it, the resource is closed at once."""
+async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
+    """The value with a reference in place of each thing to be kept.  Where nobody can hold one, it is closed at once."""
+    if isinstance(value, Resource):
+        return await _reference(run, effect, value)
+    if depth > MAX_DEPTH:
+        return value  # told of where it is written
+    if type(value) in (list, tuple):
+        return [await _kept(run, effect, item, depth + 1) for item in value]
+    if type(value) is dict:
+        return {key: await _kept(run, effect, item, depth + 1) for key, item in value.items()}
+    return value
+
+
+async def _reference(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
     try:
         if not run.holds_resources:
             raise ScriptError(
@@ -158,6 +169,10 @@ async def _kept(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef
         raise
     run.gave(effect.id, ref.id)
     return ref
+
+
+def _resolver(run: CellRun) -> Callable[[ResourceRef], Resource]:
+    return lambda ref: run.resources.get(run.state_number, ref.id, ref.type)
 
 
 def _is_cancelled() -> bool:
@@ -185,7 +200,7 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
             raise ScriptError(f"there is no bridge '{effect.bridge}': it could not be loaded: {reason}", code="unknown")
         raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
     method = _known(declaration.methods, effect)
-    bound = method.bind(arguments)
+    bound = method.bind(arguments, _resolver(run))
     _warn(run, method)
 
     async def call() -> Any:
@@ -205,7 +220,7 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
     else:
         raise InternalError(f"the resource type {effect.bridge} is not declared")
     method = _known(kind.methods, effect)
-    bound = method.bind(arguments)
+    bound = method.bind(arguments, _resolver(run))
     _warn(run, method)
     try:
         resource = run.resources.get(state, number, effect.bridge)

@@ -39,8 +39,8 @@ class Exchange:
         self._value_bytes = value_bytes
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._answers: list[Answer] = []
-        self._given: dict[int, int] = {}
-        """By effect: the resource that its answer holds, until the answer is sent."""
+        self._given: dict[int, list[int]] = {}
+        """By effect: the resources that its answer holds, until the answer is sent."""
         self._invocations: list[Invocation] = []
         self._returns: dict[int, tuple[asyncio.Future[Value], bool]] = {}
         """By invocation: who waits, and are empty Lua tables left as such?"""
@@ -73,7 +73,7 @@ class Exchange:
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
-        self._given[effect] = resource
+        self._given.setdefault(effect, []).append(resource)
 
     async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
         """Calls a function of the script; its first result, or its error.  `undecided` leaves empty Lua tables as such."""
@@ -149,8 +149,7 @@ class Exchange:
 
     def _drop(self, number: int) -> None:
         """An answer that is never given: what it held is closed, because the script has no name for it."""
-        resource = self._given.pop(number, None)
-        if resource is not None:
+        for resource in self._given.pop(number, ()):
             task = asyncio.create_task(self._resources.release(self.state_number, resource, "dropped"))
             self._closing.add(task)
             task.add_done_callback(self._closed)

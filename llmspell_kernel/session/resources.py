@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from ..bridges._bridge import Resource
-from ..errors import LimitError, ScriptError
+from ..errors import LimitError, ScriptError, ValueCrossingError
 from ..journal.events import ResourceClosed
 from ..journal.recorder import Recorder
-from ..values import ResourceRef
+from ..values import ResourceRef, Value
 from .faults import report
 
 RELEASE_S = 3.0
@@ -20,6 +20,18 @@ RELEASE_S = 3.0
 Why = Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
 Key = tuple[int, int]
 """Number of the state, number of the resource in it."""
+
+
+def refuse_references(value: Value, path: str) -> None:
+    """Raises ValueCrossingError where a value holds a reference: numbers count by state, so in another it would name another thing."""
+    if isinstance(value, ResourceRef):
+        raise ValueCrossingError(f"a {value.type} cannot leave its state, nor come into one; use it in a cell of that state", path=path)
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            refuse_references(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            refuse_references(item, f"{path}.{key}")
 
 
 class Kept(NamedTuple):

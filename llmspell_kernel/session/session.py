@@ -34,7 +34,7 @@ from .bridge_set import BridgeSet
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
-from .resources import ResourceTable
+from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
@@ -158,6 +158,7 @@ class Session:
             raise ScriptError("the name of a function is empty")
         written = write_values(args)
         check_size(written, f"the arguments of {name}", self.limits.value_bytes)
+        refuse_references(args, "arguments")
         call = FunctionCall(name, bytes(written))
         return await self._run(call, call.args.decode(), engine, state, chunk, {}, (), sink, cell)
 
@@ -271,7 +272,7 @@ class Session:
     async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
         """Sets a script's global."""
         script = await self._state(state, self.engines.get(engine).name)
-        await script.query("set", name, written(value, name)[1])
+        await script.query("set", name, _for_a_state(value, name))
 
     async def call(self, bridge: str, method: str, *args: Value) -> Value:
         """Calls a bridge from Python as a script does: grants, arguments and sizes are checked, and the journal has it as a call of cell 0.
@@ -398,7 +399,7 @@ class Session:
             # the run is known before its worker is there, so that a stop in the meantime is not missed
             await self._ready(script, run)
             for name, value in inputs.items():
-                await script.query("set", name, written(value, name)[1])
+                await script.query("set", name, _for_a_state(value, name))
             return await run.execute(work)
         finally:
             del self._runs[key]
@@ -419,7 +420,10 @@ class Session:
     async def _get(self, script: ScriptState, name: str, *, undecided: bool = False) -> Value:
         text = await script.query("get", name)
         check_size(text, f"the global '{name}'", self.limits.value_bytes)
-        return loads(text, empty_as_object=not undecided)
+        value = loads(text, empty_as_object=not undecided)
+        if b'"$"' in text:
+            refuse_references(value, name)
+        return value
 
     async def _state(self, name: str, engine: str) -> ScriptState:
         return await self._ready(self._named(name, engine))
@@ -476,6 +480,13 @@ class Session:
             pass  # the next worker gets the whole catalogue
         except SpellError as error:
             report(f"the {script.engine} state '{script.name}' did not take a change of the bridges", error)
+
+
+def _for_a_state(value: Value, name: str) -> bytes:
+    plain, text = written(value, name)
+    if b'"$"' in text:
+        refuse_references(plain, name)
+    return text
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

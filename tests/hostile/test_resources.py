@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import SpellError
+from llmspell_kernel.values import ResourceRef
 
 from ..session.world import ENGINES, Probe, World, world
 
@@ -123,9 +124,52 @@ def test_a_resource_cannot_leave_its_state(engine: str) -> None:
             await made.session.run(OPEN[engine], engine=engine, state="other")
             with pytest.raises(SpellError, match=r"probe\.ticker.*cannot leave its state"):
                 await made.session.get("t", engine=engine)
-            with pytest.raises(SpellError, match="cannot be given"):
-                from llmspell_kernel.values import ResourceRef
+            forged = {"deep": [ResourceRef(1, "probe.ticker")]}
+            with pytest.raises(SpellError, match=r"cannot leave its state.*t\.deep\[0\]"):
+                await made.session.set("t", forged, engine=engine)
+            outcome = await made.session.run("", engine=engine, inputs={"t": forged})
+            assert "cannot leave its state" in str(outcome.error)
+            with pytest.raises(SpellError, match="cannot leave its state"):
+                await made.session.call_function("print", forged, engine=engine)
 
-                await made.session.set("t", ResourceRef(1, "probe.ticker"), engine=engine)
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_method_that_takes_a_resource_gets_only_a_living_one_of_this_state_and_type(engine: str) -> None:
+    wait = {"lua": "", "javascript": "await "}[engine]
+    give = {"lua": "return ", "javascript": ""}[engine]
+    attacks = [
+        f"{wait}probe.peek({{ id: 1, type: 'probe.ticker' }})" if engine != "lua" else "probe.peek({id = 1, type = 'probe.ticker'})",
+        f"{wait}probe.peek('probe.ticker #1')",
+        f"{wait}probe.peek({wait}probe.other())",
+        f"{wait}t{':' if engine == 'lua' else '.'}close() {';' if engine != 'lua' else ''} {wait}probe.peek(t)",
+    ]
+
+    async def run() -> None:
+        async with world(probe=Probe()) as made, asyncio.timeout(30):
+            await made.session.run(OPEN[engine], engine=engine)
+            assert (await made.session.run(f"{give}{wait}probe.peek(t)", engine=engine)).values == [0]
+            for attack in attacks:
+                outcome = await made.session.run(attack, engine=engine)
+                assert outcome.error is not None, attack
+                assert "peek" in outcome.error.message or "closed" in outcome.error.message, outcome.error.message
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_resources_inside_an_answer_are_kept_each_for_this_state(engine: str) -> None:
+    code = {
+        "lua": "local both = probe.tickers_of(2) both.list[1]:next() return both.list[1]:next(), both.list[2]:next()",
+        "javascript": "const both = await probe.tickersOf(2); await both.list[0].next(); [await both.list[0].next(), await both.list[1].next()]",
+    }[engine]
+
+    async def run() -> None:
+        async with world(probe=Probe()) as made, asyncio.timeout(30):
+            values = (await made.session.run(code, engine=engine)).values
+            assert values in ([2, 1], [[2, 1]])
+            await made.session.forget("main", engine)
+            assert [ticker.released for ticker in made.probe.tickers] == [1, 1]
 
     asyncio.run(run())

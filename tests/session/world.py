@@ -179,6 +179,17 @@ class Probe(Bridge):
         return self.tickers[-1]
 
     @method
+    async def tickers_of(self, ctx: Context, count: int) -> dict[str, Any]:
+        """Some resources inside an object."""
+        self.tickers += [Ticker(self, 9) for _ in range(count)]
+        return {"list": self.tickers[-count:]}
+
+    @method
+    async def peek(self, ctx: Context, ticker: Ticker) -> int:
+        """Where a resource is."""
+        return ticker._at
+
+    @method
     async def other(self, ctx: Context) -> Other:
         """A resource of the other type."""
         return Other()
