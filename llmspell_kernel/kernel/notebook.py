@@ -21,7 +21,7 @@ from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
-from ..session import ExecutionResult, Session
+from ..session import BackgroundTask, ExecutionResult, Session
 from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.pool import WorkerPool
@@ -240,6 +240,15 @@ class Notebook:
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
         self.session.configure(apply(self.session.settings, layer, engines=names_of(self.session.engines)))
         return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    @property
+    def background(self) -> list[BackgroundTask]:
+        """What goes on although no cell waits for it."""
+        return self.session.background
+
+    def stop(self, engine: str | None = None, state: str | None = None) -> None:
+        """Ends what goes on in the background, and the cells that run."""
+        self.session.interrupt(engine=engine, state=state)
 
     @property
     def states(self) -> States:

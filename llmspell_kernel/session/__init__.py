@@ -4,8 +4,9 @@ The way of an effect: the next step of a worker -> policy -> arguments checked -
 Imports workers, bridges, engines (registry), policy, journal, protocol; nothing of rendering or Jupyter.
 """
 
+from .background import BackgroundTask
 from .result import ExecutionResult, LogEntry
 from .session import Session
 from .sink import NullSink, Sink
 
-__all__ = ["ExecutionResult", "LogEntry", "NullSink", "Session", "Sink"]
+__all__ = ["BackgroundTask", "ExecutionResult", "LogEntry", "NullSink", "Session", "Sink"]

@@ -92,7 +92,8 @@ async def run_async(
     - timeout_s: a limit of the whole time, lower than that of the settings
     - on_open: gets the session before the script starts, to listen to its journal or to keep its `interrupt`
 
-    What goes wrong in the script is `result.error`.  Raises ConfigError for a wrong call or setting, LoadError for an unreadable file.
+    What the script left in the background is waited for, and printed to `sink` alone.  What goes wrong in the script is `result.error`.
+    Raises ConfigError for a wrong call or setting, LoadError for an unreadable file.
     """
     engines = discover()
     chosen = settings if settings is not None else read_settings(os.environ, Path.cwd(), engines)
@@ -104,7 +105,7 @@ async def run_async(
     async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines) as session:
         if on_open is not None:
             on_open(session)
-        return await session.run(
+        result = await session.run(
             script.code,
             engine=script.engine,
             state=state,
@@ -113,6 +114,8 @@ async def run_async(
             outputs=outputs,
             timeout_s=timeout_s,
         )
+        await session.background_ended()
+        return result
 
 
 def default_engine(settings: Settings) -> str:

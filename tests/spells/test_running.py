@@ -204,3 +204,26 @@ def test_each_public_name_can_be_had_and_no_other() -> None:
     with pytest.raises(AttributeError):
         llmspell_kernel.annotations_of_errors  # noqa: B018
     assert not hasattr(llmspell_kernel, "PlacedError")
+
+
+@pytest.mark.parametrize(
+    ("engine", "code"),
+    [
+        ("lua", "async.background(function() sleep(0.05) print('later') end) print('now')"),
+        ("javascript", "async.background(async () => { await sleep(0.05); console.log('later') }); console.log('now')"),
+    ],
+)
+def test_a_script_that_leaves_work_in_the_background_ends_with_it(engine: str, code: str) -> None:
+    printed: list[str] = []
+
+    class Sink:
+        def write(self, stream: str, text: str) -> None:
+            printed.append(text)
+
+        def show(self, shown: Any, null: str) -> int:
+            return 0
+
+        def clear(self) -> None: ...
+
+    run(code, engine=engine, sink=Sink()).raise_for_error()
+    assert "".join(printed) == "now\nlater\n"

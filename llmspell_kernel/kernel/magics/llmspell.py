@@ -10,7 +10,7 @@ from ...configuration.rules import rows, written
 from ...errors import ConfigError, nearest
 from ..frameless import without_frames
 
-COMMANDS = ("states", "engines", "engine", "reset", "config")
+COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -18,6 +18,8 @@ def register(shell: Any, notebook: Any) -> None:
         """Look after the notebook's script states.
 
         %llmspell states               what states there are
+        %llmspell tasks                what goes on in the background (`async.background`)
+        %llmspell stop [ENGINE [NAME]] end it: everywhere, in one language, or in one state
         %llmspell engines              the languages: magics, endings of files, features
         %llmspell engine               the language of plain cells
         %llmspell engine NAME          from the next cell on, plain cells are in that language: an engine's, or python
@@ -37,6 +39,11 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
     match words:
         case ["states"]:
             print(notebook)
+        case ["tasks"]:
+            print(_tasks(notebook))
+        case ["stop", *which] if len(which) <= 2:
+            print(f"Stopping:\n{_tasks(notebook)}" if notebook.background else _tasks(notebook))
+            notebook.stop(*which)
         case ["engines"]:
             _show_engines(shell, notebook)
         case ["engine"]:
@@ -54,6 +61,11 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print("\n".join(notebook.configure(*pairs)))
         case [command, *_]:
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
+
+
+def _tasks(notebook: Any) -> str:
+    tasks = notebook.background
+    return "\n".join(f"{task.engine} '{task.state}': {task.label}" for task in tasks) or "Nothing goes on in the background."
 
 
 def _settings(notebook: Any) -> str:
