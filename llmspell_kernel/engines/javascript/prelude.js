@@ -9,7 +9,7 @@
   const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, ownKeys } = Reflect;
   const { stringify } = JSON;
   const { isArray } = Array;
-  const { create, freeze, setPrototypeOf, keys: keysOf } = Object;
+  const { create, freeze, preventExtensions, setPrototypeOf, keys: keysOf } = Object;
   const hasOwn = Object.prototype.hasOwnProperty, objectToString = Object.prototype.toString;
   const P = Promise, Err = Error, TypeErr = TypeError, NativeProxy = Proxy, Text = String, Obj = Object;
   const { isError, captureStackTrace } = Error;
@@ -266,17 +266,26 @@
     return close === '' ? (all === '' ? '' : '; known: ' + all) : '; did you mean ' + close + '?';
   };
   // The prototype of every bridge and resource: an unknown name is an error at once, with the nearest names.
-  const missing = (what, known) => noteProxy(new NativeProxy(freeze(create(null)), freeze({
+  const nothing = freeze(create(null)); // what every such Proxy stands before; its handler no script can reach
+  const missing = (what, known) => noteProxy(new NativeProxy(nothing, {
     __proto__: null,
     get(_, name) {
       if (typeof name !== 'string' || name in quietNames || apply(startsWith, name, ['__'])) return undefined;
       throw new TypeErr(what + " has no method '" + clip(name, 60) + "'" + hint(name, known));
     },
-  })));
-  const method = (name, body) => {
-    const made = { method(...args) { return body(this, args, made); } }.method;
-    defineProperty(made, 'name', { __proto__: null, value: name });
-    return freeze(made);
+  }));
+  // One closure for each method, and closed by forbidding additions: freezing would give each function a shape of its own.
+  const method = (name, head) => {
+    const made = { [name](...args) { return ask(head, '}', args, made); } }[name];
+    return preventExtensions(made);
+  };
+  const loopingMethod = (name, head) => {
+    const made = { [name](...args) { return loopable(ask(head, '}', args, made)); } }[name];
+    return preventExtensions(made);
+  };
+  const methodOf = (name, head, type) => {
+    const made = { [name](...args) { return ask(head, ',"target":' + refHere(this, type).id + '}', args, made); } }[name];
+    return preventExtensions(made);
   };
 
   // `for await (const chunk of llm.stream(p))`: the promise of something that can be looped over can be looped over itself.
@@ -322,9 +331,8 @@
     values.learn(prototype, 'bridge');
     const bridge = create(prototype);
     each(methods, (called) => {
-      const head = headOf(name, called);
-      const body = has(loops, called) ? (_, args, self) => loopable(ask(head, '}', args, self)) : (_, args, self) => ask(head, '}', args, self);
-      defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
+      const made = (has(loops, called) ? loopingMethod : method)(camel(called), headOf(name, called));
+      defineProperty(bridge, camel(called), { __proto__: null, enumerable: true, value: made });
     });
     addAliases(bridge, aliases);
     apply(weakSet, labels, [bridge, '[bridge ' + name + ']']);
@@ -379,9 +387,7 @@
   const resourceType = (type, spec, aliases) => {
     const prototype = create(missing(type, each(spec.methods, camel)));
     each(spec.methods, (called) => {
-      const head = headOf(type, called);
-      const body = (self, args, made) => ask(head, ',"target":' + refHere(self, type).id + '}', args, made);
-      defineProperty(prototype, camel(called), { __proto__: null, enumerable: true, value: method(camel(called), body) });
+      defineProperty(prototype, camel(called), { __proto__: null, enumerable: true, value: methodOf(camel(called), headOf(type, called), type) });
     });
     addAliases(prototype, aliases);
     if (spec.iterate) defineProperty(prototype, asyncIterator, { __proto__: null, value: freeze(iterated(type, spec)) });
