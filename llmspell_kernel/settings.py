@@ -26,8 +26,9 @@ class Settings(NamedTuple):
     """`llmspell_kernel.configuration` says what each may be, and reads them; `Settings()` are the defaults."""
 
     preset: str = "standard"
-    """Names the limits (policy.limits.PRESETS) that `limits` then changes."""
+    """Sets all limits at once; those in `limits` then change single ones."""
     display: str = "auto"
+    """How answers appear: "live" as they come, "static" once at the end, for notebooks under test; "auto" is live in a Jupyter kernel."""
     seed: int = 0
     """Starts every state's random numbers."""
     model: str = ""
@@ -37,8 +38,9 @@ class Settings(NamedTuple):
     limits: Mapping[str, float] = MappingProxyType({})
     """By field of policy.limits.Limits, what differs from the preset."""
     allow: tuple[str, ...] = ("*",)
+    """What scripts may call: `bridge.method` names, or patterns such as `llm.*`."""
     deny: tuple[str, ...] = ()
-    """Patterns of capabilities, as in policy.decide.Grants."""
+    """What they may not call; a deny wins over every allow."""
     origins: Mapping[str, Origin] = MappingProxyType({})
     """By key (`display`, `limits.effects`, `grants.deny`), of the values that are not defaults."""
 

@@ -254,7 +254,7 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
     return wrong(
         entry.key,
         entry.origin,
-        f"{written(entry.value)} is looser than your own {ours} ({own.origin(entry.key)}), and a project's file may only tighten. "
+        f"{written(entry.value)} is looser than your own {written(ours)} ({own.origin(entry.key)}), and a project's file may only tighten. "
         f"Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file (`llmspell config` names it)",
     )
 

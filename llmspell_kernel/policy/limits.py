@@ -14,11 +14,17 @@ class Limits(NamedTuple):
     """Script time is the engine's own running time; total time also counts waiting for effects."""
 
     script_time_s: float
+    """How long the engine itself may run in one cell; waiting for a model does not count."""
     total_time_s: float
+    """How long one cell may take, waiting included."""
     memory_bytes: int
+    """How much memory a state may use."""
     output_bytes: int
+    """How much one cell may print and show."""
     effects: int
+    """How many calls of bridges one cell may make."""
     value_bytes: int
+    """How large one value may be that crosses between script and host."""
     resources: int = 100
     """How many streams and the like a state may hold open."""
     stop_grace_s: float = 0.1

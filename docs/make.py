@@ -1,0 +1,197 @@
+"""Writes what the pages say of the code from the code itself: docs/bridges.md whole, and the parts between `made` comments of other pages.
+
+python docs/make.py
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llmspell_kernel
+from llmspell_kernel import errors
+from llmspell_kernel.bridges._catalogue import reference_markdown
+from llmspell_kernel.bridges._declaration import declare
+from llmspell_kernel.bridges._registry import built_in
+from llmspell_kernel.configuration.rules import CHECKS, TEXTS, written
+from llmspell_kernel.configuration.sources import VARIABLES
+from llmspell_kernel.engines import javascript, lua
+from llmspell_kernel.engines._declaration import FEATURES
+from llmspell_kernel.host_types._table import conversions
+from llmspell_kernel.policy import limits
+from llmspell_kernel.protocol import transitions
+from llmspell_kernel.settings import DISPLAY_MODES, Settings
+
+DOCS = Path(__file__).parent
+PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end of what is made -->\n)", re.DOTALL)
+ENGINES = (lua.declaration, javascript.declaration)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def bridges_page() -> str:
+    return reference_markdown(declare(bridge) for bridge in built_in().values())
+
+
+def conversion_table() -> str:
+    rows = ([row.name, row.to_scripts, row.from_scripts or "cannot be made", row.note] for row in conversions())
+    return table(["Python", "what a script gets (Lua / JavaScript)", "what a script gives for it", ""], rows)
+
+
+def engine_table() -> str:
+    facts: list[tuple[str, Callable[[Any], str]]] = [
+        ("language", lambda engine: f"{engine.title} {engine.language_version}"),
+        ("comes from the package", lambda engine: code(engine.library)),
+        ("cells begin with", lambda engine: ", ".join(code(f"%%{name}") for name in engine.names)),
+        ("endings of files", lambda engine: ", ".join(map(code, engine.file_endings))),
+        ("MIME types", lambda engine: ", ".join(map(code, engine.mime_types))),
+        ("kernel whose plain cells it runs", lambda engine: code(engine.kernelspec)),
+        ("its word for nothing", lambda engine: code(engine.null)),
+        ("names of methods", lambda engine: code("set_model" if engine.case == "snake" else "setModel")),
+        *((f"`{name}`: {meaning}", _has(name)) for name, meaning in FEATURES.items()),
+    ]
+    return table(["", *(engine.title for engine in ENGINES)], ([name, *map(told, ENGINES)] for name, told in facts))
+
+
+def _has(feature: str) -> Callable[[Any], str]:
+    return lambda engine: "yes" if feature in engine.features else "no"
+
+
+def setting_table() -> str:
+    docs, defaults = field_docs(Settings), Settings()
+    choices = {"preset": " ".join(map(code, limits.PRESETS)), "display": " ".join(map(code, DISPLAY_MODES))}
+    variables = {key: name for name, key in VARIABLES.items()}
+    rows = []
+    for key in CHECKS:
+        if key.startswith("limits."):
+            continue
+        field = key.removeprefix("grants.")
+        value = getattr(defaults, field)
+        default = written(list(value) if isinstance(value, tuple) else value)
+        rows.append(
+            [
+                code(key),
+                choices.get(key, "text" if key in TEXTS else _kind(value)),
+                code(default),
+                code(variables.get(key, "")),
+                docs[field],
+            ]
+        )
+    return table(["key", "value", "default", "variable", ""], rows)
+
+
+def _kind(value: object) -> str:
+    return "list of patterns" if isinstance(value, tuple) else "whole number"
+
+
+def limit_table() -> str:
+    docs = field_docs(limits.Limits)
+    rows = (
+        [code(f"limits.{name}"), *(_amount(name, preset) for preset in limits.PRESETS.values()), docs[name]]
+        for name in limits.Limits._fields
+    )
+    return table(["key", *map(code, limits.PRESETS), ""], rows)
+
+
+def _amount(name: str, preset: limits.Limits) -> str:
+    value = getattr(preset, name)
+    if name.endswith("_bytes"):
+        return f"{value // limits.MiB} MiB"
+    return f"{value:g} s" if name.endswith("_s") else f"{value:,}"
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The text under each field of a class; a field without one is an error, as its row would be empty."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef))
+    found = {}
+    for field, text in zip(body, [*body[1:], None], strict=True):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            found[field.target.id] = " ".join(inspect.cleandoc(str(ast.literal_eval(text.value))).split())
+    return found
+
+
+def name_table() -> str:
+    rows = [[code(name + _call(known)), _first_line(known)] for name, known in _public() if not _is_error(known)]
+    return table(["name", ""], rows)
+
+
+def error_table() -> str:
+    kinds = [known for _, known in _public() if _is_error(known)]
+    rows = [[code(kind.__name__), code(kind.code), code(kind.__mro__[1].__name__), _first_line(kind)] for kind in kinds]
+    return table(["error", "`code`", "is a", ""], rows)
+
+
+def _public() -> list[tuple[str, Any]]:
+    return [(name, getattr(llmspell_kernel, name)) for name in llmspell_kernel.__all__ if name != "__version__"]
+
+
+def _is_error(known: Any) -> bool:
+    return isinstance(known, type) and issubclass(known, errors.SpellError)
+
+
+def _call(known: Any) -> str:
+    return "(...)" if inspect.isfunction(known) else ""
+
+
+def _first_line(known: Any) -> str:
+    return (inspect.getdoc(known) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def run_signature() -> str:
+    shown = inspect.signature(llmspell_kernel.run_async)
+    lines = [f"    {_parameter(known)},\n" for known in shown.parameters.values()]
+    at = next(index for index, known in enumerate(shown.parameters.values()) if known.kind is known.KEYWORD_ONLY)
+    lines.insert(at, "    *,\n")
+    return f"```\nawait run_async(\n{''.join(lines)}) -> {shown.return_annotation}\n```\n\n{inspect.getdoc(llmspell_kernel.run_async)}\n"
+
+
+def _parameter(known: inspect.Parameter) -> str:
+    default = "" if known.default is known.empty else f" = {known.default!r}"
+    return f"{known.name}: {known.annotation}{default}"
+
+
+def phase_drawing() -> str:
+    drawing = [line[4:] for line in (transitions.__doc__ or "").splitlines() if line.startswith("    ")]
+    return "```\n" + "\n".join(drawing) + "\n```\n"
+
+
+def phase_table() -> str:
+    sides = {True: "host", False: "worker"}
+    rows = ([now.value, event.value, sides[event in transitions.BY_HOST], then.value] for (now, event), then in transitions.TABLE.items())
+    return table(["a state that is", "and the message", "from the", "is then"], rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "conversions": conversion_table,
+    "engines": engine_table,
+    "settings": setting_table,
+    "limits": limit_table,
+    "names": name_table,
+    "errors": error_table,
+    "run-signature": run_signature,
+    "phases": phase_drawing,
+    "transitions": phase_table,
+}
+
+
+def made(path: Path) -> str:
+    """What a page should be: the same, but for what is made."""
+    if path.name == "bridges.md":
+        return bridges_page()
+    return PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    for page in sorted(DOCS.glob("*.md")):
+        page.write_text(made(page), encoding="utf-8")
