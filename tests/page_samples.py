@@ -17,6 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from doctest import ELLIPSIS, OutputChecker
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -155,4 +156,4 @@ def agrees(expected: str, printed: str) -> bool:
 
 
 def _tidy(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+    return dedent("\n".join(line.rstrip() for line in text.splitlines())).strip("\n") + "\n"

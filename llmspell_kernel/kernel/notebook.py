@@ -223,12 +223,18 @@ class Notebook:
     async def get(self, name: str, *, engine: str = "lua", state: str = "main", as_type: Any = Any) -> Any:
         """The value of a script's global; with `as_type` (a class, `list[Row]`, `pandas.DataFrame`) made into that type."""
         await self._end_reset_states()
-        return await self.session.get(name, engine=engine, state=state, as_type=as_type)
+        try:
+            return await self.session.get(name, engine=engine, state=state, as_type=as_type)
+        except SpellError as error:
+            raise self._shown(error) from None
 
     async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
         """Sets a script's global."""
         await self._end_reset_states()
-        await self.session.set(name, value, engine=engine, state=state)
+        try:
+            await self.session.set(name, value, engine=engine, state=state)
+        except SpellError as error:
+            raise self._shown(error) from None
 
     @property
     def settings(self) -> Settings:
