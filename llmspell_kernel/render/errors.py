@@ -67,7 +67,7 @@ def next_step(error: SpellError) -> str:
     match error:
         case DeniedError(capability=capability) if capability:
             shown = clean_clipped(capability, NAME_CHARS)
-            return f"The script needs the capability '{shown}': in your settings, allow of [grants] must cover it, and deny must not."
+            return f"The script needs the capability '{shown}'. In your settings: [grants] allow = ['{shown}'], and no deny that covers it."
         case LimitError(limit=limit) if limit:
             used = f", {_number(error.used)} asked for or used" if error.used else ""
             return (

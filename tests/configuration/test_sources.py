@@ -122,7 +122,7 @@ def test_a_project_that_would_loosen_is_refused_with_its_line(home: Home) -> Non
     with pytest.raises(ConfigError) as caught:
         home.read()
     assert (caught.value.file, caught.value.line, caught.value.key) == ("~/spells/tea/llmspell.toml", 4, "limits.effects")
-    assert "1_000_000 is looser than your own 1000 (~/.config/llmspell/config.toml, line 1)" in caught.value.message
+    assert "1_000_000 is looser than your own 1_000 (~/.config/llmspell/config.toml, line 1)" in caught.value.message
 
 
 @pytest.mark.parametrize("trust", ['["~/spells"]', '["~/spells/tea/"]', '["/nowhere", "{home}/spells"]'])
