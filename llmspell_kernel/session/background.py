@@ -73,6 +73,7 @@ class BackgroundRun:
             if not self._leaving:
                 self._state.listen_no_more()
                 self._state.renew()
+            if self._run.background is None or not self._leaving:  # else the next cell goes on with its effects
                 await self._run.end_effects()
 
     async def _slice(self) -> None:

@@ -28,5 +28,6 @@ def test_background_work_goes_on_between_cells_is_listed_and_ended(client, engin
     assert client.run(TICKS[engine]).status == "ok", "a cell runs beside it"
     assert f"{engine} 'main': ticker" in client.run("%llmspell tasks").stream("stdout")
     assert "Stopping:" in client.run(f"%llmspell stop {engine}").stream("stdout")
-    assert client.run(TICKS[engine]).status == "ok"
+    after = client.run(TICKS[engine])
+    assert after.status == "ok", after.messages
     assert "Nothing goes on" in client.run("%llmspell tasks").stream("stdout")

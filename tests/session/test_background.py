@@ -104,6 +104,19 @@ def test_a_cell_that_comes_while_the_background_is_being_stopped_finds_it_gone()
     asyncio.run(run())
 
 
+def test_what_a_stopped_background_waited_for_is_never_told_to_the_next_cell() -> None:
+    async def run() -> None:
+        script = [lingering(effect(1, "wait", 0.02)), STOPPED, Suspended([effect(2, "wait", 0.1)]), Finished()]
+        async with world(script) as made:
+            await made.session.run("x")
+            await made.probe.called.wait()
+            made.session.interrupt()
+            assert (await made.session.run("y")).error is None
+            assert set(answers(made.fake)) == {2}
+
+    asyncio.run(run())
+
+
 def test_an_error_that_nobody_caught_in_the_background_is_told_and_the_rest_goes_on() -> None:
     async def run() -> None:
         failed = [Fault("script", "no such thing", "TypeError")]

@@ -81,7 +81,7 @@ BROKEN = [
     (EngineDeclaration("absent", "Absent", "no_such_package_here.engine"), "No module named 'no_such_package_here'"),
     (EngineDeclaration("raising", "Raising", "raising_engine"), "the self-test did not pass"),
     (EngineDeclaration("leaving", "Leaving", "leaving_engine"), "SystemExit"),
-    (EngineDeclaration("vague", "Vague", "vague_engine"), "ValidationError"),
+    (EngineDeclaration("factless", "Factless", "factless_engine"), "ValidationError"),
 ]
 
 
