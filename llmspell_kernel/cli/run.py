@@ -33,10 +33,26 @@ READER_GONE = 141
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-p", "--param", "pairs", multiple=True, metavar="KEY=VALUE", help="A parameter: params.KEY in the script. JSON, else text.")
 @click.option("--json", "as_json", is_flag=True, help="Print the script's value as JSON, on the last line of stdout.")
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that the script may require, by its name without the ending.",
+)
 @click.option("--engine", metavar="NAME", help="The script's language, where the file's ending does not tell.")
 @click.option("--model", metavar="NAME", help="The model that calls use unless they name one.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting, as `llmspell config` lists them.")
-def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | None, model: str | None, changes: tuple[str, ...]) -> None:
+def command(
+    file: Path,
+    pairs: tuple[str, ...],
+    as_json: bool,
+    modules: tuple[Path, ...],
+    engine: str | None,
+    model: str | None,
+    changes: tuple[str, ...],
+) -> None:
     """Run a script file and print its value; `-` is standard input.
 
     The value is what a Lua script returns at its top level, or a JavaScript file's last expression.
@@ -55,12 +71,16 @@ def command(file: Path, pairs: tuple[str, ...], as_json: bool, engine: str | Non
         raise click.UsageError(error.message) from error
     engines.check(script.engine)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
-    result = asyncio.run(_run(script, params, settings, terminal))
+    sources: dict[str, str] = {}
+    try:
+        result = asyncio.run(_run(script, params, modules, settings, terminal, sources))
+    except LoadError as error:
+        raise click.UsageError(error.message) from error
     terminal.finish()
     if terminal.reader_gone:
         sys.exit(READER_GONE)
     if result.error is not None:
-        sys.exit(_report(result.error, script, terminal, engines.titles()))
+        sys.exit(_report(result.error, sources, terminal, engines.titles()))
     _print_value(result.values, as_json, terminal, engines.get(script.engine).null)
 
 
@@ -88,7 +108,10 @@ def _load(file: Path, engine: str | None, engines: EngineRegistry, settings: Set
     return load(file, engine, engines, default_engine(settings))
 
 
-async def _run(script: Script, params: dict[str, Any], settings: Settings, terminal: Terminal) -> ExecutionResult:
+async def _run(
+    script: Script, params: dict[str, Any], modules: Sequence[Path], settings: Settings, terminal: Terminal, sources: dict[str, str]
+) -> ExecutionResult:
+    """`sources` gets the texts that errors may show lines of."""
     from ..spells.running import run_async
     from ._model_text import ModelText
 
@@ -98,8 +121,9 @@ async def _run(script: Script, params: dict[str, Any], settings: Settings, termi
             session.recorder.listen(ModelText(terminal))
             terminal.on_reader_gone = session.interrupt
             stops(session.interrupt)
+            sources.update(session.sources, **{script.chunk: script.code})
 
-        return await run_async(script, params=params, settings=settings, sink=terminal, on_open=opened)
+        return await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
 
 
 @contextmanager
@@ -125,14 +149,14 @@ def _ctrl_c() -> Iterator[Callable[[Callable[[], None]], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(error: SpellError, script: Script, terminal: Terminal, titles: Mapping[str, str]) -> int:
+def _report(error: SpellError, sources: Mapping[str, str], terminal: Terminal, titles: Mapping[str, str]) -> int:
     from ..render.errors import traceback_lines
 
     if isinstance(error, Interrupted):
         terminal.note("stopped")
         return INTERRUPTED
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    terminal.error(traceback_lines(error, sources={script.chunk: script.code}, colour=colour, titles=titles))
+    terminal.error(traceback_lines(error, sources=sources, colour=colour, titles=titles))
     return SCRIPT_FAILED
 
 

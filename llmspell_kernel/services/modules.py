@@ -55,7 +55,11 @@ class ModuleLibrary:
         """Raises ScriptError: `unknown_module` with the nearest names, `module_language` where only other languages have it."""
         sources = self._sources.get(name)
         if sources is None:
-            known = "" if self._sources else "; no module is registered: add one with llmspell.add_module(name, source)"
+            known = (
+                ""
+                if self._sources
+                else "; no module is registered: add one by a cell with --module NAME, by llmspell.add_module, or by `llmspell run --module FILE`"
+            )
             raise ScriptError(f"there is no module '{name[:120]}'{known or nearest(name[:120], self.names())}", code="unknown_module")
         if language not in sources:
             raise ScriptError(

@@ -32,6 +32,7 @@ def run(
     inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
+    modules: Sequence[str | os.PathLike[str]] = (),
     model: str | None = None,
     settings: Settings | None = None,
     bridges: Sequence[Bridge] = (),
@@ -54,6 +55,7 @@ def run(
             inputs=inputs,
             outputs=outputs,
             params=params,
+            modules=modules,
             model=model,
             settings=settings,
             bridges=bridges,
@@ -72,6 +74,7 @@ async def run_async(
     inputs: Mapping[str, Any] | None = None,
     outputs: Sequence[str] = (),
     params: Mapping[str, Any] | None = None,
+    modules: Sequence[str | os.PathLike[str]] = (),
     model: str | None = None,
     settings: Settings | None = None,
     bridges: Sequence[Bridge] = (),
@@ -85,6 +88,7 @@ async def run_async(
     - engine: its language; for a file, its ending tells; else `engine` of the settings
     - inputs, outputs: globals set before the run, and read into `result.outputs` after it
     - params: the script's global `params`
+    - modules: files that the script may `require`, each by its name without the ending
     - model: answers the calls that name none
     - settings: without them, what `llmspell run` would use here: the user's file, `llmspell.toml`, the environment
     - bridges: instances added to the installed ones
@@ -103,6 +107,8 @@ async def run_async(
     script = _script(code_or_path, engine, engines, default_engine(chosen))
     engines.check(script.engine)
     async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines) as session:
+        for module in modules:
+            add_module(session, Path(module), engines)
         if on_open is not None:
             on_open(session)
         result = await session.run(
@@ -116,6 +122,12 @@ async def run_async(
         )
         await session.background_ended()
         return result
+
+
+def add_module(session: Session, file: Path, engines: EngineRegistry) -> None:
+    """Registers a file as a module.  Raises ConfigError for an ending or a name that is none, LoadError for an unreadable file."""
+    module = load(file, None, engines)
+    session.add_module(file.name.partition(".")[0], module.code, module.engine)
 
 
 def default_engine(settings: Settings) -> str:

@@ -55,7 +55,7 @@ def test_a_module_that_is_not_there_has_an_error_of_its_own(
 
 
 def test_where_no_module_is_registered_the_error_says_how_to_add_one() -> None:
-    with pytest.raises(ScriptError, match="add one with llmspell.add_module"):
+    with pytest.raises(ScriptError, match="no module is registered: add one by"):
         asked(FakeBridgeSession(), "source", "a", "lua")
 
 

@@ -189,3 +189,17 @@ def test_output_that_cannot_be_written_is_one_line(folder: Folder) -> None:
         )
     assert done.returncode == 141
     assert done.stderr == "cannot write to stdout: No space left on device\n"
+
+
+def test_a_script_requires_a_module_file(folder: Folder) -> None:
+    (folder.path / "greet.lua").write_text(
+        'local M = {}\nfunction M.hi(n) return "hi " .. n end\nfunction M.bad() error("no") end\nreturn M\n'
+    )
+    code = 'local g = require("greet") print(g.hi("Ada")) g.bad()'
+    done = folder.run("main.lua", code, "--module", "greet.lua")
+    assert done.stdout == "hi Ada\n"
+    assert "module[greet] line 3" in done.stderr
+    assert 'function M.bad() error("no") end' in done.stderr, "the error shows the module's line"
+    missing = folder.run("main.lua", code, "--module", "gone.lua")
+    assert (missing.returncode, "gone.lua: cannot read" in missing.stderr) == (2, True)
+    assert "llmspell run --module FILE" in folder.run("main.lua", code).stderr

@@ -227,3 +227,17 @@ def test_a_script_that_leaves_work_in_the_background_ends_with_it(engine: str, c
 
     run(code, engine=engine, sink=Sink()).raise_for_error()
     assert "".join(printed) == "now\nlater\n"
+
+
+@pytest.mark.parametrize(
+    ("engine", "file", "module", "code"),
+    [
+        ("lua", "words.lua", "return {one = 1}", "return require('words').one"),
+        ("javascript", "words.js", "exports.one = 1", "(await require('words')).one"),
+    ],
+)
+def test_a_script_requires_modules_from_files(tmp_path: Path, engine: str, file: str, module: str, code: str) -> None:
+    (tmp_path / file).write_text(module)
+    assert run(code, engine=engine, modules=[tmp_path / file]).value == 1
+    with pytest.raises(LoadError, match=r"gone\.lua"):
+        run(code, engine=engine, modules=["gone.lua"])
