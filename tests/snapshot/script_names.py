@@ -29,7 +29,7 @@ const chain = (value) => {
   for (let at = Object(value); at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) names.push(...Object.getOwnPropertyNames(at));
   return names;
 };
-const out = { Object: chain(Object), '*': Object.getOwnPropertyNames(Object.prototype) };
+const out = { '()': chain(function () {}), '*': Object.getOwnPropertyNames(Object.prototype) };
 for (const name of Object.getOwnPropertyNames(globalThis)) {
   const value = globalThis[name];
   out[name] = value === undefined || value === null ? [] : chain(value);
@@ -110,7 +110,8 @@ async def _javascript(session: Session) -> dict[str, Any]:
         if name not in bare:
             found[name] = kind
         if name != "globalThis":
-            found |= await _javascript_members(session, name, {*bare.get(name, bare["Object"]), *bare["*"]})
+            carried = bare["()"] if kind == "function" else []
+            found |= await _javascript_members(session, name, {*bare.get(name, carried), *bare["*"]})
             found |= await _javascript_members(session, f"{name}.prototype", {*bare.get(f"{name}.prototype", []), *bare["*"]})
     for what, code in JAVASCRIPT_THINGS.items():
         (await session.run(f"var thing = {code}; undefined", engine="javascript")).raise_for_error()
