@@ -13,7 +13,8 @@ Expectations: `value` (one result), `values` (all results), `error`, `output` (s
 the engine has columns).  In what was shown, NOTHING stands for the word of the language.
 
 Around the code: `cells` (numbers of the cells, 1 2 3 ... if not said), `states` (a state's name for each cell), `inputs` and `outputs` (of
-the last cell), `line_offset` (of the last cell) and `failing` (positions, from 1, of the earlier cells that are meant to fail).
+the last cell), `modules` (by language: sources by name), `line_offset` (of the last cell) and
+`failing` (positions, from 1, of the earlier cells that are meant to fail).
 
 What TOML has no word for is a table with the key "$": see `value_of`.
 """
@@ -31,7 +32,7 @@ from llmspell_kernel.values import Callback, Opaque, Value
 from .engines import CASES_OF, spelled
 
 EXPECTATIONS = {"value", "values", "error", "output", "stdout", "stderr", "chunks", "found"}
-AROUND = {"cells", "states", "inputs", "outputs", "line_offset", "failing"}
+AROUND = {"cells", "states", "inputs", "outputs", "modules", "line_offset", "failing"}
 OTHER = {"absent", "instead"}
 FOLDER = Path(__file__).parent / "cases"
 
@@ -47,6 +48,9 @@ class Case:
     def code(self, engine: str) -> Sequence[str]:
         found = self.raw[CASES_OF.get(engine, engine)]
         return [spelled(cell, engine) for cell in ([found] if isinstance(found, str) else found)]
+
+    def modules(self, engine: str) -> Mapping[str, str]:
+        return dict(self.raw.get("modules", {}).get(CASES_OF.get(engine, engine), {}))
 
     def absent(self, engine: str) -> str:
         return str(self.raw.get("absent", {}).get(CASES_OF.get(engine, engine), ""))

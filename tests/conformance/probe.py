@@ -68,6 +68,11 @@ class Counter(Resource):
         return sum(self._numbers[: self._at])
 
     @method
+    async def split(self, ctx: Context) -> tuple[int, int]:
+        """How many numbers were given, and how many are left."""
+        return self._at, len(self._numbers) - self._at
+
+    @method
     async def close(self, ctx: Context) -> None:
         """Ends the counter."""
 
@@ -75,11 +80,31 @@ class Counter(Resource):
         self._probe.releases += 1
 
 
+class Lamp(Resource):
+    """Is on or off; nothing can be looped over."""
+
+    type = "probe.lamp"
+
+    def __init__(self) -> None:
+        self._is_on = False
+
+    @method
+    async def switch(self, ctx: Context, on: bool = True) -> bool:
+        """Switches it; was it on?"""
+        was_on, self._is_on = self._is_on, on
+        return was_on
+
+    @method
+    async def next(self, ctx: Context) -> str:
+        """What a counter has under this name, too."""
+        return "lamp"
+
+
 class Probe(Bridge):
     """Says what the host sees, and does what a case needs of it."""
 
     name = "probe"
-    resources = (Counter,)
+    resources = (Counter, Lamp)
 
     def __init__(self) -> None:
         self.forget()
@@ -89,6 +114,8 @@ class Probe(Bridge):
         self.releases = 0
         self._in_flight = self._peak = self._cancelled = 0
         self._meeting: list[asyncio.Future[None]] = []
+        self._gates: dict[str, asyncio.Event] = {}
+        self._cancelled_more = asyncio.Event()
         self._kept: Callback | None = None
         self._seen: list[Value] = []
 
@@ -118,6 +145,16 @@ class Probe(Bridge):
         return separator.join(parts)
 
     @method
+    async def divide(self, ctx: Context, a: int, b: int) -> tuple[int, int]:
+        """The quotient and the remainder."""
+        return divmod(a, b)
+
+    @method
+    async def ends(self, ctx: Context, values: list[Any]) -> tuple[Value, Value]:
+        """The first value and the last; nothing twice of an empty list."""
+        return (values[0], values[-1]) if values else (None, None)
+
+    @method
     async def half(self, ctx: Context, number: float) -> float:
         """Half of a number, which must be finite."""
         return number / 2
@@ -140,11 +177,36 @@ class Probe(Bridge):
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
-            self._cancelled += 1
+            self._note_cancelled()
             raise
         finally:
             self._in_flight -= 1
         return value
+
+    @method
+    async def gate(self, ctx: Context, name: str, value: Value = None) -> Value:
+        """The value, once the gate of that name is open."""
+        try:
+            async with asyncio.timeout(MEETING_TIMEOUT_S):
+                await self._gate(name).wait()
+        except TimeoutError:
+            raise BridgeError(f"nobody opened the gate '{name}'") from None
+        except asyncio.CancelledError:
+            self._note_cancelled()
+            raise
+        return value
+
+    @method
+    async def open_gate(self, ctx: Context, name: str) -> None:
+        """Opens a gate for those who wait there and those who come later."""
+        self._gate(name).set()
+
+    def _gate(self, name: str) -> asyncio.Event:
+        return self._gates.setdefault(name, asyncio.Event())
+
+    def _note_cancelled(self) -> None:
+        self._cancelled += 1
+        self._cancelled_more.set()
 
     @method
     async def meet(self, ctx: Context, others: int, value: Value = None) -> Value:
@@ -167,8 +229,15 @@ class Probe(Bridge):
         return self._peak
 
     @method
-    async def cancelled(self, ctx: Context) -> int:
-        """How many delays were cancelled."""
+    async def cancelled(self, ctx: Context, at_least: int = 0) -> int:
+        """How many delays and waits at gates were cancelled, as soon as there are so many."""
+        try:
+            async with asyncio.timeout(MEETING_TIMEOUT_S):
+                while self._cancelled < at_least:
+                    self._cancelled_more.clear()
+                    await self._cancelled_more.wait()
+        except TimeoutError:
+            raise BridgeError(f"{at_least} calls were to be cancelled, but {self._cancelled} were") from None
         return self._cancelled
 
     @method
@@ -220,6 +289,11 @@ class Probe(Bridge):
         - limit: the last number
         """
         return Counter(self, limit, options or CountOptions())
+
+    @method
+    async def lamp(self, ctx: Context) -> Lamp:
+        """A lamp."""
+        return Lamp()
 
     @method
     async def say(self, ctx: Context, stream: str, text: str) -> None:

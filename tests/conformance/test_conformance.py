@@ -13,7 +13,8 @@ from .expectation import error_differences, merged, of_stream, same
 from .world import Played, World
 
 CASES = read_cases()
-FEWEST_CASES = 170
+FEWEST_CASES = 500
+"""Cases that every engine has; those that one language cannot have come on top, each with its reason."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,13 @@ def test_every_case_says_only_what_is_known_and_expects_something() -> None:
         assert not case.raw.keys() - known, case.name
         for engine in ENGINES:
             assert case.expected(engine) or case.absent(engine), f"{case.name} expects nothing of {engine}"
-    assert len({case.name for case in CASES}) == len(CASES) >= FEWEST_CASES
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_the_suite_is_large_and_nearly_all_of_it_runs_on_every_engine() -> None:
+    shared = [case for case in CASES if not any(case.absent(engine) for engine in ENGINES)]
+    assert len(shared) >= FEWEST_CASES
+    assert all(len(case.absent(engine)) > 10 for case in CASES for engine in ENGINES if case.absent(engine)), "a reason is a sentence"
 
 
 def _earlier_cells(case: Case, played: Played) -> list[str]:

@@ -12,7 +12,7 @@ from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.shown import Shown
 
 from .case_files import Case, value_of
-from .engines import REGISTRY
+from .engines import CASES_OF, REGISTRY
 from .probe import Probe
 from .typed import Typed
 
@@ -79,6 +79,9 @@ class World:
 
     async def _play(self, case: Case, engine: str) -> Played:
         self.probe.forget()
+        written_in = CASES_OF.get(engine, engine)  # an engine made of another's has that one's `require`
+        for name, source in case.modules(engine).items():
+            self.session.add_module(name, source, written_in)
         printed = Printed(self.session.engines.get(engine).null)
         code = case.code(engine)
         prefix = self.fresh_state()
@@ -92,6 +95,8 @@ class World:
         finally:
             for state in set(states):
                 await self.session.forget(state, engine)
+            for name in case.modules(engine):
+                self.session.modules.remove(name, written_in)
         events = [event for outcome in outcomes for event in self.session.recorder.of_cell(outcome.cell)]
         chunks = [event.text for event in events if isinstance(event, CallChunk)]
         return Played(outcomes, printed.pieces, chunks)

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmspell_kernel import Context, method
 from llmspell_kernel.errors import Interrupted, LimitError, RemoteProtocolError, ScriptError, SpellError, ValueCrossingError, WorkerLost
-from llmspell_kernel.journal.events import CallFailed, CellFinished, CellStarted, WorkerWasLost
+from llmspell_kernel.journal.events import CallFailed, CallFinished, CellFinished, CellStarted, WorkerWasLost
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Place, Returned, Step, Suspended
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.shown import Shown
@@ -466,18 +467,30 @@ def test_two_states_run_at_the_same_time() -> None:
 def test_a_question_asked_while_a_cell_waits_does_not_disturb_its_next_step() -> None:
     """The answer of an effect arrives while the worker still has a question to answer."""
 
-    class Slow(FakeWorker):
-        asked = asyncio.Event()
+    answered = asyncio.Event()
 
+    class Held(Probe):
+        """Waits for the test."""
+
+        go = asyncio.Event()
+
+        @method
+        async def wait(self, ctx: Context, seconds: float) -> None:
+            """Waits until the question is under way."""
+            self.called.set()
+            await self.go.wait()
+
+    class Slow(FakeWorker):
         async def query(self, state: int, kind: Any, text: str, value: Any = b"null") -> bytes:
             answer = await super().query(state, kind, text, value)
-            self.asked.set()
-            await asyncio.sleep(0.05)
+            Held.go.set()
+            await answered.wait()
             return answer
 
     async def play() -> None:
-        fake = Slow([asks(effect(1, "wait", 0.02)), values(b"[1]")], replies={("members", ""): b'[["x","number"]]'})
-        async with world(fake) as made:
+        fake = Slow([asks(effect(1, "wait", 0)), values(b"[1]")], replies={("members", ""): b'[["x","number"]]'})
+        async with world(fake, probe=Held()) as made, asyncio.timeout(5):
+            made.session.recorder.listen(lambda event: answered.set() if isinstance(event, CallFinished) else None)
             cell = asyncio.ensure_future(made.session.run("x"))
             await made.probe.called.wait()
             assert await made.session.ask("members", "", engine="lua") == [["x", "number"]]

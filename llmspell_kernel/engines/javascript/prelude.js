@@ -586,8 +586,9 @@
     defineProperty(globalThis, name, old === undefined || old.configurable ? fresh : { __proto__: null, value });
     return 'null';
   };
-  const orFault = (action) => (...args) => {
-    try { return '{"value":' + action(args[0], args[1]) + '}'; } catch (error) { return '{"fault":' + describe(error) + '}'; }
+  // named, not a list: an index that is not there would be asked of Object.prototype, which is the script's
+  const orFault = (action) => (first, second) => {
+    try { return '{"value":' + action(first, second) + '}'; } catch (error) { return '{"fault":' + describe(error) + '}'; }
   };
 
   const hooks = {
