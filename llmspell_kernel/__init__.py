@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .host_types._record import HostType
     from .host_types._registry import register_type
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
-    from .session import ExecutionResult, LogEntry, Session
+    from .session import ExecutionResult, LogEntry, Session, Sink
     from .settings import Settings
     from .spells.running import run, run_async
 
@@ -52,6 +52,7 @@ __all__ = [
     "ScriptError",
     "Session",
     "Settings",
+    "Sink",
     "SpellError",
     "ValueCrossingError",
     "WorkerLost",
@@ -73,6 +74,7 @@ _HOMES = {
     "ExecutionResult": "session",
     "LogEntry": "session",
     "Session": "session",
+    "Sink": "session",
     "Settings": "settings",
     "run": "spells.running",
     "run_async": "spells.running",
