@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         BridgeError,
         ConfigError,
         DeniedError,
+        Frame,
         InternalError,
         Interrupted,
         LimitError,
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from .host_types._record import HostType
     from .host_types._registry import register_type
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
+    from .policy.decide import Grants
+    from .policy.limits import Limits
     from .session import ExecutionResult, LogEntry, Session, Sink
     from .settings import Settings
     from .spells.running import run, run_async
+    from .values import Callback, Value
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,14 +41,18 @@ __all__ = [
     "Bridge",
     "BridgeError",
     "BridgeSession",
+    "Callback",
     "ConfigError",
     "Context",
     "DeniedError",
     "ExecutionResult",
+    "Frame",
+    "Grants",
     "HostType",
     "InternalError",
     "Interrupted",
     "LimitError",
+    "Limits",
     "LoadError",
     "LogEntry",
     "ProtocolError",
@@ -54,6 +62,7 @@ __all__ = [
     "Settings",
     "Sink",
     "SpellError",
+    "Value",
     "ValueCrossingError",
     "WorkerLost",
     "__version__",
@@ -75,6 +84,10 @@ _HOMES = {
     "LogEntry": "session",
     "Session": "session",
     "Sink": "session",
+    "Callback": "values",
+    "Value": "values",
+    "Grants": "policy.decide",
+    "Limits": "policy.limits",
     "Settings": "settings",
     "run": "spells.running",
     "run_async": "spells.running",

@@ -252,7 +252,7 @@ class Notebook:
         """What goes on although no cell waits for it."""
         return self.session.background
 
-    def stop(self, engine: str | None = None, state: str | None = None) -> None:
+    def stop(self, state: str | None = None, engine: str | None = None) -> None:
         """Ends what goes on in the background, and the cells that run."""
         self.session.interrupt(engine=engine, state=state)
 

@@ -177,7 +177,7 @@ class CellRun:
     async def resume(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""
         exchange = self._state.exchange
-        while not (exchange.has_message or self._state.stopping or self._state.worker is None):
+        while not (exchange.has_message or exchange.is_idle or self._state.stopping or self._state.worker is None):
             exchange.news.clear()
             await exchange.news.wait()
         answers, invocations = ([], []) if self._state.stopping else exchange.message()

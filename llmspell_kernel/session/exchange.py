@@ -53,6 +53,11 @@ class Exchange:
     def has_message(self) -> bool:
         return bool(self._answers or self._invocations)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing will come of itself: what the script waited for was given up."""
+        return not (self._tasks or self._returns)
+
     def take(self, step: Suspended | Background, run: CellRun, *, start: bool = True) -> None:
         """Whatever a step asks, returns and gives up.  Without `start` its effects are not begun: a script that must stop gets nothing done."""
         for returned in step.returned:

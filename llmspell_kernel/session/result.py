@@ -64,18 +64,22 @@ class LogEntry(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """`cached` are part of `input`.  `cost` is in US dollars, None as soon as the price of one call is not known."""
+    """`cached_tokens` are part of `input_tokens`.  `cost_usd` is None as soon as the price of one call is not known."""
 
     calls: int = 0
-    input: int = 0
-    output: int = 0
-    cached: int = 0
-    cost: float | None = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = 0.0
 
     def plus(self, used: CallUsage) -> Tokens:
-        cost = None if self.cost is None or used.cost_usd is None else round(self.cost + used.cost_usd, 10)
+        cost_usd = None if self.cost_usd is None or used.cost_usd is None else round(self.cost_usd + used.cost_usd, 10)
         return Tokens(
-            self.calls + 1, self.input + used.input_tokens, self.output + used.output_tokens, self.cached + used.cached_tokens, cost
+            self.calls + 1,
+            self.input_tokens + used.input_tokens,
+            self.output_tokens + used.output_tokens,
+            self.cached_tokens + used.cached_tokens,
+            cost_usd,
         )
 
 
@@ -215,8 +219,8 @@ def account(events: Iterable[AnyEvent]) -> Account:
                 finished = event
     waiting_s = max(0.0, finished.duration_s - finished.script_time_s)
     metrics = Metrics(effects, failed, denied, finished.script_time_s, waiting_s, finished.output_bytes, complete)
-    usage = Usage(total.input, total.output, total.cached, by_model)
-    return Account(tuple(logs), metrics, usage, total.cost if complete else None, finished.duration_s)
+    usage = Usage(total.input_tokens, total.output_tokens, total.cached_tokens, by_model)
+    return Account(tuple(logs), metrics, usage, total.cost_usd if complete else None, finished.duration_s)
 
 
 def _clipped(value: Any) -> str:

@@ -274,7 +274,7 @@ class Session:
         script = await self._state(state, self.engines.get(engine).name)
         await script.query("set", name, _for_a_state(value, name))
 
-    async def call(self, bridge: str, method: str, *args: Value) -> Value:
+    async def call_bridge(self, bridge: str, method: str, *args: Value) -> Value:
         """Calls a bridge from Python as a script does: grants, arguments and sizes are checked, and the journal has it as a call of cell 0.
 
         Arguments and answer cross as a script's do: a data class is an object.  Raises what refused it, and whatever the bridge raised.

@@ -110,8 +110,8 @@ def test_bridges_open_after_those_they_need_and_close_before_them() -> None:
 
     async def run() -> None:
         async with session_of(noted(diary, "a", "b", "c"), noted(diary, "b", "c"), noted(diary, "c"), noted(diary, "d")) as session:
-            await session.call("a", "ping")
-            await session.call("c", "ping")
+            await session.call_bridge("a", "ping")
+            await session.call_bridge("c", "ping")
 
     play(run)
     assert diary.lines == ["open c", "open b", "open a", "ping a", "ping c", "close a", "close b", "close c"]
@@ -123,7 +123,7 @@ def test_a_bridge_gets_the_bridges_that_it_needs_and_no_others_and_the_settings_
     async def run() -> None:
         first, second = noted(diary, "first"), noted(diary, "second", "first")
         async with session_of(first, second, settings=Settings(seed=7)) as session:
-            await session.call("second", "ping")
+            await session.call_bridge("second", "ping")
             view = diary.opened[1]
             assert await view.bridge("first") is first
             with pytest.raises(ConfigError, match="'second' asks for 'second', which its needs do not name"):
@@ -143,11 +143,11 @@ def test_a_bridge_that_does_not_open_in_time_is_named_and_the_others_work(openin
     async def run() -> None:
         async with session_of(noted(diary, "slow", open=opening), noted(diary, "needing", "slow"), noted(diary, "well")) as session:
             with pytest.raises(BridgeError, match=r"the bridge 'slow' did not open within 0\.05 s") as caught:
-                await session.call("slow", "ping")
+                await session.call_bridge("slow", "ping")
             assert caught.value.retryable
             with pytest.raises(BridgeError, match="the bridge 'needing' needs another one: the bridge 'slow' did not open"):
-                await session.call("needing", "ping")
-            assert await session.call("well", "ping") == "well"
+                await session.call_bridge("needing", "ping")
+            assert await session.call_bridge("well", "ping") == "well"
 
     play(run)
 
@@ -159,7 +159,7 @@ def test_a_bridge_that_cannot_be_configured_says_so_as_a_configuration_error() -
     async def run() -> None:
         async with session_of(noted(Diary(), "place", open=unset)) as session:
             with pytest.raises(ConfigError, match="the bridge 'place' could not be opened: PLACE is not set; set it"):
-                await session.call("place", "ping")
+                await session.call_bridge("place", "ping")
 
     play(run)
 
@@ -171,7 +171,7 @@ def test_a_bridge_that_does_not_close_in_time_is_reported_and_the_next_one_close
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
         async with session_of(noted(diary, "well"), noted(diary, "stuck", "well", close=closing)) as session:
-            await session.call("stuck", "ping")
+            await session.call_bridge("stuck", "ping")
 
     play(run)
     assert diary.lines[-1] == "close well"
@@ -205,7 +205,7 @@ def test_an_added_bridge_can_be_called_at_once_and_open_states_are_told() -> Non
         async with world([Finished()], [asks(effect(1, "ping", bridge="late")), Finished()]) as made:
             await made.session.run("x")
             await made.session.add_bridge(noted(diary, "late"))
-            assert await made.session.call("late", "ping") == "late"
+            assert await made.session.call_bridge("late", "ping") == "late"
             await made.session.run("x", state="new")
             return made
 
@@ -281,7 +281,7 @@ def test_a_name_that_is_taken_and_needs_that_cannot_be_met_are_refused() -> None
             assert "b" not in session.declarations
             await session.add_bridge(type(noted(Diary(), "b")))
             with pytest.raises(ConfigError, match="the bridge 'b' cannot start: TypeError"):
-                await session.call("b", "ping")
+                await session.call_bridge("b", "ping")
 
     play(run)
 
@@ -342,7 +342,7 @@ def test_a_python_call_that_runs_when_its_bridge_is_removed_is_not_a_cancelled_t
     async def run() -> None:
         late = noted(Diary(), "late")
         async with session_of(late) as session:
-            task = asyncio.create_task(session.call("late", "hang"))
+            task = asyncio.create_task(session.call_bridge("late", "hang"))
             await late.hangs.wait()
             await session.remove_bridge("late")
             with pytest.raises(BridgeError, match="was removed") as caught:
@@ -483,7 +483,7 @@ def test_the_policy_decides_over_exposed_functions_too() -> None:
         async with session_of(grants=Grants(deny=("host.lookup",))) as session:
             session.expose(lookup)
             with pytest.raises(DeniedError, match=r"host\.lookup"):
-                await session.call("host", "lookup", "Oslo")
+                await session.call_bridge("host", "lookup", "Oslo")
 
     play(run)
 
@@ -497,14 +497,14 @@ def test_exposing_a_name_again_replaces_it_and_keeps_the_others() -> None:
             def double(number: int) -> int:
                 return 2 * number
 
-            assert await session.call("host", "twice", 4) == 8
+            assert await session.call_bridge("host", "twice", 4) == 8
 
             @session.expose(name="lookup")
             def other(city: str, country: str) -> str:
                 return f"{city}, {country}"
 
-            assert await session.call("host", "lookup", "Oslo", "Norway") == "Oslo, Norway"
-            assert await session.call("host", "twice", 5) == 10
+            assert await session.call_bridge("host", "lookup", "Oslo", "Norway") == "Oslo, Norway"
+            assert await session.call_bridge("host", "twice", 5) == 10
             session.expose(Crm())
             session.expose(Crm())
 
@@ -523,7 +523,7 @@ def test_what_cannot_be_exposed_changes_nothing() -> None:
             with pytest.raises(ConfigError, match="'noted' is the name of another bridge"):
                 session.expose(Crm(), name="noted")
             assert sorted(session.declarations["host"].methods) == ["lookup"]
-            assert await session.call("noted", "ping") == "noted"
+            assert await session.call_bridge("noted", "ping") == "noted"
 
     play(run)
 
@@ -540,9 +540,9 @@ def test_removing_host_takes_every_exposed_function_away() -> None:
 
             assert sorted(session.declarations["host"].methods) == ["other"]
             with pytest.raises(ScriptError, match="host has no method 'lookup'"):
-                await session.call("host", "lookup", "Oslo")
+                await session.call_bridge("host", "lookup", "Oslo")
             with pytest.raises(ArgumentError, match="takes no arguments"):
-                await session.call("host", "other", 1)
+                await session.call_bridge("host", "other", 1)
 
     play(run)
 

@@ -410,7 +410,7 @@ def test_a_callback_invoked_while_no_cell_runs_fails_clearly() -> None:
     async def play() -> None:
         async with world([]) as made, asyncio.timeout(5):
             with pytest.raises(ScriptError, match="while the cell"):
-                await made.session.call("probe", "apply", Callback(1))
+                await made.session.call_bridge("probe", "apply", Callback(1))
 
     asyncio.run(play())
 

@@ -382,13 +382,13 @@ def test_an_uncaught_denial_or_limit_keeps_its_fields() -> None:
 def test_a_call_from_python_is_journaled_obeys_grants_and_gives_no_resource() -> None:
     async def run() -> None:
         async with world([], grants=Grants(deny=("probe.echo",))) as made:
-            assert await made.session.call("probe", "count", 3) == 3
+            assert await made.session.call_bridge("probe", "count", 3) == 3
             assert [type(event) for event in made.session.recorder] == [CallStarted, CallFinished]
             with pytest.raises(DeniedError):
-                await made.session.call("probe", "echo", 1)
+                await made.session.call_bridge("probe", "echo", 1)
             assert made.probe.calls == ["count"]
             with pytest.raises(ScriptError, match="only a script can hold"):
-                await made.session.call("probe", "ticker", 1)
+                await made.session.call_bridge("probe", "ticker", 1)
             assert made.probe.tickers[0].released == 1
 
     play(run)
@@ -398,8 +398,8 @@ def test_a_bridge_that_failed_to_open_is_tried_again() -> None:
     async def run() -> None:
         session = Session(bridges=[Stubborn()], pool=FakePool())
         with pytest.raises(BridgeError, match="the bridge 'stubborn' could not be opened: OSError: the network is down"):
-            await session.call("stubborn", "ping")
-        assert await session.call("stubborn", "ping") == 2
+            await session.call_bridge("stubborn", "ping")
+        assert await session.call_bridge("stubborn", "ping") == 2
         await session.close()
 
     play(run)
@@ -410,7 +410,7 @@ def test_a_bridge_that_could_not_be_imported_says_why() -> None:
         async with world([]) as made:
             made.session.failed_bridges = {"weather": "No module named 'sky'"}
             with pytest.raises(ScriptError, match="could not be loaded: No module named 'sky'"):
-                await made.session.call("weather", "today")
+                await made.session.call_bridge("weather", "today")
 
     play(run)
 

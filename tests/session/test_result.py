@@ -61,7 +61,7 @@ def test_the_cost_is_unknown_as_soon_as_one_price_is(prices: list[float | None],
 
 def test_an_unknown_price_of_one_model_leaves_the_other_models_cost_known() -> None:
     usage = account([START, used("a", 0.5), used("b", None), used("a", 0.25), END]).usage
-    assert {model: (tokens.calls, tokens.cost) for model, tokens in usage.by_model.items()} == {"a": (2, 0.75), "b": (1, None)}
+    assert {model: (tokens.calls, tokens.cost_usd) for model, tokens in usage.by_model.items()} == {"a": (2, 0.75), "b": (1, None)}
 
 
 def test_a_journal_that_dropped_the_start_makes_no_claim_about_the_cost() -> None:

@@ -127,7 +127,7 @@ def test_what_models_used_is_summed_by_model_and_an_unknown_price_is_an_unknown_
     known = run(f"{wait}shout.pay(0.5); {wait}shout.pay(0.25)", engine=engine, bridges=[Shout()]).raise_for_error()
     assert (known.cost, known.usage.by_model["shouter"].calls, known.usage.input_tokens) == (0.75, 2, 6)
     mixed = run(f"{wait}shout.pay(0.5); {wait}shout.pay(); {wait}llm.chat('hi')", engine=engine, bridges=[Shout()]).raise_for_error()
-    assert mixed.cost is None and mixed.usage.by_model["shouter"].cost is None and mixed.usage.by_model["spell/echo"].cost == 0.0
+    assert mixed.cost is None and mixed.usage.by_model["shouter"].cost_usd is None and mixed.usage.by_model["spell/echo"].cost_usd == 0.0
 
 
 def test_scripted_answers_cost_what_they_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ def register(shell: Any, notebook: Any) -> None:
     def llmspell(line: str) -> None:
         """Look after the notebook's script states.
 
-        %llmspell states               what states there are
-        %llmspell tasks                what goes on in the background (`async.background`)
-        %llmspell stop [ENGINE [NAME]] end it: everywhere, in one language, or in one state
-        %llmspell engines              the languages: magics, endings of files, features
-        %llmspell engine               the language of plain cells
-        %llmspell engine NAME          from the next cell on, plain cells are in that language: an engine's, or python
-        %llmspell reset ENGINE [NAME]  end a state: the next cell that names it gets a new one
-        %llmspell config               every setting, and where it comes from
-        %llmspell config KEY=VALUE ... change settings of this notebook
+        %llmspell states                 what states there are
+        %llmspell tasks                  what goes on in the background (`async.background`)
+        %llmspell stop [ENGINE [NAME]]   end it: everywhere, in one language, or in one state
+        %llmspell engines                the languages: magics, endings of files, features
+        %llmspell engine                 the language of plain cells
+        %llmspell engine NAME            from the next cell on, plain cells are in that language: an engine's, or python
+        %llmspell reset ENGINE [NAME]    end a state: the next cell that names it gets a new one
+        %llmspell config                 every setting, and where it comes from
+        %llmspell config KEY=VALUE ...   change settings of this notebook
         """
         try:
             _run(shlex.split(line) or ["states"], line, shell, notebook)
@@ -43,7 +43,7 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print(_tasks(notebook))
         case ["stop", *which] if len(which) <= 2:
             print(f"Stopping:\n{_tasks(notebook)}" if notebook.background else _tasks(notebook))
-            notebook.stop(*which)
+            notebook.stop(engine=which[0] if which else None, state=which[1] if len(which) > 1 else None)
         case ["engines"]:
             _show_engines(shell, notebook)
         case ["engine"]:
