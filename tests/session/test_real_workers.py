@@ -40,7 +40,7 @@ CODE: dict[str, dict[str, str]] = {
         "apply": "return probe.apply(function(x) return probe.echo(x) + 1 end, 41)",
         "apply failing": 'local ok, err = pcall(probe.apply, function() error("in it") end) return ok, err.message',
         "keep callback": "probe.keep(function() return 7 end)",
-        "wait three times": "for i = 1, 3 do probe.wait(0.15) end return 1",
+        "wait three times": "for i = 1, 3 do probe.wait(0.3) end return 1",
         "call unknown": "probe.ecko(1)",
     },
     "javascript": {
@@ -61,7 +61,7 @@ CODE: dict[str, dict[str, str]] = {
         "apply": "await probe.apply(async x => await probe.echo(x) + 1, 41)",
         "apply failing": 'let said; try { await probe.apply(() => { throw new Error("in it") }) } catch (e) { said = [false, e.message] }; said',
         "keep callback": "await probe.keep(() => 7)",
-        "wait three times": "for (let i = 0; i < 3; i++) await probe.wait(0.15); 1",
+        "wait three times": "for (let i = 0; i < 3; i++) await probe.wait(0.3); 1",
         "call unknown": "await probe.ecko(1)",
     },
 }
@@ -206,13 +206,13 @@ def test_a_script_over_its_time_ends_with_its_limit_and_the_state_is_kept(engine
 @every_engine
 def test_waiting_is_not_script_time_but_counts_in_the_total(engine: str) -> None:
     async def play() -> None:
-        async with world(limits=LIMITS._replace(script_time_s=0.3)) as made:
+        async with world(limits=LIMITS._replace(script_time_s=0.8)) as made:
             assert (await on(made, engine)("wait three times")).error is None
         async with world(limits=LIMITS._replace(total_time_s=0.2)) as made:
             outcome = await on(made, engine)("wait three times")
             assert isinstance(outcome.error, LimitError)
             assert outcome.error.limit == "total_time_s"
-            assert outcome.duration_s < 0.5
+            assert outcome.duration_s < 0.8
 
     asyncio.run(play())
 
