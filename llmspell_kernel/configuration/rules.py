@@ -262,9 +262,10 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
 def _covers(ours: str, theirs: str) -> bool:
     """Whether everything that `theirs` matches is matched by `ours`; False where that cannot be told from the patterns.
 
-    With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.
+    With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.  A set of
+    characters is no such text: `*chat*` matches the text `[chat]*`, and not all that this matches.
     """
-    return ours == theirs or (not set(ours) & set("?[]") and fnmatchcase(theirs, ours))
+    return theirs == ours or ours == "*" or (not set(ours) & set("?[]") and "[" not in theirs and fnmatchcase(theirs, ours))
 
 
 def _near(value: str, known: Sequence[str]) -> str:

@@ -6,8 +6,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..values import Value
+from ..values import MAX_ITEMS, Value
 from ._record import HostType
+
+MAX_COLUMNS = 10_000
+"""Making a column costs 50 us, whatever it holds."""
+MAX_CELLS = 4 * MAX_ITEMS
+"""A frame has a cell for each row and column, also where the rows hold nothing: ten thousand rows of one key each, all different, are 10^8."""
 
 
 def _of_pandas_frame(frame: Any) -> Value:
@@ -59,6 +64,10 @@ def _records(value: Value) -> Sequence[dict[str, Value]]:
 def _columns(rows: Sequence[dict[str, Value]]) -> dict[str, list[Value]]:
     """By column in the order in which they first appear; Lua drops a member that is nil, so a row may lack some."""
     names = dict.fromkeys(name for row in rows for name in row)
+    if len(names) > MAX_COLUMNS:
+        raise ValueError(f"it has {len(names):,} columns, the limit is {MAX_COLUMNS:,}")
+    if len(names) * len(rows) > MAX_CELLS:
+        raise ValueError(f"{len(rows):,} rows of {len(names):,} columns are {len(names) * len(rows):,} cells, the limit is {MAX_CELLS:,}")
     return {name: [row.get(name) for row in rows] for name in names}
 
 

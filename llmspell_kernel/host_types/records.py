@@ -51,7 +51,7 @@ def _model(value: Value, cls: Any) -> Any:
     # an empty Lua table says not whether it is a list: where the model wants one, it is
     empty = [problem["loc"] for problem in problems if problem["type"] in _LISTS and problem["input"] == {}]
     for place in empty:
-        value = _with_list(value, place)
+        value = _put_list(value, place)
     try:
         return cls.model_validate(value)
     except _validation_error() as error:
@@ -77,16 +77,25 @@ def _own_spelling(value: Value, cls: Any) -> Value:
     return out
 
 
-def _with_list(value: Value, place: tuple[str | int, ...]) -> Value:
-    """The same value with an empty list at a place."""
+def _put_list(value: Value, place: tuple[str | int, ...]) -> Value:
+    """The value with an empty list at a place.  It is changed itself, as it is ours: a copy for each of many thousand places takes minutes."""
     if not place:
         return []
-    first, rest = place[0], place[1:]
-    if isinstance(value, dict) and first in value:
-        return {**value, first: _with_list(value[first], rest)}
-    if isinstance(value, list) and isinstance(first, int):
-        return [_with_list(item, rest) if at == first else item for at, item in enumerate(value)]
-    return value  # a step of a union, which is no key: the model tells what is wrong
+    *way, last = place
+    inner = value
+    for step in way:
+        if not _has(inner, step):
+            return value  # a step of a union, which is no key: the model tells what is wrong
+        inner = inner[step]
+    if _has(inner, last):
+        inner[last] = []
+    return value
+
+
+def _has(value: Value, step: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int) and 0 <= step < len(value)
+    return isinstance(value, dict) and step in value
 
 
 def _model_schema(cls: Any) -> Mapping[str, Any]:

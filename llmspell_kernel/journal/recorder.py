@@ -7,7 +7,7 @@ listeners keep events too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from sys import getsizeof
 from typing import Any, get_args
 
@@ -21,6 +21,9 @@ MAX_EVENTS = 200_000
 MAX_BYTES = 64 * 1024 * 1024
 """Oldest events go first; a journal file (not this list) is the record that lasts."""
 MAX_VALUE_BYTES = 256 * 1024
+TOO_LARGE = 4 * MAX_VALUE_BYTES
+"""Of all arguments of a call together."""
+POINTER_BYTES = 8
 FIXED_BYTES = 256
 """Estimate of an event without what its fields hold."""
 _SMALL = {
@@ -103,12 +106,23 @@ def _clipped(event: AnyEvent) -> tuple[AnyEvent, int]:
 def _clip_field(value: Any) -> Any:
     """Arguments and the fields of a log entry are clipped one by one, and keep their shape as long as all are small enough together."""
     if isinstance(value, list):
-        parts = [_clip(item) for item in value]
-        return parts if _weight(parts) <= 4 * MAX_VALUE_BYTES else [_marker(value)]
+        parts = _parts(value)
+        return parts if parts is not None else [_marker(value)]
     if isinstance(value, dict):
-        named = {name: _clip(item) for name, item in value.items()}
-        return named if _weight(named) <= 4 * MAX_VALUE_BYTES else {"clipped": _marker(value)}
+        parts = _parts(value.values())
+        return dict(zip(value, parts, strict=True)) if parts is not None else {"clipped": _marker(value)}
     return _clip(value)
+
+
+def _parts(items: Collection[Any]) -> list[Any] | None:
+    """Each clipped by itself; None where they are too large together."""
+    parts, total = [], len(items) * POINTER_BYTES
+    for item in items:
+        if total > TOO_LARGE:
+            return None
+        parts.append(_clip(item))
+        total += _weight(parts[-1])
+    return parts if total <= TOO_LARGE else None
 
 
 def _clip(value: Any) -> Any:
@@ -122,14 +136,25 @@ def _clip(value: Any) -> Any:
 
 
 def _marker(value: Any) -> Opaque:
-    return Opaque(f"[{type(value).__name__} of about {_weight(value)} bytes: over {MAX_VALUE_BYTES} bytes the journal keeps none]")
+    weight = _weight(value)
+    size = f"more than {TOO_LARGE}" if isinstance(value, (list, tuple, dict)) and weight > TOO_LARGE else f"about {weight}"
+    return Opaque(f"[{type(value).__name__} of {size} bytes: over {MAX_VALUE_BYTES} bytes the journal keeps none]")
 
 
 def _weight(value: Any) -> int:
-    """About how many bytes of memory a value holds."""
-    kind = type(value)
+    """About how many bytes of memory a value holds; of one over TOO_LARGE, as many as were counted until that was known.
+
+    A script may send a million small items with each call: looking at all of them again and again held the kernel up for seconds.
+    """
+    kind, total = type(value), getsizeof(value)
     if kind is list or kind is tuple:
-        return getsizeof(value) + sum([_weight(item) for item in value])
-    if kind is dict:
-        return getsizeof(value) + sum([getsizeof(key) + _weight(item) for key, item in value.items()])
-    return getsizeof(value)
+        for item in value:
+            if total > TOO_LARGE:
+                break
+            total += _weight(item)
+    elif kind is dict:
+        for key, item in value.items():
+            if total > TOO_LARGE:
+                break
+            total += getsizeof(key) + _weight(item)
+    return total

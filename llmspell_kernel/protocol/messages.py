@@ -5,7 +5,7 @@ A worker is treated as hostile: whatever bytes come, `decode` gives a message or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +16,12 @@ from .steps import EMPTY_LIST, NULL, Answer, Background, Failed, Fault, Finished
 MAX_FAULT_TEXT = 64 * 1024
 MAX_FAULT_NAME = 256
 MAX_FAULT_FRAMES = 200
+MAX_FAILED = 1_000
+"""Errors of background work in one step; nobody reads more."""
+MAX_TASKS = 10_000
+"""Names of background tasks in one step."""
+MAX_RETURNED = 100_000
+"""Calls of a script's functions that return in one step."""
 
 
 class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
@@ -109,7 +115,8 @@ _from_worker: msgspec.json.Decoder[WorkerMessage] = msgspec.json.Decoder(WorkerM
 def clipped(message: WorkerMessage) -> WorkerMessage:
     """The message with every fault at a length that can be shown and kept.
 
-    Clipped, not refused: a script of an honest worker may raise an error with a text of any length.
+    Clipped, not refused: a script of an honest worker may raise an error with a text of any length.  Of lists, only as much is looked at as an
+    honest worker may have sent: a message of 64 MB holds millions of faults, each of which takes microseconds.
     """
     match message:
         case Stepped(step=Failed(fault=fault, background=background)):
@@ -118,7 +125,7 @@ def clipped(message: WorkerMessage) -> WorkerMessage:
         case Stepped(step=Finished(background=Background() as background) as step):
             return Stepped(message.state, msgspec.structs.replace(step, background=_clipped_background(background)))
         case Stepped(step=Suspended() as step) if step.returned:
-            return Stepped(message.state, msgspec.structs.replace(step, returned=[_clipped_return(item) for item in step.returned]))
+            return Stepped(message.state, msgspec.structs.replace(step, returned=_clipped_returns(step.returned)))
         case Opened(fault=Fault() as fault) | Reply(fault=Fault() as fault):
             return msgspec.structs.replace(message, fault=clip_fault(fault))
     return message
@@ -149,10 +156,16 @@ def _clipped_background(background: Background | None) -> Background | None:
         return background
     return msgspec.structs.replace(
         background,
-        returned=[_clipped_return(item) for item in background.returned],
-        failed=[clip_fault(fault) for fault in background.failed],
-        tasks=[label[:MAX_FAULT_NAME] for label in background.tasks],
+        returned=_clipped_returns(background.returned),
+        failed=[clip_fault(fault) for fault in background.failed[:MAX_FAILED]],
+        tasks=[label[:MAX_FAULT_NAME] for label in background.tasks[:MAX_TASKS]],
     )
+
+
+def _clipped_returns(returned: Sequence[Returned]) -> list[Returned]:
+    if len(returned) > MAX_RETURNED:
+        raise RemoteProtocolError(f"more than {MAX_RETURNED} calls return in one step")
+    return [_clipped_return(item) for item in returned]
 
 
 def _clipped_return(returned: Returned) -> Returned:

@@ -56,6 +56,7 @@ class Event(Enum):
 IN_A_CELL = frozenset({Phase.RUNNING, Phase.WAITING, Phase.ASKED_WAITING})
 LIVELY = IN_A_CELL | {Phase.LINGERING, Phase.STIRRING, Phase.ASKED_LINGERING}
 """Something of the script runs or waits: it can print, and it can be stopped."""
+ASKED = frozenset({Phase.ASKED_IDLE, Phase.ASKED_WAITING, Phase.ASKED_LINGERING})
 BY_HOST = frozenset({Event.OPEN, Event.BEGIN, Event.RESUME, Event.QUERY, Event.CLOSE})
 
 TABLE: dict[tuple[Phase, Event], Phase] = {

@@ -30,7 +30,7 @@ class BackgroundRun:
     """
 
     def __init__(self, run: CellRun, state: ScriptState) -> None:
-        self._run = run
+        self.run = run
         self._state = state
         self._leaving = False
         self._task = asyncio.create_task(self._live())
@@ -51,7 +51,7 @@ class BackgroundRun:
     async def close(self) -> None:
         """The state goes: its effects are cancelled with it."""
         await self.leave()
-        await self._run.end_effects()
+        await self.run.end_effects()
 
     async def ended(self) -> None:
         """Waits until nothing goes on any more."""
@@ -59,22 +59,21 @@ class BackgroundRun:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self._run.limits.total_time_s, self._stop, TOTAL_TIME)
-        self._run.renew_budget()
-        self._state.listen(self._run.printed, self._state.exchange.news.set)
+        deadline = loop.call_later(self.run.limits.total_time_s, self._stop, TOTAL_TIME)
+        self.run.renew_budget()
+        self._state.listen(self.run.printed, self._state.exchange.news.set)
         try:
-            while self._run.background is not None and self._state.worker is not None and not self._may_leave():
+            while self._goes_on() and not self._may_leave():
                 await self._slice()
         except SpellError as error:
-            self._run.tell(f"background work ended: {self._state.explain(error).message}")
-            self._run.take_background(None)
+            self.run.tell(f"background work ended: {self._state.explain(error).message}")
+            self.run.take_background(None)
         finally:
             deadline.cancel()
-            if not self._leaving:
+            if not (self._leaving and self._goes_on()):  # what ended has nobody to take it over
                 self._state.listen_no_more()
                 self._state.renew()
-            if self._run.background is None or not self._leaving:  # else the next cell goes on with its effects
-                await self._run.end_effects()
+                await self.run.end_effects()
 
     async def _slice(self) -> None:
         exchange = self._state.exchange
@@ -83,12 +82,15 @@ class BackgroundRun:
             await exchange.news.wait()
         if self._may_leave() or self._state.worker is None:
             return
-        step = await self._run.resume()
+        step = await self.run.resume()
         assert not isinstance(step, Suspended), "the table of transitions allows none here"
-        self._run.take_background(step.background)
+        self.run.take_background(step.background)
         if isinstance(step, Failed):
             fault = error_of(step.fault, self._state.engine)
-            self._run.tell(f"background work ended: {self._state.explain(fault).message}")
+            self.run.tell(f"background work ended: {self._state.explain(fault).message}")
+
+    def _goes_on(self) -> bool:
+        return self.run.background is not None and self._state.worker is not None
 
     def _may_leave(self) -> bool:
         """What was told to stop is stopped first: the next cell must not find it alive."""

@@ -42,7 +42,7 @@ class CellRun:
         self.declarations = session.declarations
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
         self.holds_resources = True
-        self.stopped = False
+        self.stopped = self.begun = False
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self._script_time_s = 0.0
@@ -147,7 +147,8 @@ class CellRun:
             self._live = False
             deadline.cancel()
             self._state.listen_no_more()
-            await self.end_effects(self.background.open if self.background is not None else ())
+            if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
+                await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:
                 await self.resources.release_cell(self.cell)
             if self._state.worker is None:
@@ -158,6 +159,7 @@ class CellRun:
     async def _loop(self, code: str | FunctionCall) -> list[Value]:
         try:
             step = await self.timed(self._state.begin(code, self.chunk, self.budget_s()))
+            self.begun = True
             while isinstance(step, Suspended):
                 self._state.exchange.take(step, self, start=not self._state.stopping)
                 step = await self.resume()
@@ -191,7 +193,7 @@ class CellRun:
             return
         self._state.exchange.take(background, self)
         for text in told(background.failed):
-            self.tell(text)
+            self.printed(Output(self.state_number, "stderr", f"[{text}]\n"))  # the script's text: it counts as output
 
     async def end_effects(self, keep: Sequence[int] = ()) -> None:
         """Cancels what still runs for this cell, and waits until it is gone; not for ever, as a bridge can resist."""

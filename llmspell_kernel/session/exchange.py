@@ -62,8 +62,8 @@ class Exchange:
         """Whatever a step asks, returns and gives up.  Without `start` its effects are not begun: a script that must stop gets nothing done."""
         for returned in step.returned:
             self._settle(returned)
-        for number in step.abandoned:
-            self._abandon(number)
+        if step.abandoned:
+            self._abandon(set(step.abandoned))
         for effect in step.effects if start else ():
             self._tasks[effect.id] = asyncio.create_task(self._answer(effect, run), name=f"{effect.bridge}.{effect.method}")
 
@@ -104,9 +104,7 @@ class Exchange:
         for number, task in leaving.items():
             del self._tasks[number]
             task.cancel()
-        for answer in [answer for answer in self._answers if answer.id not in keep]:
-            self._answers.remove(answer)
-            self._drop(answer.id)
+        self._forget_answers({answer.id for answer in self._answers}.difference(keep))
         if not keep:
             self._faults.clear()
             self._invocations.clear()
@@ -145,12 +143,18 @@ class Exchange:
         self._answers.append(answer)
         self.news.set()
 
-    def _abandon(self, number: int) -> None:
-        task = self._tasks.pop(number, None)
-        if task is not None:
-            task.cancel()
-        self._answers = [answer for answer in self._answers if answer.id != number]
-        self._drop(number)
+    def _abandon(self, numbers: set[int]) -> None:
+        for number in numbers:
+            task = self._tasks.pop(number, None)
+            if task is not None:
+                task.cancel()
+        self._forget_answers(numbers)
+
+    def _forget_answers(self, numbers: set[int]) -> None:
+        """All at once: a script may give up a hundred thousand effects in one step."""
+        self._answers = [answer for answer in self._answers if answer.id not in numbers]
+        for number in numbers if self._given else ():
+            self._drop(number)
 
     def _drop(self, number: int) -> None:
         """An answer that is never given: what it held is closed, because the script has no name for it."""

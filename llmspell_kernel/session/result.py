@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any, NamedTuple
 
 from ..errors import SpellError
@@ -27,6 +28,9 @@ from ..values import Opaque, Value
 from .sink import Sink
 
 REPR_CHARS = 200
+MAX_PIECES = 10_000
+"""Of kept output: a script that goes from one stream to the other with each letter must not cost a piece a letter.  After so many, what it
+prints is added to the stream's last piece."""
 
 
 class Printed(NamedTuple):
@@ -167,7 +171,8 @@ class KeptOutput:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._pieces: list[tuple[str, list[str]]] = []
+        self._pieces: list[tuple[str, StringIO]] = []
+        self._last: dict[str, StringIO] = {}
         self._taken = False
 
     def write(self, stream: str, text: str) -> None:
@@ -176,9 +181,11 @@ class KeptOutput:
         self._sink.write(stream, text)
 
     def _keep(self, stream: str, text: str) -> None:
-        if not self._pieces or self._pieces[-1][0] != stream:
-            self._pieces.append((stream, []))
-        self._pieces[-1][1].append(text)
+        is_new = not self._pieces or self._pieces[-1][0] != stream
+        if is_new and (len(self._pieces) < MAX_PIECES or stream not in self._last):
+            self._last[stream] = StringIO()
+            self._pieces.append((stream, self._last[stream]))
+        self._last[stream].write(text)
 
     def show(self, shown: Shown, null: str) -> int:
         return self._sink.show(shown, null)
@@ -189,7 +196,7 @@ class KeptOutput:
     def output(self) -> Output:
         """What came until now; what the run's background prints later is passed on, but no longer kept."""
         self._taken = True
-        return Output(Printed(stream, "".join(texts)) for stream, texts in self._pieces)
+        return Output(Printed(stream, text.getvalue()) for stream, text in self._pieces)
 
 
 def account(events: Iterable[AnyEvent]) -> Account:

@@ -18,7 +18,7 @@ from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellErr
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
-from ..protocol.transitions import IN_A_CELL, LIVELY, Phase
+from ..protocol.transitions import ASKED, IN_A_CELL, LIVELY, Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
 from .exchange import Exchange
@@ -83,6 +83,11 @@ class ScriptState:
 
     def phase(self) -> Phase:
         return self._worker.phase(self.number) if self._worker is not None else Phase.ABSENT
+
+    @property
+    def lingers(self) -> bool:
+        """Does work of an earlier cell wait, and no cell run?"""
+        return self.worker is not None and self.phase() in (Phase.LINGERING, Phase.ASKED_LINGERING)
 
     def in_a_cell(self) -> bool:
         return self.worker is not None and self.phase() in IN_A_CELL
@@ -181,34 +186,45 @@ class ScriptState:
             await self.query("declare", "", self._untold.pop(0))
 
     async def begin(self, code: str | FunctionCall, chunk: str, budget_s: float) -> Step:
-        assert self._worker is not None
         async with self._turn:
             if self._stopping:
                 raise self._not_begun()
+            worker = self._held()
             if isinstance(code, FunctionCall):
-                asking = self._worker.begin(self.number, "", chunk, code.function, code.args)
+                asking = worker.begin(self.number, "", chunk, code.function, code.args)
             else:
-                asking = self._worker.begin(self.number, code, chunk)
+                asking = worker.begin(self.number, code, chunk)
             return await self._step(asking, budget_s)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
-        assert self._worker is not None
         async with self._turn:
-            return await self._step(self._worker.resume(self.number, answers, invocations), budget_s)
+            return await self._step(self._held().resume(self.number, answers, invocations), budget_s)
+
+    def _held(self) -> Worker:
+        """The worker.  Raises WorkerLost where the state was closed while its cell waited."""
+        if self._worker is None:
+            raise WorkerLost("the state was closed", reason="closed")
+        return self._worker
 
     async def query(self, kind: QueryKind, text: str, value: bytes = b"null") -> bytes:
         # shielded, because a question once sent has its answer, and the next message must not come before it
         return await asyncio.shield(asyncio.ensure_future(self._query(kind, text, value)))
 
     async def _query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
-        assert self._worker is not None
         async with self._turn:
+            worker = self._held()
             try:
                 async with asyncio.timeout(QUERY_S):
-                    return await self._worker.query(self.number, kind, text, value)
+                    return await worker.query(self.number, kind, text, value)
             except TimeoutError:
-                self._worker.lose(f"it did not answer a question within {QUERY_S:g} s")
-                return await self._worker.query(self.number, kind, text, value)  # raises what a lost worker tells everyone
+                worker.lose(f"it did not answer a question within {QUERY_S:g} s")
+                return await worker.query(self.number, kind, text, value)  # raises what a lost worker tells everyone
+
+    async def answered(self) -> None:
+        """Waits until no question is on its way: it is short, and a worker in the middle of one could only be killed with all its states."""
+        while self.worker is not None and self.phase() in ASKED:
+            async with self._turn:
+                pass
 
     def renew(self) -> None:
         """A cell begins: what stopped the last one is forgotten."""
@@ -266,6 +282,7 @@ class ScriptState:
             self._pool.give_back(self._worker, self.number)
             if self._worker.alive:  # it holds other states; one that ended is kept, as it knows why
                 self._worker = None
+                self.exchange.news.set()  # a cell that waits must not wait for ever
 
     async def _step(self, asking: Awaitable[Step], budget_s: float) -> Step:
         timer = asyncio.get_running_loop().call_later(max(budget_s, 0), self.stop, SCRIPT_TIME)

@@ -354,6 +354,7 @@ class Session:
             if (background := self._background.pop(key, None)) is not None:
                 await background.close()
             await self.resources.release_state(script.number)
+            await script.answered()
             script.close()
 
     async def close(self) -> None:
@@ -390,12 +391,13 @@ class Session:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         self._runs[key] = run
         script.limits = run.limits
-        if (background := self._background.pop(key, None)) is not None:
-            await background.leave()
-        script.renew()
-        if run.stopped:
-            run.interrupt()
+        background = self._background.pop(key, None)
         try:
+            if background is not None:
+                await background.leave()
+            script.renew()
+            if run.stopped:
+                run.interrupt()
             # the run is known before its worker is there, so that a stop in the meantime is not missed
             await self._ready(script, run)
             for name, value in inputs.items():
@@ -405,8 +407,15 @@ class Session:
             del self._runs[key]
             script.settle()
             script.renew()
-            if run.background is not None and script.worker is not None:
+            if self._states.get(key) is not script:  # forgotten while this cell waited for its worker
+                await self.resources.release_state(script.number)
+                script.close()
+            elif run.background is not None and script.worker is not None:
                 self._leave_behind(key, run, script)
+            elif background is not None and not run.begun and script.lingers:  # what went on before goes on
+                self._leave_behind(key, background.run, script)
+                if run.stopped:
+                    self._background[key].interrupt()
 
     def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
         background = self._background[key] = BackgroundRun(run, script)

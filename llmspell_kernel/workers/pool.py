@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import discover
 from ..errors import SpellError, WorkerLost
-from ..protocol.transitions import Phase
+from ..protocol.transitions import TABLE, Event, Phase
 from .spawn import WorkerProcess
 from .worker import Worker
 
@@ -64,11 +64,12 @@ class WorkerPool:
             return worker
 
     def give_back(self, worker: Worker, state: int) -> None:
-        """Ends a state.  Its worker ends with it, unless it holds others; one that still runs the state can only be killed."""
-        if worker not in self._room or worker.phase(state) in (Phase.RUNNING, Phase.STIRRING):
+        """Ends a state.  Its worker ends with it, unless it holds others; one that is busy with the state can only be killed."""
+        phase = worker.phase(state)
+        if worker not in self._room or (phase is not Phase.ABSENT and (phase, Event.CLOSE) not in TABLE):
             worker.close()
             return
-        if worker.phase(state) is not Phase.ABSENT:
+        if phase is not Phase.ABSENT:
             worker.close_state(state)
         self._room[worker] += 1
 

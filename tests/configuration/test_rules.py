@@ -163,6 +163,8 @@ def test_a_project_may_narrow_the_grants(own: list[str], theirs: list[str]) -> N
         (["llm.[a-c]hat"], ["llm.[a-z]hat"]),
         (["[*]"], ["*"]),
         (["*]"], ["[ab]"]),
+        (["*chat*"], ["[chat]*"]),
+        (["*.*"], ["[.]*"]),
         ([], ["llm.chat"]),
     ],
 )
