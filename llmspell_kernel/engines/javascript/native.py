@@ -25,6 +25,8 @@ RESERVE_BYTES = 8 * 1024 * 1024
 """Part of the memory limit that the script cannot use: reports must still be made when it has used up the rest."""
 HEADROOM_BYTES = 128 * 1024
 """What a cell of a full state may use beyond what is taken already, so that it can drop what fills the state."""
+SMALL_BYTES = 64 * 1024
+"""With less than this left, what failed silently has failed for want of memory."""
 MAX_USAGE_BYTES = 1024
 """Room for the library's JSMemoryUsage, of which only the first number is read."""
 
@@ -143,6 +145,10 @@ class Realm:
     def note_full(self) -> None:
         """The script met its limit: until it has dropped something, each of its cells gets a little of the reserve."""
         self._is_full = True
+
+    def has_room(self) -> bool:
+        """Is there memory left for the engine's own small things, such as the rejection of a promise?"""
+        return self.used_bytes() + SMALL_BYTES <= self._script_bytes
 
     def make_room(self) -> None:
         """To be called before a cell.  In a full state the limit lies a little above what is taken, so that `delete globalThis.x` can run;
