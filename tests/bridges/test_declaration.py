@@ -440,6 +440,8 @@ def resource_with(**attributes: Any) -> type[Resource]:
         ({"resources": (resource_with(type="broken.thing", __doc__=None),)}, "Thing: it has no docstring"),
         ({"resources": (resource_with(type="broken.a"), resource_with(type="broken.a"))}, "two of its resources have the same type"),
         ({"resources": (resource_with(type="broken.a", next=not_async),)}, "Thing, method 'next': it must be an 'async def'"),
+        ({"configure": documented}, "Broken, method 'configure': its name is one that the session itself uses"),
+        ({"resources": (resource_with(type="broken.a", release=documented),)}, "Thing, method 'release': its name is one"),
     ],
 )
 def test_a_faulty_class_is_found_at_declaration_and_named(attributes: dict[str, Any], reason: str) -> None:
