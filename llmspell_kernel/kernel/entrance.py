@@ -1,7 +1,7 @@
 """What a shell holds before the first script cell: names and defaults, and a worker that is already starting.
 
-Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel would pay; here it is paid when a
-script, or `llmspell` in Python, is first used.
+Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel of ours would pay; here it is paid when
+a script, or `llmspell` in Python, is first used, or soon after the start.  In a stock kernel `%load_ext` pays it.
 """
 
 from __future__ import annotations

@@ -184,4 +184,6 @@ def test_a_stop_on_another_thread_wakes_the_event_loop(shell: InteractiveShell, 
 
 def test_python_completion_offers_all_that_the_notebook_can(shell: InteractiveShell) -> None:
     load_ipython_extension(shell)
-    assert {"background", "configure", "get", "register_type", "session", "settings", "states", "stop", "values"} <= set(dir(shell.llmspell))
+    assert {"background", "configure", "get", "register_type", "session", "settings", "states", "stop", "values"} <= set(
+        dir(shell.llmspell)
+    )
