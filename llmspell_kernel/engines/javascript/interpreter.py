@@ -143,12 +143,14 @@ class JavaScriptEngine:
         """Makes a new realm a script's world: the functions through which the interpreter talks to it."""
         realm.enter()
         with realm.undisturbed():
-            parts = [realm.load(part) for part in self._parts]
-            parts += [realm.lend(text) for text in self._late]
-            select = realm.apply(realm.load(self._prelude), _settings(options, catalogue), *parts)
+            prelude, *parts = [realm.load(part) for part in (self._prelude, *self._parts)]
+            late = [realm.lend(text) for text in self._late]
+            select = realm.apply(prelude, _settings(options, catalogue), *parts, *late)
             hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
             realm.release(select)
             realm.release(realm.apply(hooks["ready"]))
+            for used in (prelude, *parts):  # each was called once; what it made holds what it needs
+                realm.drop(used)
         return hooks
 
 

@@ -201,7 +201,7 @@ class Realm:
             raise Stopped
 
     def load(self, compiled: bytes) -> JSValue:
-        """The value of one of our own scripts, as `compiled` made it.  The caller keeps it for the life of the realm."""
+        """The value of one of our own scripts, as `compiled` made it; held by the realm until `drop`."""
         library, context = self._library, self._context
         value = library.JS_ReadObject(context, compiled, len(compiled), READ_BYTECODE)
         if value.tag != TAG_EXCEPTION:
@@ -352,6 +352,11 @@ class Realm:
         """Takes a value over until the realm is closed."""
         self._owned.append(value)
         return value
+
+    def drop(self, value: JSValue) -> None:
+        """Gives up what the realm keeps."""
+        self._owned.remove(value)
+        self._free(value)
 
     def release(self, value: JSValue) -> None:
         self._free(value)
