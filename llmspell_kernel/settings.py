@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 DISPLAY_MODES = ("auto", "live", "static")
+PYTHON = "python"
+"""As `engine`: plain cells are Python's.  No engine can be called so."""
 
 
 class Origin(NamedTuple):

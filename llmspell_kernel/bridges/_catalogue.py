@@ -35,19 +35,15 @@ def worker_catalogue(declarations: Iterable[BridgeDeclaration]) -> dict[str, Any
 
     `aliases`: {bridge: {other name: method}}; the effect carries the method's own name, which is what the policy knows.
     `several`: {bridge or resource type: methods whose answer is a list of results}; `loops`: methods that answer with something to loop over.
-    `versions` and `deprecated` ({bridge or resource type: {method: what to use instead}}) are for scripts and tools that ask.
     """
     known = list(declarations)
     owners = {_owner_name(owner): owner.methods.values() for bridge in known for owner in _owners(bridge)}
     several = {name: sorted(method.name for method in methods if method.several) for name, methods in owners.items()}
-    deprecated = {name: {method.name: method.deprecated for method in methods if method.deprecated} for name, methods in owners.items()}
     aliases = {name: {alias: method.name for method in methods for alias in method.aliases} for name, methods in owners.items()}
     return {
         "bridges": {bridge.name: sorted(bridge.methods) for bridge in known},
-        "versions": {bridge.name: bridge.version for bridge in known},
         "aliases": _filled(aliases),
         "several": _filled(several),
-        "deprecated": _filled(deprecated),
         "loops": _filled({bridge.name: _loops(bridge) for bridge in known}),
         "resources": {
             resource.type: {"methods": sorted(resource.methods), "iterate": resource.iterate}

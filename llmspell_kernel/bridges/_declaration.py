@@ -165,6 +165,11 @@ def _resource(bridge: type[Bridge], resource: type[Resource]) -> ResourceDeclara
     return ResourceDeclaration(resource.type, methods, resource.iterate, _own_doc(resource))
 
 
+def own_names(interface: type) -> set[str]:
+    """What the session reads and calls of every bridge or resource: names that no method for scripts can have."""
+    return {name for name in vars(interface) if not name.startswith("_")}
+
+
 def _own_doc(cls: type) -> str:
     doc = cls.__dict__.get("__doc__")
     if not doc:
@@ -177,6 +182,9 @@ def _methods(cls: type, owner: str) -> Mapping[str, MethodDeclaration]:
     methods = {
         name: _method(cls, owner, name, function) for name, function in functions.items() if hasattr(function, "__llmspell_method__")
     }
+    for name in methods:
+        if name in own_names(Bridge if issubclass(cls, Bridge) else Resource):
+            raise _fault(cls, "its name is one that the session itself uses", name)
     names = [camel(name) for method in methods.values() for name in (method.name, *method.aliases)]
     if len(set(names)) < len(names):
         raise _fault(cls, "two of its methods have the same name in JavaScript")

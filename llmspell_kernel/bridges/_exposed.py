@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 from llmspell_kernel.errors import BridgeError, ConfigError, SpellError
 
 from ._bridge import Bridge, Context, method
-from ._declaration import DeclarationFault, declare
+from ._declaration import DeclarationFault, declare, own_names
 
 HOST = "host"
 """The bridge of exposed functions."""
@@ -77,7 +77,7 @@ def _bridge(name: str, functions: Mapping[str, Callable[..., Any]], doc: str) ->
 
 
 def _method(owner: str, name: str, function: Callable[..., Any]) -> Any:
-    if name in ("name", "version", "resources", "needs", "open", "close"):
+    if name in own_names(Bridge):
         raise ConfigError(
             f"expose: {owner}.{name}: '{name}' is a name that every bridge has for itself; rename it, or expose(..., name='...')"
         )

@@ -15,7 +15,7 @@ from rich.text import Text
 from ..configuration.rules import written
 
 if TYPE_CHECKING:
-    from ..configuration.rules import Row
+    from ..configuration.rules import Entry
 
 UNWRAPPED_COLUMNS = 10_000
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
@@ -68,7 +68,7 @@ def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def setting_table(rows: Iterable[Row]) -> Table:
+def setting_table(rows: Iterable[Entry]) -> Table:
     table = _grid()
     for row in rows:
         table.add_row(Text(f"  {row.key}"), Text(written(row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold"))

@@ -22,23 +22,15 @@ from typing import Any, NamedTuple, get_type_hints
 
 from ..errors import ConfigError, nearest
 from ..policy.limits import PRESETS, Limits, limits_of
-from ..settings import DISPLAY_MODES, Origin, Settings
+from ..settings import DISPLAY_MODES, PYTHON, Origin, Settings
 
 LIMIT_TYPES: Mapping[str, type] = get_type_hints(Limits)
-PYTHON = "python"
-"""As `engine`: plain cells are Python's."""
 TRUST = "trust"
 """A key of the user's file alone: folders whose project files are the user's own."""
 
 
 class Entry(NamedTuple):
-    key: str
-    value: Any
-    origin: Origin
-
-
-class Row(NamedTuple):
-    """A setting as it is shown: a limit has its value even where only the preset set it."""
+    """One setting: in a layer what somebody wrote, in `rows` what holds."""
 
     key: str
     value: Any
@@ -115,7 +107,8 @@ CHECKS: Mapping[str, Check] = {
     "grants.deny": _patterns,
 }
 QUOTED_CHARS = 60
-TEXTS = ("preset", "display", "model", "engine")
+TEXTS = {name for name, kind in get_type_hints(Settings).items() if kind is str}
+"""Keys whose values need no quotes where a person types them."""
 
 
 def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str], guest: bool = False) -> Settings:
@@ -152,12 +145,12 @@ def value_of(key: str, text: str) -> Any:
     return read["value"] if len(read) == 1 else text
 
 
-def rows(settings: Settings) -> list[Row]:
-    """Every setting there is, in the order of the table in rules.CHECKS."""
+def rows(settings: Settings) -> list[Entry]:
+    """Every setting there is, in the order of the table in rules.CHECKS; a limit has its value even where only the preset set it."""
     limits = limits_of(settings.preset, settings.limits)._asdict()
     values: dict[str, Any] = {**settings._asdict(), "grants.allow": list(settings.allow), "grants.deny": list(settings.deny)}
     values |= {f"limits.{name}": value for name, value in limits.items()}
-    return [Row(key, values[key], settings.origin(key)) for key in CHECKS]
+    return [Entry(key, values[key], settings.origin(key)) for key in CHECKS]
 
 
 def written(value: Any) -> str:

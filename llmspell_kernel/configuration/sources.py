@@ -19,7 +19,7 @@ from ..settings import Origin, Settings
 from .rules import CHECKS, TRUST, Entry, apply, value_of, wrong
 
 PROJECT_FILE = "llmspell.toml"
-VARIABLES = {f"LLMSPELL_{key.upper()}": key for key in ("preset", "display", "seed", "model", "engine")}
+VARIABLES = {f"LLMSPELL_{key.upper()}": key for key in CHECKS if "." not in key}
 MAX_FILE_BYTES = 1024 * 1024
 """A settings file is a page of text; a larger one is something else."""
 WRITABLE_BY_ALL = 0o002

@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from ..errors import ConfigError, nearest
-
-PYTHON = "python"
+from ..settings import PYTHON
 
 
 class ScriptCell(NamedTuple):

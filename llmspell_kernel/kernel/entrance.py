@@ -1,7 +1,7 @@
 """What a shell holds before the first script cell: names and defaults, and a worker that is already starting.
 
-Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel would pay; here it is paid when a
-script, or `llmspell` in Python, is first used.
+Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel of ours would pay; here it is paid when
+a script, or `llmspell` in Python, is first used, or soon after the start.  In a stock kernel `%load_ext` pays it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError
-from ..settings import Settings
+from ..settings import PYTHON, Settings
 from ..workers.spawn import WorkerProcess
-from .cells import PYTHON
 from .frameless import without_frames
 from .interrupt import EarlyStop
 
@@ -113,7 +112,9 @@ class Entrance:
         return getattr(self.notebook, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), "add_module", "call", "expose", "get", "reset", "run", "session", "set", "states", "values"})
+        from .notebook import Notebook
+
+        return sorted({*super().__dir__(), *dir(Notebook), "session", "values"})
 
     def __repr__(self) -> str:
         return repr(self.notebook)

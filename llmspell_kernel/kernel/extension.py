@@ -12,9 +12,8 @@ from typing import Any
 from ..configuration.sources import read_settings
 from ..engines._registry import EngineRegistry, discover
 from ..errors import ConfigError
-from ..settings import Settings
+from ..settings import PYTHON, Settings
 from ..workers.spawn import WorkerProcess
-from .cells import PYTHON
 from .entrance import Entrance, start_spare
 from .magics import register_all
 from .transform import make_transformer

@@ -1,14 +1,28 @@
-"""An error that front ends show by its text alone: a wrong word or setting is no fault in our code."""
+"""Errors that front ends show by lines of ours: nobody sees the Python frames that a script's error or a wrong setting came through."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from ..errors import SpellError
 
+E = TypeVar("E", bound=SpellError)
 
-def without_frames(error: SpellError) -> SpellError:
-    """The same error; its class keeps its name and stays catchable as what it is."""
+
+def with_lines(error: E, name: str, lines: list[str]) -> E:
+    """The same error under another name; it stays catchable as what it is."""
+    error.__class__ = type(name, (type(error),), {"_render_traceback_": lambda self: lines})
+    return error
+
+
+def without_frames(error: E) -> E:
+    """One that its text alone explains: a wrong word or setting is no fault in any code."""
     from ..render.errors import traceback_lines
 
-    lines = traceback_lines(error, {}, colour=True)
-    error.__class__ = type(type(error).__name__, (type(error),), {"_render_traceback_": lambda self: lines})
-    return error
+    return with_lines(error, type(error).__name__, traceback_lines(error, {}, colour=True))
+
+
+def named_stop(kind: type[BaseException], message: str, lines: list[str]) -> BaseException:
+    """An exception called KeyboardInterrupt, the name that front ends and nbclient look for."""
+    named: type[BaseException] = type("KeyboardInterrupt", (kind,), {"_render_traceback_": lambda self: lines})
+    return named(message)

@@ -12,8 +12,9 @@ from .. import __version__
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import EngineRegistry, discover
 from ..errors import SpellError
+from ..settings import PYTHON
 from ..workers.spawn import WorkerProcess
-from .cells import PYTHON, ScriptCell, script_cell, state_of
+from .cells import ScriptCell, script_cell, state_of
 from .extension import install, plain_engine
 
 PREPARE_AFTER_S = 0.5

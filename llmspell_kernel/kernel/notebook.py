@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any
 
-from ..bridges._checking import converted
 from ..configuration.rules import apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError, Interrupted, ScriptError, SpellError, ValueCrossingError, nearest
-from ..host_types._crossing import written
+from ..errors import ConfigError, Interrupted, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..policy.limits import limits_of
@@ -26,12 +23,13 @@ from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
-from .cells import Wanted, parse_options
+from . import variables
+from .cells import parse_options
 from .display import LiveView
+from .frameless import named_stop, with_lines
 from .interrupt import EarlyStop, StopSignal
 from .output import CellOutput
 from .states import ScriptStateHandle, States
-from .targets import fitting, target
 
 log = logging.getLogger(__name__)
 OF_STATES = {"seed", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "startup_s"))}
@@ -85,8 +83,8 @@ class Notebook:
         try:
             language = self.session.engines.get(engine)
             options = parse_options(line, engine)
-            inputs = self._inputs(options.inputs)
-            targets = {wanted.name: self._target(wanted) for wanted in options.outputs}
+            inputs = variables.given(options.inputs, self.shell.user_ns)
+            targets = variables.targets_of(options.outputs, self.shell.user_ns)
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
@@ -111,7 +109,8 @@ class Notebook:
                 output.finish()
                 view.finish()
             self.session.sources[chunk] = _as_seen(engine, line, code, offset)
-            missing = await self._take_outputs(outcome, options.state, targets, language.name)
+            wanted = targets if outcome.error is None else {}
+            missing = await variables.take(wanted, self.shell.user_ns, self.session, language.name, options.state)
             if self.keeps_globals:
                 await self._note_globals(language.name, options.state)
         self._take(outcome, output, language.null)
@@ -142,41 +141,6 @@ class Notebook:
                 raise
             self.session.interrupt(state=state, engine=engine)
             return await running
-
-    def _target(self, wanted: Wanted) -> Sequence[Any]:
-        """The types that a name of `--out` asks for, found before the cell runs; none for plain data."""
-        try:
-            return target(wanted.type, self.shell.user_ns) if wanted.type else ()
-        except ConfigError as error:
-            raise ConfigError(f"--out {wanted.name}:{wanted.type}: {error.message}") from None
-
-    async def _take_outputs(self, outcome: ExecutionResult, state: str, targets: Mapping[str, Sequence[Any]], engine: str) -> list[str]:
-        """Sets the Python variables of `--out`; returns what is wrong with those that cannot be had."""
-        faults = []
-        for name, kinds in targets.items() if outcome.error is None else ():
-            try:
-                value = await self._output(name, engine, state, undecided=bool(kinds))
-                self.shell.user_ns[name] = converted(value, fitting(kinds, value), name) if kinds else value
-            except SpellError as error:
-                faults.append(f"--out {name}: {error.message}")
-        return faults
-
-    async def _output(self, name: str, engine: str, state: str, *, undecided: bool) -> Value:
-        fault: ScriptError | None = None
-        value: Value = None
-        try:
-            value = await self.session.get(name, engine=engine, state=state, undecided=undecided)
-        except ValueCrossingError:
-            raise
-        except ScriptError as error:  # as JavaScript answers for a name it does not know
-            fault = error
-        if value is None:  # as Lua answers
-            known = [str(member) for member, *_ in await self.session.ask("members", "", engine=engine, state=state) or []]
-            if name not in known:
-                raise ConfigError(f"the script has no global '{name}'{nearest(name, get_close_matches(name, known))}") from fault
-        if fault is not None:
-            raise fault
-        return value
 
     async def _note_globals(self, engine: str, state: str) -> None:
         """Reads the names for completion.  Whatever goes wrong with that, the cell ended as it ended."""
@@ -215,7 +179,7 @@ class Notebook:
             raise asyncio.CancelledError
         if isinstance(outcome.error, Interrupted):
             # a KeyboardInterrupt out of a task of the author's own, as in asyncio.gather, would end the kernel's event loop
-            raise _named_stop(asyncio.CancelledError, outcome.error.message, self._lines(outcome.error))
+            raise named_stop(asyncio.CancelledError, outcome.error.message, self._lines(outcome.error))
         if outcome.error is not None:
             raise self._shown(outcome.error)
         return outcome.value
@@ -324,18 +288,6 @@ class Notebook:
         lines = [f"llmspell: {len(self.states)} states"]
         return "\n".join(lines + [f"  {engine} '{name}': {phase}" for name, engine, phase in self.states])
 
-    def _inputs(self, names: Sequence[str]) -> dict[str, Value]:
-        found = {}
-        for name in names:
-            if name not in self.shell.user_ns:
-                known = [known for known in self.shell.user_ns if not known.startswith("_")]
-                raise ConfigError(f"--in {name}: there is no Python variable '{name}'{nearest(name, known)}")
-            try:
-                found[name] = written(self.shell.user_ns[name], name)[0]
-            except ValueCrossingError as error:
-                raise ConfigError(f"--in {name}: {error.message}") from None
-        return found
-
     def _take(self, outcome: ExecutionResult, output: CellOutput, null: str) -> None:
         if outcome.error is not None:
             raise self._shown(outcome.error)
@@ -359,10 +311,9 @@ class Notebook:
     def _shown(self, error: SpellError) -> BaseException:
         lines = self._lines(error)
         if isinstance(error, Interrupted):
-            return _named_stop(KeyboardInterrupt, error.message, lines)
+            return named_stop(KeyboardInterrupt, error.message, lines)
         # front ends show the class's name: the language's own (TypeError) tells more than ours; the class stays catchable as what it is
-        error.__class__ = type(error_name(error), (type(error),), {"_render_traceback_": lambda self: lines})
-        return error
+        return with_lines(error, error_name(error), lines)
 
 
 def _applies_to(key: str, has_states: bool) -> str:
@@ -372,12 +323,6 @@ def _applies_to(key: str, has_states: bool) -> str:
     if key == "preset" and has_states:
         return "from the next cell; its limits of memory and of a value's size only for states opened from now on"
     return "from the next cell"
-
-
-def _named_stop(kind: type[BaseException], message: str, lines: list[str]) -> BaseException:
-    """An exception called KeyboardInterrupt (the name that front ends and nbclient look for) with our text."""
-    named: type[BaseException] = type("KeyboardInterrupt", (kind,), {"_render_traceback_": lambda self: lines})
-    return named(message)
 
 
 def _as_seen(engine: str, line: str, code: str, offset: int) -> str:

@@ -25,7 +25,7 @@ MAX_RETURNED = 100_000
 
 
 class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
-    """Host: make a script state.  `catalogue` and `options` are JSON objects (see bridges.catalogue and engines.Options)."""
+    """Host: make a script state.  `catalogue` and `options` are JSON objects (see bridges._catalogue.worker_catalogue and engines.Options)."""
 
     state: int
     engine: str
@@ -55,7 +55,7 @@ class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, tag="query"):
-    """Host: a question about a state that runs nothing of the script: members of a path, is this complete, get or set a global."""
+    """Host: a question about a state that runs nothing of the script; engines._engine.State.query says what each kind asks."""
 
     state: int
     kind: QueryKind

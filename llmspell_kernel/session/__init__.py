@@ -1,7 +1,8 @@
 """One notebook (or one command): its script states, the effect loop, the journal.
 
 The way of an effect: the next step of a worker -> policy -> arguments checked -> bridge -> journal -> the worker goes on.
-Imports workers, bridges, engines (registry), policy, journal, protocol; nothing of rendering or Jupyter.
+Imports workers, bridges, engines (registry), services.modules, policy, journal, protocol, shown, host_types; nothing of rendering or
+Jupyter.
 """
 
 from .background import BackgroundTask

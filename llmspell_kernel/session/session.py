@@ -26,7 +26,7 @@ from ..policy.limits import Limits, limits_of
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
-from ..settings import Settings
+from ..settings import PYTHON, Settings
 from ..values import Value, loads
 from ..workers.pool import WorkerPool
 from .background import BackgroundRun, BackgroundTask
@@ -42,9 +42,6 @@ from .sources import Sources
 from .value_lists import check_size, write_values
 
 F = TypeVar("F")
-
-PYTHON = "python"
-"""Stands for an engine where a bridge is called from Python."""
 
 
 class Session:
@@ -280,7 +277,7 @@ class Session:
         Arguments and answer cross as a script's do: a data class is an object.  Raises what refused it, and whatever the bridge raised.
         A method that gives a resource is refused: only a script can hold one.
         """
-        idle = ScriptState("python", PYTHON, self._pool, self.limits, {}, 0, self.resources)
+        idle = ScriptState(PYTHON, PYTHON, self._pool, self.limits, {}, 0, self.resources)
         run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
         run.holds_resources = False
         plain = [to_plain(value, f"argument {position}") for position, value in enumerate(args, 1)]

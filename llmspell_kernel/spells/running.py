@@ -16,7 +16,7 @@ from ..engines._registry import EngineRegistry, discover
 from ..errors import BridgeError, ConfigError
 from ..services.llm.service import LlmService
 from ..session import ExecutionResult, Session, Sink
-from ..settings import Origin, Settings
+from ..settings import PYTHON, Origin, Settings
 from .script_file import Script, engine_of, load
 
 CHUNK = "script"
@@ -132,7 +132,7 @@ def add_module(session: Session, file: Path, engines: EngineRegistry) -> None:
 
 def default_engine(settings: Settings) -> str:
     """The language of a script that does not tell; "" where the settings name none, or Python."""
-    return "" if settings.engine == "python" else settings.engine
+    return "" if settings.engine == PYTHON else settings.engine
 
 
 def _script(code_or_path: str | os.PathLike[str] | Script, engine: str | None, engines: EngineRegistry, default: str) -> Script:

@@ -292,10 +292,8 @@ def test_the_schema_is_json_and_refuses_what_bind_refuses() -> None:
 def test_the_worker_catalogue_is_names_only() -> None:
     assert worker_catalogue([LLM]) == {
         "bridges": {"llm": ["chat", "clear", "count", "each", "pick", "put", "set_model", "slice", "stream", "sum"]},
-        "versions": {"llm": "1"},
         "aliases": {"llm": {"generate_text": "chat", "quick_prompt": "chat"}},
         "several": {},
-        "deprecated": {},
         "loops": {"llm": ["stream"]},
         "resources": {"llm.stream": {"methods": ["next", "read_all"], "iterate": "next"}},
     }
@@ -440,6 +438,8 @@ def resource_with(**attributes: Any) -> type[Resource]:
         ({"resources": (resource_with(type="broken.thing", __doc__=None),)}, "Thing: it has no docstring"),
         ({"resources": (resource_with(type="broken.a"), resource_with(type="broken.a"))}, "two of its resources have the same type"),
         ({"resources": (resource_with(type="broken.a", next=not_async),)}, "Thing, method 'next': it must be an 'async def'"),
+        ({"configure": documented}, "Broken, method 'configure': its name is one that the session itself uses"),
+        ({"resources": (resource_with(type="broken.a", release=documented),)}, "Thing, method 'release': its name is one"),
     ],
 )
 def test_a_faulty_class_is_found_at_declaration_and_named(attributes: dict[str, Any], reason: str) -> None:
@@ -530,10 +530,8 @@ def test_signatures_show_variadic_parameters_and_several_results() -> None:
     assert signature(WORDS, "all", "snake") == "words.all() -> list[string]"
 
 
-def test_the_catalogue_tells_versions_deprecations_and_several_results() -> None:
-    found = worker_catalogue([WORDS])
-    assert (found["versions"], found["several"]) == ({"words": "3"}, {"words": ["split"]})
-    assert found["deprecated"] == {"words": {"concat": "use words.join"}}
+def test_the_catalogue_tells_which_methods_give_several_results() -> None:
+    assert worker_catalogue([WORDS])["several"] == {"words": ["split"]}
 
 
 def test_help_completions_and_reference_tell_what_is_deprecated_and_since_when() -> None:

@@ -147,7 +147,7 @@ def test_a_function_that_scripts_cannot_call_is_refused_with_the_reason(function
     assert "report it to its author" not in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["lookUp", "<lambda>", "open", "name", "_x"])
+@pytest.mark.parametrize("name", ["lookUp", "<lambda>", "open", "configure", "name", "_x"])
 def test_a_name_that_scripts_cannot_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="expose"):
         exposed_functions({name: lookup})

@@ -207,3 +207,12 @@ def test_a_typed_pair_is_one_value_of_its_keys_type(pair: str, key: str, value: 
 def test_a_malformed_pair_is_one_error_with_an_example(pair: str) -> None:
     with pytest.raises(ConfigError, match="--set needs KEY=VALUE.*for example: --set display=static"):
         entry_of(pair, Origin("--set"))
+
+
+def test_every_field_of_the_settings_can_be_set() -> None:
+    assert set(Settings._fields) - {"limits", "allow", "deny", "origins"} == {key for key in CHECKS if "." not in key}
+
+
+@pytest.mark.parametrize("key", ["preset", "display", "model", "engine"])
+def test_a_text_needs_no_quotes_where_a_person_types_it(key: str) -> None:
+    assert [entry_of(f"{key}={text}", USER).value for text in ("standard", "'standard'", "3")] == ["standard", "standard", "3"]

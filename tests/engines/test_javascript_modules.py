@@ -224,3 +224,11 @@ def test_an_emptied_state_has_its_usual_limit_again(new_world: Callable[..., Wor
     world.fault(FILL)
     world.start("hoard = null")
     assert abs(world.result(count)[0] - first) <= 2
+
+
+@pytest.mark.parametrize("code", [FILL, f"await 1; {FILL}", "await 1; var hoard = []; for (;;) hoard.push({})"])
+def test_an_error_that_is_lost_for_want_of_memory_is_told_as_the_limit(new_world: Callable[..., World], code: str) -> None:
+    for more_bytes in range(0, 40_000, 2_000):  # how little is left when it happens decides where the engine fails
+        world = new_world(memory_bytes=16 * 1024 * 1024 + more_bytes)
+        assert world.fault(code).code == "limit"
+        assert world.result("hoard = null; 1") == [1]

@@ -13,9 +13,9 @@ from traitlets.config import Config
 from llmspell_kernel.engines import EngineDeclaration
 from llmspell_kernel.engines._registry import built_in
 from llmspell_kernel.errors import ConfigError
-from llmspell_kernel.kernel.cells import PYTHON
 from llmspell_kernel.kernel.extension import install, unload_ipython_extension
 from llmspell_kernel.kernel.kernel import language_info, specs
+from llmspell_kernel.settings import PYTHON
 
 from .conftest import Client
 

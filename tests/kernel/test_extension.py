@@ -180,3 +180,10 @@ def test_a_stop_on_another_thread_wakes_the_event_loop(shell: InteractiveShell, 
     started = time.monotonic()
     ran = shell.run_cell("%%lua\nllm.chat('hi') sleep(20)")
     assert type(ran.error_in_exec).__name__ == "KeyboardInterrupt" and time.monotonic() - started < 10
+
+
+def test_python_completion_offers_all_that_the_notebook_can(shell: InteractiveShell) -> None:
+    load_ipython_extension(shell)
+    assert {"background", "configure", "get", "register_type", "session", "settings", "states", "stop", "values"} <= set(
+        dir(shell.llmspell)
+    )

@@ -137,10 +137,8 @@ def test_an_installed_bridge_is_found_and_declared_beside_the_built_in_ones(envi
     assert {"llm", "log", "timer", "ui", "weather"} <= set(found["bridges"])
     assert found["catalogue"] == {
         "bridges": {"weather": ["each_day", "forecast", "now", "today"]},
-        "versions": {"weather": "2"},
         "aliases": {},
         "several": {},
-        "deprecated": {"weather": {"now": "use weather.today"}},
         "loops": {"weather": ["forecast"]},
         "resources": {"weather.forecast": {"methods": ["next"], "iterate": "next"}},
     }

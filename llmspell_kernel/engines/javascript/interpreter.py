@@ -27,6 +27,9 @@ from .sources import Sources
 
 STOPPED = Fault(code="interrupted", message="stopped")
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
+OUT_OF_MEMORY = Fault(
+    code="limit", name="InternalError", message="the script has used up its memory; drop what is no longer needed, or reset the state"
+)
 
 ENDING = ("interrupted", "limit")
 """Codes of faults after which nothing of the state goes on."""
@@ -140,12 +143,14 @@ class JavaScriptEngine:
         """Makes a new realm a script's world: the functions through which the interpreter talks to it."""
         realm.enter()
         with realm.undisturbed():
-            parts = [realm.load(part) for part in self._parts]
-            parts += [realm.lend(text) for text in self._late]
-            select = realm.apply(realm.load(self._prelude), _settings(options, catalogue), *parts)
+            prelude, *parts = [realm.load(part) for part in (self._prelude, *self._parts)]
+            late = [realm.lend(text) for text in self._late]
+            select = realm.apply(prelude, _settings(options, catalogue), *parts, *late)
             hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
             realm.release(select)
             realm.release(realm.apply(hooks["ready"]))
+            for used in (prelude, *parts):  # each was called once; what it made holds what it needs
+                realm.drop(used)
         return hooks
 
 
@@ -279,9 +284,13 @@ class JavaScriptState:
         if thrown is None and rejected is not None:
             thrown = self._fault(self._describe(rejected))
         if thrown is not None or outcome is None or not bytes(outcome.values):
-            return self._fail(thrown or NOTHING_LEFT, report)
+            return self._fail(thrown or self._unsettled(), report)
         self._in_cell = False
         return Finished(outcome.values, self._background(report))
+
+    def _unsettled(self) -> Fault:
+        """Why a cell's promise stays open.  In a full state the engine drops an error silently, as rejecting a promise takes memory too."""
+        return NOTHING_LEFT if self._realm.has_room() else OUT_OF_MEMORY
 
     def _fail(self, fault: Fault, report: _Report) -> Failed:
         """The cell ends with a fault.  Without background work nothing goes on."""

@@ -25,6 +25,8 @@ RESERVE_BYTES = 8 * 1024 * 1024
 """Part of the memory limit that the script cannot use: reports must still be made when it has used up the rest."""
 HEADROOM_BYTES = 128 * 1024
 """What a cell of a full state may use beyond what is taken already, so that it can drop what fills the state."""
+SMALL_BYTES = 64 * 1024
+"""With less than this left, what failed silently has failed for want of memory."""
 MAX_USAGE_BYTES = 1024
 """Room for the library's JSMemoryUsage, of which only the first number is read."""
 
@@ -144,6 +146,10 @@ class Realm:
         """The script met its limit: until it has dropped something, each of its cells gets a little of the reserve."""
         self._is_full = True
 
+    def has_room(self) -> bool:
+        """Is there memory left for the engine's own small things, such as the rejection of a promise?"""
+        return self.used_bytes() + SMALL_BYTES <= self._script_bytes
+
     def make_room(self) -> None:
         """To be called before a cell.  In a full state the limit lies a little above what is taken, so that `delete globalThis.x` can run;
         half of the reserve may go this way before nothing is left to give."""
@@ -195,7 +201,7 @@ class Realm:
             raise Stopped
 
     def load(self, compiled: bytes) -> JSValue:
-        """The value of one of our own scripts, as `compiled` made it.  The caller keeps it for the life of the realm."""
+        """The value of one of our own scripts, as `compiled` made it; held by the realm until `drop`."""
         library, context = self._library, self._context
         value = library.JS_ReadObject(context, compiled, len(compiled), READ_BYTECODE)
         if value.tag != TAG_EXCEPTION:
@@ -346,6 +352,11 @@ class Realm:
         """Takes a value over until the realm is closed."""
         self._owned.append(value)
         return value
+
+    def drop(self, value: JSValue) -> None:
+        """Gives up what the realm keeps."""
+        self._owned.remove(value)
+        self._free(value)
 
     def release(self, value: JSValue) -> None:
         self._free(value)

@@ -1,12 +1,14 @@
 // require(name): a module's text comes by an effect, the interpreter compiles it, and its body runs once, as an async function.
 'use strict';
-(function modules({ hidden, fault }, ask, head, want) {
+(function modules({ hidden, fault }, { ask, headOf }, want) {
   const { apply, defineProperty } = Reflect;
   const { stringify } = JSON;
   const { create } = Object;
   const P = Promise, TypeErr = TypeError, SyntaxErr = SyntaxError;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete, mapForEach = Map.prototype.forEach;
   const { toWellFormed } = String.prototype;
+
+  const head = headOf('modules', 'source');
 
   // by name: every module that is loaded or being loaded; needs = the records it is waiting for
   const records = new Map();

@@ -1,9 +1,10 @@
 // sleep, async.sleep, async.timeout and async.map: waiting, without keeping anything else from going on.
 'use strict';
-(function pauses({ shown, abandon, fault }, ask, sleep, signals) {
+(function pauses({ shown, fault }, { ask, abandon, headOf }, sleep, signals) {
   const { apply, defineProperty } = Reflect;
   const TypeErr = TypeError, Num = Number, P = Promise, { from } = Array;
   const { AbortController } = signals.globals;
+  const head = headOf('timer', 'sleep');
 
   const timed = async (promise, entry, seconds) => {
     const late = async () => {
@@ -50,7 +51,7 @@
     });
   };
   const { timeout } = { timeout(promise, seconds) { return inTime(promise, seconds, timeout); } };
-  const global = { sleep: { sleep(...args) { return ask(args, global.sleep); } }.sleep };
+  const global = { sleep: { sleep(...args) { return ask(head, '}', args, global.sleep); } }.sleep };
   return {
     __proto__: null, sleep: global.sleep,
     async: {

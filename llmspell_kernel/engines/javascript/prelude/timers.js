@@ -1,9 +1,10 @@
 // setTimeout, setInterval and their ends, over the effect timer.sleep: a cell waits for its timers, and clearing one cancels its effect.
 'use strict';
-(function timers({ start, abandon, raise }, head) {
+(function timers({ raise }, { start, abandon, headOf }) {
   const { apply } = Reflect;
   const TypeErr = TypeError, Num = Number;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete;
+  const head = headOf('timer', 'sleep');
   let live = new Map(), count = 0;
 
   const sleep = (milliseconds, site, quiet) => {

@@ -1,0 +1,44 @@
+// How a cell ends: its value or its error, as the JSON that the interpreter reads.
+//
+// Rule: one `await` and no async function more than it takes.  A cell that has filled its memory must still settle, and each needs some.
+'use strict';
+(function cells({ clip, isProxy, values, inspect, describe }, valueAt) {
+  const { apply } = Reflect;
+  const { lastIndexOf, slice } = String.prototype;
+  const hasOwn = Object.prototype.hasOwnProperty, TypeErr = TypeError, ReferenceErr = ReferenceError;
+
+  // outcome: '' until the cell has ended; one that ends after the next has begun has an object of its own
+  const newCell = () => ({ __proto__: null, outcome: '' });
+  let cell = newCell();
+  const finished = (value) => '{"values":' + (value === undefined ? '[]' : '[' + values.shownText(value, inspect) + ']') + '}';
+  const failed = (error) => '{"fault":' + describe(error) + '}';
+  const isPromise = (value) => typeof value === 'object' && value !== null && !isProxy(value) && values.kindOf(value) === 'Promise';
+
+  return {
+    __proto__: null,
+    begin() { cell = newCell(); },
+    outcome: () => cell.outcome,
+    // `promise` gives { value } so that a promise as the last expression is not awaited by the engine; here it is, for the reader's sake.
+    async watch(promise) {
+      const mine = cell;
+      try {
+        const settled = await promise;
+        if (!apply(hasOwn, settled, ['value'])) throw new TypeErr("Object.prototype has a property 'value' that swallows every result; delete Object.prototype.value");
+        let value = settled.value;
+        if (isPromise(value)) value = await value;
+        mine.outcome = finished(value);
+      } catch (error) { mine.outcome = failed(error); }
+    },
+    // A global function that the host calls as a cell of its own; `this` is what stands before the last dot.
+    async call(path, text) {
+      const mine = cell;
+      try {
+        const dot = apply(lastIndexOf, path, ['.']);
+        const owner = dot < 0 ? undefined : valueAt(apply(slice, path, [0, dot]));
+        const called = valueAt(path);
+        if (typeof called !== 'function') throw new ReferenceErr("there is no global function '" + clip(path, 60) + "'");
+        mine.outcome = finished(await apply(called, owner, values.revive(values.parse(text))));
+      } catch (error) { mine.outcome = failed(error); }
+    },
+  };
+})

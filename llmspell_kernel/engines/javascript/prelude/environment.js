@@ -1,0 +1,56 @@
+// The script's globals: an allow list, with a Proxy of our own.
+'use strict';
+(function environment(random) {
+  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect;
+  const { create } = Object;
+  const hasOwn = Object.prototype.hasOwnProperty;
+  const TypeErr = TypeError, NativeProxy = Proxy, nativeRevocable = Proxy.revocable;
+  const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
+  const shown = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: true });
+  const hidden = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: false });
+
+  const known = create(null);
+  const allow = 'Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError URIError InternalError AggregateError ' +
+    'SuppressedError Iterator Array parseInt parseFloat isNaN isFinite queueMicrotask decodeURI decodeURIComponent encodeURI ' +
+    'encodeURIComponent escape unescape Infinity NaN undefined eval Number Boolean String Math Reflect Symbol DisposableStack globalThis ' +
+    'BigInt Date RegExp JSON Proxy Map Set WeakMap WeakSet ArrayBuffer Uint8ClampedArray Int8Array Uint8Array Int16Array Uint16Array ' +
+    'Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array DataView Promise AsyncDisposableStack ' +
+    'WeakRef FinalizationRegistry DOMException btoa atob';
+  for (const name of allow.split(' ')) known[name] = true;
+  for (const name of ownKeys(globalThis)) if (typeof name === 'string' && !(name in known)) delete globalThis[name];
+  // a script's prepareStackTrace would be handed our own functions (CallSite.getFunction)
+  defineProperty(Error, 'prepareStackTrace', { __proto__: null, value: undefined, writable: false, configurable: false, enumerable: false });
+
+  // Every Proxy is made here, so every Proxy is known: no other test exists that runs none of its traps.
+  const proxies = new WeakSet();
+  const isProxy = (value) => apply(weakHas, proxies, [value]);
+  const noted = (proxy) => { apply(weakAdd, proxies, [proxy]); return proxy; };
+  const newProxy = (target, handler) => noted(new NativeProxy(target, handler));
+  const KnownProxy = function Proxy(target, handler) {
+    if (new.target === undefined) throw new TypeErr("Proxy must be called with 'new'");
+    return newProxy(target, handler);
+  };
+  KnownProxy.prototype = undefined;
+  defineProperty(KnownProxy, 'revocable', hidden({
+    revocable(target, handler) { const made = nativeRevocable(target, handler); noted(made.proxy); return made; },
+  }.revocable));
+  defineProperty(globalThis, 'Proxy', hidden(KnownProxy));
+
+  // a re-run of the same cells draws the same numbers
+  defineProperty(Math, 'random', hidden({ random() { return ((random() >>> 5) * 67108864 + (random() >>> 6)) / 9007199254740992; } }.random));
+
+  return {
+    __proto__: null, shown, hidden, isProxy, newProxy,
+    global: (name, value) => defineProperty(globalThis, name, hidden(value)),
+    // what a global holds; a getter is told apart by its descriptor, not run
+    held(name) {
+      const descriptor = getOwnPropertyDescriptor(globalThis, name);
+      return descriptor === undefined ? undefined : apply(hasOwn, descriptor, ['value']) ? descriptor.value : descriptor;
+    },
+    isOurs: (name) => name in known,
+    // everything is there: what a script adds from now on is its own
+    complete() {
+      for (const name of ownKeys(globalThis)) if (typeof name === 'string') known[name] = true;
+    },
+  };
+})

@@ -1,0 +1,32 @@
+// Printing: lines are kept here until the script suspends, up to a limit.
+'use strict';
+(function output({ newQueue, put }) {
+  const { stringify } = JSON;
+  const MAX_PRINTED = 8 * 1024 * 1024;
+  let printed = newQueue(), printedSize = 0, isCut = false;
+  return {
+    __proto__: null,
+    print(stream, line) {
+      const text = line + '\n';
+      if (printedSize + text.length > MAX_PRINTED) {
+        if (!isCut) put(printed, '[2,"[output cut: more than 8 MB were printed without an await]\\n"]');
+        isCut = true;
+        return;
+      }
+      printedSize += text.length;
+      if (printed.last !== null && printed.last.stream === stream) printed.last.raw += text;
+      else { put(printed, ''); printed.last.stream = stream; printed.last.raw = text; }
+    },
+    isEmpty: () => printed.first === null,
+    drain() {
+      let text = '';
+      for (let item = printed.first; item !== null; item = item.next) {
+        text += (text === '' ? '' : ',') + (item.text === '' ? '[' + item.stream + ',' + stringify(item.raw) + ']' : item.text);
+      }
+      printed = newQueue();
+      printedSize = 0;
+      isCut = false;
+      return '[' + text + ']';
+    },
+  };
+})
