@@ -9,7 +9,6 @@ Rules
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from llmspell_kernel.errors import BridgeError, ConfigError, SpellError
 
 from ._bridge import Bridge, Context, method
 from ._declaration import DeclarationFault, declare, own_names
+from ._threads import in_thread
 
 HOST = "host"
 """The bridge of exposed functions."""
@@ -106,7 +106,7 @@ def _caller(function: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any]:
 
     async def call(args: tuple[Any, ...]) -> Any:
         try:
-            value = function(*args) if is_async else await asyncio.to_thread(_in_thread, function, args)
+            value = function(*args) if is_async else await in_thread(_in_thread, function, args)
             return await value if inspect.isawaitable(value) else value
         except SpellError:
             raise
