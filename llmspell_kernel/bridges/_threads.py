@@ -22,7 +22,8 @@ _running = threading.BoundedSemaphore(MOST)
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """The function's value, or what it raises.  Cancelled, the wait ends and the function runs on.  Raises LimitError where too many run."""
-    if not _running.acquire(blocking=False):
+    slots = _running
+    if not slots.acquire(blocking=False):
         raise LimitError(
             f"{MOST} calls of Python functions are still running; they cannot be stopped, so wait until some end",
             limit="threads",
@@ -46,12 +47,12 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
         else:
             _tell(loop, lambda: tell(lambda: done.set_result(value)))
         finally:
-            _running.release()
+            slots.release()
 
     try:
         threading.Thread(target=run, name=f"exposed {getattr(function, '__name__', '')}", daemon=True).start()
     except BaseException:
-        _running.release()
+        slots.release()
         raise
     return await done
 
