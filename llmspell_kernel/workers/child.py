@@ -75,6 +75,8 @@ def confine() -> None:
     """What needs no privilege and no kernel feature: no core files, no file writing, few descriptors, death with the host."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    # bytecode cannot be written either, and a worker killed while it tries leaves an empty file in __pycache__
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux":

@@ -135,3 +135,13 @@ def test_the_host_imports_no_engine_library_and_no_large_package() -> None:
     assert results == [[2]] * len(cells)
     unwanted = {"lupa", "quickjs", "_quickjs", "tree_sitter", "tree_sitter_javascript", "litellm", "pydantic_ai", "langgraph"}
     assert sorted({name.partition(".")[0] for name in loaded} & unwanted) == []
+
+
+def test_a_worker_does_not_try_to_write_the_bytecode_of_what_it_imports() -> None:
+    """It may write no file: killed between the try and its clean-up, it would leave an empty one in __pycache__."""
+
+    async def play() -> None:
+        async with worker_of(ACTING, "acting") as (worker, _):
+            assert worker.engines["acting"]["writes_bytecode"] is False
+
+    asyncio.run(play())

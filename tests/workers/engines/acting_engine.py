@@ -93,7 +93,7 @@ class ActingState:
 
 
 class ActingEngine:
-    facts: Mapping[str, str | bool] = {"language_version": "1"}
+    facts: Mapping[str, str | bool] = {"language_version": "1", "writes_bytecode": not sys.dont_write_bytecode}
 
     def __init__(self, stop: StopFlag, emit: Emit) -> None:
         self._stop = stop
