@@ -121,7 +121,7 @@ def reference_markdown(declarations: Iterable[BridgeDeclaration]) -> str:
 
 def _owner_markdown(owner: Owner, heading: str) -> Iterator[str]:
     yield f"{heading} {_owner_name(owner)}"
-    yield owner.doc
+    yield f"{owner.doc}\n\nVersion {owner.version}." if isinstance(owner, BridgeDeclaration) else owner.doc
     for name in sorted(owner.methods):
         yield f"{heading}# {owner.methods[name].label}"
         yield f"```\n{signature(owner, name, 'snake')}\n```"

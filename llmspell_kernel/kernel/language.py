@@ -60,7 +60,7 @@ def describe(
     if not owner and name in declarations:
         bridge = declarations[name]
         methods = "\n".join(f"  {item.signature}" for item in completions([bridge], engine.case).get(name, ()))
-        return f"{name}: {bridge.doc}\n\n{methods}"
+        return f"{name}, version {bridge.version}: {bridge.doc}\n\n{methods}"
     if owner in declarations:
         for name_of, method in declarations[owner].methods.items():
             if last in {spelled for known in (name_of, *method.aliases) for spelled in (known, camel(known))}:
