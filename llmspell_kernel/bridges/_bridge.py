@@ -75,6 +75,9 @@ class Resource:
     """Globally unique: `bridge.thing`, such as `llm.stream`."""
     iterate: ClassVar[str] = ""
 
+    lasting: ClassVar[Sequence[str]] = ()
+    """Methods that may still be called once it was closed or its loop ended, such as what the whole of a stream came to."""
+
     async def release(self) -> None:
         """Called exactly once, by the session."""
 

@@ -28,6 +28,7 @@ class LlmStream(Resource):
 
     type = "llm.stream"
     iterate = "next"
+    lasting = ("text", "usage")
 
     def __init__(self, ctx: Context, generation: Generation) -> None:
         self._generation = generation

@@ -122,12 +122,16 @@ class Notebook:
         try:
             answer = await self.session.ask("is_complete", code, engine=engine, open_state=True)
             if isinstance(answer, dict) and answer["status"] != "complete":
-                raise ConfigError(f"the module '{name}' is not registered: as {engine}, the cell is {answer['status']}")
+                raise ConfigError(
+                    f"the module '{name}' is not registered: as {engine}, the cell is {answer['status']}; run it without --module to see where"
+                )
+            known = (name, engine) in set(self.session.modules)
             self.session.add_module(name, "\n" * offset + code, engine)
         except SpellError as error:
             raise self._shown(error) from None
         self.session.sources[chunk_of(name)] = seen
-        print(f"The {engine} module '{name}' is registered: require('{name}')")
+        keeps = "; a state that has loaded it keeps the old one until %llmspell reset" if known else ""
+        print(f"The {engine} module '{name}' is registered: require('{name}'){keeps}")
 
     async def _to_its_end(self, cell: Awaitable[ExecutionResult], state: str, engine: str) -> ExecutionResult:
         """Whoever waits may be cancelled (ipykernel's own answer to an early interrupt): that is a stop as by the button, the state stays."""

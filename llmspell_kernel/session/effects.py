@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from .cell_run import CellRun
 
 
+LOUD = ("warn", "error")
+"""Levels of a script's log that are shown as they come; the others are found in the result and in the trace."""
+
+
 class EffectContext:
     """What a bridge method may ask of the session: bridges._bridge.Context for one call."""
 
@@ -87,6 +91,8 @@ class EffectContext:
         self._run.write(stream, text)
 
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
+        if level in LOUD:
+            self._run.write("stderr", f"[{level}] {message}\n")
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
@@ -223,7 +229,7 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
     bound = method.bind(arguments, _resolver(run))
     _warn(run, method)
     try:
-        resource = run.resources.get(state, number, effect.bridge)
+        resource = run.resources.get(state, number, effect.bridge, effect.method)
     except ScriptError:
         if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
             return _nothing

@@ -40,6 +40,10 @@ class Kept(NamedTuple):
     resource: Resource
 
 
+MOST_ENDED = 1_000
+"""How many closed ones are remembered for their lasting methods; the oldest go first."""
+
+
 class ResourceTable:
     """Numbers count up in each state and are never used twice there, so a closed one stays unknown for ever.
 
@@ -50,6 +54,7 @@ class ResourceTable:
         self._recorder = recorder
         self._kept: dict[Key, Kept] = {}
         self._last: dict[int, int] = {}
+        self._ended: dict[Key, Kept] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -68,9 +73,14 @@ class ResourceTable:
         self._kept[state, number] = Kept(state_name, cell, resource)
         return ResourceRef(number, resource.type)
 
-    def get(self, state: int, number: int, kind: str) -> Resource:
-        """The resource, for the state that owns it.  One answer for closed, foreign and forged ids: nothing can be learned by trying."""
+    def get(self, state: int, number: int, kind: str, method: str = "") -> Resource:
+        """The resource, for the state that owns it.  One answer for closed, foreign and forged ids: nothing can be learned by trying.
+
+        A closed one still answers to its lasting methods.
+        """
         kept = self._kept.get((state, number))
+        if kept is None and (ended := self._ended.get((state, number))) is not None and method in ended.resource.lasting:
+            kept = ended
         if kept is None or kept.resource.type != kind:
             raise ScriptError(f"this {kind} is closed, or does not belong to this state", code="resource")
         return kept.resource
@@ -79,11 +89,17 @@ class ResourceTable:
         kept = self._kept.pop((state, number), None)
         if kept is not None:
             self._recorder.record(ResourceClosed(kept.cell, time.time(), kept.state_name, number, kept.resource.type, why))
+            if kept.resource.lasting and why in ("closed", "exhausted"):
+                self._ended[state, number] = kept
+                if len(self._ended) > MOST_ENDED:
+                    del self._ended[next(iter(self._ended))]
             await kept.resource.release()
 
     async def release_state(self, state: int) -> None:
         await self._release_all([key for key in self._kept if key[0] == state], "state")
         self._last.pop(state, None)
+        for key in [key for key in self._ended if key[0] == state]:
+            del self._ended[key]
 
     async def release_cell(self, cell: int) -> None:
         """Those that were opened in one cell."""
@@ -91,6 +107,8 @@ class ResourceTable:
 
     async def release_bridge(self, name: str) -> None:
         """Those of a bridge that goes away."""
+        for key in [key for key, kept in self._ended.items() if kept.resource.type.startswith(f"{name}.")]:
+            del self._ended[key]
         await self._release_all([key for key, kept in self._kept.items() if kept.resource.type.startswith(f"{name}.")], "bridge")
 
     async def _release_all(self, keys: Iterable[Key], why: Why) -> None:

@@ -148,3 +148,11 @@ def test_inspection_completeness_and_the_language_follow_in_our_own_kernel(own_c
         own_client.run("%llmspell engine python")
     assert language() == "python"
     assert answer(own_client.channels.is_complete("for i in x:"))["status"] == "incomplete"
+
+
+def test_a_command_with_too_few_or_too_many_words_says_what_it_takes(shell: InteractiveShell) -> None:
+    for line, words in (("reset", "needs the language"), ("stop a b c", "too many words"), ("engine a b", "too many words")):
+        with capture_output() as captured:
+            ran = shell.run_cell(f"%llmspell {line}")
+        assert isinstance(ran.error_in_exec, ConfigError), line
+        assert words in str(ran.error_in_exec) + captured.stdout

@@ -144,3 +144,33 @@ def test_a_resource_that_fails_to_close_keeps_no_other_from_closing() -> None:
     done = asyncio.run(run())
     assert [ticker.released for ticker in done.probe.tickers] == [1, 1]
     assert [context["exception"] for context in told] == [done.probe.release_error] * 2
+
+
+@pytest.mark.parametrize("end", ["loop", "close"])
+@pytest.mark.parametrize("engine", ["lua", "javascript"])
+def test_a_stream_tells_its_text_and_usage_after_its_end(engine: str, end: str) -> None:
+    code = {
+        "lua": {
+            "loop": "local s = llm.stream('a b') for _ in s do end return s:text(), s:usage().output_tokens",
+            "close": "local s = llm.stream('a b') s:text() s:close() return s:text(), s:usage().output_tokens",
+        },
+        "javascript": {
+            "loop": "const s = await llm.stream('a b'); for await (const _ of s) {} [await s.text(), (await s.usage()).output_tokens]",
+            "close": "const s = await llm.stream('a b'); await s.text(); await s.close(); [await s.text(), (await s.usage()).output_tokens]",
+        },
+    }[engine][end]
+    after = {"lua": "return kept:next()", "javascript": "await kept.next()"}[engine]
+    keep = {"lua": "kept = llm.stream('a') kept:close()", "javascript": "kept = await llm.stream('a'); await kept.close()"}[engine]
+
+    async def run() -> None:
+        async with world() as made:
+            await made.session.call_bridge("llm", "set_model", "spell/echo")
+            outcome = await made.session.run(code, engine=engine)
+            assert outcome.error is None, outcome.error
+            assert [*outcome.values] in (["echo: a b", 3], [["echo: a b", 3]])
+            await made.session.run(keep, engine=engine)
+            closed = await made.session.run(after, engine=engine)
+            assert closed.error is not None and closed.error.code == "resource", "only what lasts"
+            assert len(made.session.resources) == 0
+
+    asyncio.run(run())

@@ -250,3 +250,13 @@ def test_settings_reach_limits_grants_and_the_default_model_and_change_for_the_n
 def test_settings_made_in_python_with_a_wrong_name_are_refused(settings: Settings, said: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean {said}"):
         Session(settings=settings)
+
+
+def test_warnings_and_errors_of_the_log_are_shown_and_the_rest_is_kept() -> None:
+    async def run() -> None:
+        async with world() as made:
+            done = await made.session.run("log.info('fine') log.warn('look') log.error('bad', {n = 1})")
+            assert made.sink.text("stderr") == "[warn] look\n[error] bad\n"
+            assert [(entry.level, entry.message) for entry in done.logs] == [("info", "fine"), ("warn", "look"), ("error", "bad")]
+
+    asyncio.run(run())

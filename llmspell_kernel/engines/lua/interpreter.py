@@ -210,6 +210,8 @@ class LuaState:
         self._inside.abandon()
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
+        if "stack overflow" in str(error):  # the prelude's, right behind a script that had none left either
+            return Failed(Fault("limit", "the script's calls are nested too deep: a function calls itself without end"))
         raise ScriptError(f"the Lua prelude failed: {error}") from error
 
     def _to_lua(self, written: bytes) -> Any:

@@ -59,6 +59,10 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print(_settings(notebook))
         case ["config", *pairs]:
             print("\n".join(notebook.configure(*pairs)))
+        case ["reset", *_]:
+            raise ConfigError("%llmspell reset needs the language, and may have a state's name: %llmspell reset ENGINE [NAME]")
+        case ["stop" | "engine", *_]:
+            raise ConfigError(f"'%llmspell {line}' has too many words; see %llmspell?")
         case [command, *_]:
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
 
