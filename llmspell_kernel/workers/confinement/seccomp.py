@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 import sys
 from collections.abc import Iterable
@@ -85,9 +84,9 @@ def _if_argument_is(number: int, argument: int, value: int, *zero: int) -> list[
 def _here() -> Architecture:
     if sys.platform != "linux":
         raise Unavailable("only Linux has seccomp")
-    machine = ARCHITECTURES.get(platform.machine())
+    machine = ARCHITECTURES.get(machine_name := os.uname().machine)
     if machine is None or sys.maxsize < 2**32:
-        raise Unavailable(f"its system calls are not known for this processor ({platform.machine()}), only for {', '.join(ARCHITECTURES)}")
+        raise Unavailable(f"its system calls are not known for this processor ({machine_name}), only for {', '.join(ARCHITECTURES)}")
     return machine
 
 
