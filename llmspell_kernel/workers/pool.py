@@ -53,7 +53,6 @@ class WorkerPool:
         if self._spare is not None and self._spare.asked_layers != self._layers:
             self._spare.close()
             self._spare = None
-        self._room = {worker: room for worker, room in self._room.items() if worker.asked_layers == self._layers}
 
     def warm(self) -> None:
         """Starts the spare, unless there is one."""
@@ -68,7 +67,7 @@ class WorkerPool:
             return await self._take_new(keep_spare)
         async with self._taking:
             self._room = {worker: room for worker, room in self._room.items() if worker.alive}
-            worker = next((worker for worker, room in self._room.items() if room > 0), None)
+            worker = next((worker for worker, room in self._room.items() if room > 0 and worker.asked_layers == self._layers), None)
             if worker is None:
                 worker = await self._take_new(keep_spare)
                 self._room[worker] = self._states_per_worker

@@ -17,6 +17,7 @@ from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import Failed, Finished
 from llmspell_kernel.workers import probe
 from llmspell_kernel.workers.confinement import LAYERS
+from llmspell_kernel.workers.pool import WorkerPool
 
 from .processes import ACTING, REAL, pool_of, worker_of
 
@@ -268,3 +269,19 @@ def test_a_worker_grows_no_further_than_its_states_may() -> None:
             return [*seen, step.fault.code if isinstance(step, Failed) else "done"]
 
     assert asyncio.run(play()) == ["limit", "done", "limit"]
+
+
+def test_a_shared_worker_with_other_layers_gets_no_new_state_and_keeps_those_it_has() -> None:
+    async def play() -> None:
+        pool = WorkerPool(REAL, startup_s=10, states_per_worker=2, layers=())
+        try:
+            first = await pool.take(keep_spare=False)
+            await first.open(1, "lua", b"{}", b'{"state":1}')
+            pool.confine(STANDARD, required=False)
+            second = await pool.take(keep_spare=False)
+            assert (tuple(first.layers), tuple(second.layers)) == ((), STANDARD)
+            assert isinstance(await first.begin(1, "return 1", "cell[1]"), Finished)
+        finally:
+            pool.close()
+
+    asyncio.run(play())
