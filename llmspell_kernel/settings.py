@@ -37,6 +37,8 @@ class Settings(NamedTuple):
     """Answers where a call names none; "" leaves the choice to what is installed."""
     engine: str = ""
     """The language of plain cells and of scripts whose file does not tell; "" where none is chosen."""
+    confinement: str = "auto"
+    """Which layers of the operating system hold the workers: those of the preset ("auto"), or none ("off"; see policy.layers)."""
     limits: Mapping[str, float] = MappingProxyType({})
     """By field of policy.limits.Limits, what differs from the preset."""
     allow: tuple[str, ...] = ("*",)

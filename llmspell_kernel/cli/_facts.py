@@ -6,7 +6,7 @@ import asyncio
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..engines._overview import overview
 from ..engines._registry import discover as discover_engines
 from ..errors import SpellError
 from ..installation import LOCAL_MODEL_PINS, version_of
+from ..policy.layers import confinement_of
 from ..services.llm.local import INSTALL_COMMAND, local_weights
 from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
@@ -35,9 +36,10 @@ def collect(environ: Mapping[str, str]) -> Facts:
     of_engines = [distribution for engine in engines for distribution in engine.needed.values()]
     packages = {name: version_of(name) for name in (*ESSENTIAL, *of_engines, *OTHERS)}
     specs = kernelspecs()
-    worker = probe_worker()
     found = bridges()
     settings, wrong_settings = settings_here(environ)
+    worker = probe_worker(confinement_of(settings.preset, settings.confinement).layers)
+    confined = confinement(settings, worker)
     return {
         "llmspell": __version__,
         "python": platform.python_version(),
@@ -49,11 +51,13 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "keys": keys(environ),
         "kernelspecs": specs,
         "worker": worker,
+        "confinement": confined,
         "engines": overview(engines),
         "bridges": found,
         "problems": wrong_settings
         + _problems(packages, specs, worker)
         + _engine_problems(overview(engines), worker)
+        + _confinement_problems(confined)
         + _default_model_problems(environ, settings)
         + [bridge["problem"] for bridge in found if bridge["problem"]],
     }
@@ -182,11 +186,33 @@ def bridges() -> list[Facts]:
     return working + failed
 
 
-def probe_worker() -> Facts:
-    """Starts a worker and returns what its engines report, as {"engines": {...}, "failed": {...}}, or {"error": ...}."""
+def confinement(settings: Settings, worker: Facts) -> Facts:
+    """What the operating system takes from workers under these settings; a layer is missing where it has a reason."""
+    asked = confinement_of(settings.preset, settings.confinement)
+    layers = worker.get("layers", {})
+    return {
+        "preset": settings.preset,
+        "setting": settings.confinement,
+        "required": asked.required,
+        "layers": {name: layers.get(name, "no worker starts") for name in asked.layers},
+    }
+
+
+def _confinement_problems(confined: Facts) -> list[str]:
+    if not confined["required"]:
+        return []
+    return [
+        f"the preset {confined['preset']} runs no script without the layer '{name}': {why}. The preset standard goes on without it"
+        for name, why in confined["layers"].items()
+        if why
+    ]
+
+
+def probe_worker(layers: Sequence[str]) -> Facts:
+    """Starts a worker and returns what it reports, as {"engines": {...}, "failed": {...}, "layers": {...}}, or {"error": ...}."""
     from ..workers import probe
 
     try:
-        return asyncio.run(probe())._asdict()
+        return asyncio.run(probe(layers=layers))._asdict()
     except SpellError as error:
         return {"error": error.message}

@@ -38,6 +38,8 @@ def _show(facts: dict[str, Any]) -> None:
         pairs({name: version or "not installed" for name, version in facts["packages"].items()}),
         heading("Worker"),
         pairs(_worker_lines(facts["worker"])),
+        heading("Confinement of workers"),
+        pairs(_layer_lines(facts["confinement"])),
         heading("Bridges"),
         bridge_table(facts["bridges"]),
         heading("Models"),
@@ -56,6 +58,13 @@ def _worker_lines(worker: dict[str, Any]) -> dict[str, object]:
         return {"failed": worker["error"]}
     working = {engine: ", ".join(_fact(name, value) for name, value in facts.items()) for engine, facts in worker["engines"].items()}
     return {**working, **dict.fromkeys(worker["failed"], "does not load")}
+
+
+def _layer_lines(confined: dict[str, Any]) -> dict[str, object]:
+    if not confined["layers"]:
+        reason = "confinement = off" if confined["setting"] == "off" else f"preset {confined['preset']}"
+        return {"none": f"{reason}: scripts are held by their engine and process alone"}
+    return {name: f"missing: {why}" if why else "active" for name, why in confined["layers"].items()}
 
 
 def _fact(name: str, value: str | bool) -> str:

@@ -6,8 +6,8 @@ Rules
 - A preset sets all limits at once, so it replaces the limits of the layers before it; within one layer, `[limits]` comes after `preset`.
 - All layers are the user's own but one: a project's file comes with the project, and so perhaps from a stranger.  It may choose (display,
   seed, engine, model: a script of the project could name a model as well) and it may tighten, never loosen: a preset or a limit above the
-  user's, or a grant that no grant of the user covers, is refused; its `deny` adds to the user's.  Where the user's `trust` names the
-  project's folder, or one above it, the file counts as the user's own.
+  user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` adds to the user's.  Where the user's
+  `trust` names the project's folder, or one above it, the file counts as the user's own.
 - Unknown keys and wrong types are errors, in every layer; no value is ever taken for another one.
 """
 
@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, get_type_hints
 
 from ..errors import ConfigError, nearest
+from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS, Limits, limits_of
 from ..settings import DISPLAY_MODES, PYTHON, Origin, Settings
 
@@ -102,6 +103,7 @@ CHECKS: Mapping[str, Check] = {
     "seed": _seed,
     "model": _text,
     "engine": _engine,
+    "confinement": _one_of(MODES),
     **{f"limits.{name}": _limit(kind) for name, kind in LIMIT_TYPES.items()},
     "grants.allow": _patterns,
     "grants.deny": _patterns,
@@ -122,6 +124,12 @@ def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str
             _refuse_looser(entry, own)
         settings = _guest(settings, entry) if guest else _with(settings, entry)
     return settings
+
+
+def check_whole(settings: Settings) -> None:
+    """What no setting shows alone.  Raises ConfigError at the place of the one that does not fit."""
+    if refused := contradiction(settings.preset, settings.confinement):
+        raise wrong("confinement", settings.origin("confinement"), refused)
 
 
 def entry_of(pair: str, origin: Origin) -> Entry:
@@ -234,6 +242,9 @@ def _refuse_looser(entry: Entry, own: Settings) -> None:
     if entry.key == "preset":
         if any(theirs > ours for theirs, ours in zip(PRESETS[entry.value], PRESETS[own.preset], strict=True)):
             raise _looser(entry, own, own.preset)
+    elif entry.key == "confinement":
+        if MODES.index(entry.value) > MODES.index(own.confinement):
+            raise _looser(entry, own, own.confinement)
     elif table == "limits":
         if entry.value > (ours := getattr(limits_of(own.preset, own.limits), name)):
             raise _looser(entry, own, ours)

@@ -4,7 +4,8 @@
 - The project's file is `llmspell.toml` in the working directory (which for a notebook is its own folder), else in the nearest folder above
   it.  The search ends below the home directory, at the border of a file system, and below a folder that everyone may write to (/tmp): what
   lies there was perhaps put there for us to find.
-- Of the environment: LLMSPELL_PRESET, LLMSPELL_DISPLAY, LLMSPELL_SEED, LLMSPELL_MODEL, LLMSPELL_ENGINE.  An empty one is not set.
+- Of the environment: LLMSPELL_PRESET, LLMSPELL_DISPLAY, LLMSPELL_SEED, LLMSPELL_MODEL, LLMSPELL_ENGINE,
+  LLMSPELL_CONFINEMENT.  An empty one is not set.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError
 from ..settings import Origin, Settings
-from .rules import CHECKS, TRUST, Entry, apply, value_of, wrong
+from .rules import CHECKS, TRUST, Entry, apply, check_whole, value_of, wrong
 
 PROJECT_FILE = "llmspell.toml"
 VARIABLES = {f"LLMSPELL_{key.upper()}": key for key in CHECKS if "." not in key}
@@ -59,7 +60,9 @@ def read_settings(environ: Mapping[str, str], folder: Path, engines: EngineRegis
         home = found.project.parent.resolve()
         guest = not any(home.is_relative_to(path) for path in trusted)
         settings = apply(settings, _entries(found.project, found, (*CHECKS, TRUST)), engines=names, guest=guest)
-    return apply(apply(settings, _environment(environ), engines=names), more, engines=names)
+    settings = apply(apply(settings, _environment(environ), engines=names), more, engines=names)
+    check_whole(settings)
+    return settings
 
 
 def names_of(engines: EngineRegistry) -> list[str]:

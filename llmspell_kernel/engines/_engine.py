@@ -78,6 +78,9 @@ class Engine(Protocol):
 
     An engine does not know what it is called: its declaration names it, and the host puts that name into errors.  So one language may be
     made of another's engine.
+
+    Once `create_engine` has returned, the worker is confined: no file can be opened any more and no thread started.  Whatever an engine
+    needs of the machine is loaded before, modules and codecs that Python would load at their first use among it.
     """
 
     facts: Mapping[str, str | bool]

@@ -38,6 +38,15 @@ class Limits(NamedTuple):
     bridge_close_s: float = 3.0
     """How long a bridge may take to close, and the calls of a removed one to end."""
 
+    @property
+    def data_bytes(self) -> int:
+        """How far a worker may grow for a state: a wide backstop behind the engine's own limit.
+
+        Measured: a full state grows its worker by 1.25 times its memory; a value that just fits a Lua state of 128 MB takes 350 MB more while
+        it crosses, and the text of one of 16 MB comes in four copies.
+        """
+        return 4 * self.memory_bytes + 8 * self.value_bytes + 64 * MiB
+
 
 PRESETS: dict[str, Limits] = {
     "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000),

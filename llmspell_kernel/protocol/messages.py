@@ -72,12 +72,14 @@ class CloseState(msgspec.Struct, frozen=True, gc=False, tag="close"):
 class Ready(msgspec.Struct, frozen=True, gc=False, tag="ready"):
     """Worker: started.  `engines` maps an engine's name to its facts (language version, features that passed their self-test).
 
-    `failed` says of each engine that could not be loaded why.
+    `failed` says of each engine that could not be loaded why; `layers` of each layer of confinement that was asked for why it is missing, ""
+    for one that holds.
     """
 
     pid: int
     engines: dict[str, dict[str, str | bool]] = {}
     failed: dict[str, str] = {}
+    layers: dict[str, str] = {}
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False, tag="opened"):

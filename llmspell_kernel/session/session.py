@@ -22,12 +22,14 @@ from ..host_types._crossing import to_plain, written
 from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
+from ..policy.layers import confinement_of
 from ..policy.limits import Limits, limits_of
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
 from ..settings import PYTHON, Settings
 from ..values import Value, loads
+from ..workers.host_memory import shield_host
 from ..workers.pool import WorkerPool
 from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet
@@ -76,6 +78,7 @@ class Session:
         self._exposed: dict[str, Callable[..., Any]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
+        self._confine(self.settings)
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
@@ -92,10 +95,20 @@ class Session:
         await self.close()
 
     def configure(self, settings: Settings) -> None:
-        """Other settings from now on: for the next cells, and the seed and the limit of memory for states that are opened afterwards."""
+        """Other settings from now on: for the next cells, and seed, limit of memory and layers for states that are opened afterwards.
+
+        Raises ConfigError, changing nothing.
+        """
+        self._confine(settings)
         self.settings = settings
         self.limits, self.grants = self._limits(), self._grants()
         self.bridges.configure(self.limits, settings._asdict())
+
+    def _confine(self, settings: Settings) -> None:
+        confinement = confinement_of(settings.preset, settings.confinement)
+        if confinement.shields_host:
+            shield_host()
+        self._pool.confine(confinement.layers, required=confinement.required)
 
     def _limits(self) -> Limits:
         return self._given_limits or limits_of(self.settings.preset, self.settings.limits)

@@ -72,7 +72,7 @@ class FakeWorker:
     """The public surface of workers.worker.Worker.
 
     `items` play the script; `replies` answer queries by (kind, text), a Fault refusing them (null where nothing is given);
-    `refusal` is why it opens no state; `missing` is why it does not start.
+    `refusal` is why it opens no state; `missing` is why it does not start; `missing_layers` says of layers of confinement why they are not there.
     """
 
     def __init__(
@@ -83,11 +83,15 @@ class FakeWorker:
         refusal: Fault | None = None,
         missing: str = "",
         engines: Mapping[str, Mapping[str, str | bool]] | None = None,
+        missing_layers: Mapping[str, str] | None = None,
     ) -> None:
         self.items = list(items)
         self.calls: list[Recorded] = []
         self.engines: Mapping[str, Mapping[str, str | bool]] = engines or {engine.name: {} for engine in built_in()}
         self.failed: Mapping[str, str] = {}
+        self.layers: Mapping[str, str] = {}
+        self._asked_layers: tuple[str, ...] = ()
+        self._missing_layers = dict(missing_layers or {})
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         self._replies = dict(replies or {})
@@ -102,6 +106,15 @@ class FakeWorker:
     @property
     def pid(self) -> int:
         return self._pid
+
+    @property
+    def asked_layers(self) -> tuple[str, ...]:
+        return self._asked_layers
+
+    def confine(self, layers: tuple[str, ...]) -> None:
+        """What the spawn arguments of a process say."""
+        self._asked_layers = layers
+        self.layers = {name: self._missing_layers.get(name, "") for name in layers}
 
     @property
     def alive(self) -> bool:
@@ -123,9 +136,9 @@ class FakeWorker:
         if self._missing:
             self.lose(self._missing)
         await self._pass()
-        self._hear(Ready(self._pid, {name: dict(facts) for name, facts in self.engines.items()}))
+        self._hear(Ready(self._pid, {name: dict(facts) for name, facts in self.engines.items()}, layers=dict(self.layers)))
 
-    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0) -> None:
         self.calls.append(("open", (state, engine, catalogue, options)))
         check_engine(engine, self.engines, self.failed)
         self._say(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
@@ -245,5 +258,6 @@ class FakePool(WorkerPool):
 
     def _start(self) -> Worker:
         fake = self._fakes.pop(0) if self._fakes else FakeWorker()
+        fake.confine(self._layers)
         self.workers.append(fake)
         return cast(Worker, fake)  # a test compares the two surfaces

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -13,15 +14,18 @@ class Probed(NamedTuple):
 
     engines: dict[str, dict[str, str | bool]]
     failed: dict[str, str]
+    layers: dict[str, str]
+    """Of each layer of confinement that was asked for why it is missing, "" for one that holds."""
 
 
-async def probe(startup_s: float = 10.0) -> Probed:
+async def probe(startup_s: float = 10.0, layers: Sequence[str] | None = None) -> Probed:
     """Starts a worker, and says what its engines report.  Raises WorkerLost or ConfigError where none starts."""
     from .pool import WorkerPool
+    from .spawn import SAFE_LAYERS
 
-    pool: Any = WorkerPool(startup_s=startup_s)
+    pool: Any = WorkerPool(startup_s=startup_s, layers=SAFE_LAYERS if layers is None else layers)
     try:
-        worker = await pool.take()
-        return Probed(dict(worker.engines), dict(worker.failed))
+        worker = await pool.take(keep_spare=False)
+        return Probed(dict(worker.engines), dict(worker.failed), dict(worker.layers))
     finally:
         pool.close()

@@ -4,6 +4,8 @@ Rules
 - Descriptors: 0 is empty, 1 the output pipe, 2 an own pipe for crash texts, one control socket, one page shared with the host.  Nothing else.
 - The host is trusted here; the script is not, and sees neither descriptors nor Python objects.
 - The process ends when the host does (PR_SET_PDEATHSIG) and when the control socket closes.
+- Whatever is read of the machine is read before `ready`: modules, an engine's files, the time zone.  Then the layers of confinement are applied
+  that the host asked for, and no file can be opened any more.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import os
 import resource
 import signal
 import sys
+import time
 from importlib import import_module
 from typing import Any
 
 import msgspec
 
+from ..engines._engine import Options
 from ..errors import SpellError
 from ..protocol.framing import FrameReader, frame
 from ..protocol.messages import (
@@ -39,6 +43,7 @@ from ..protocol.messages import (
 )
 from ..protocol.output import record
 from ..protocol.steps import Failed, Fault, Step
+from .confinement import apply_layers
 from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
 READ_BYTES = 1 << 16
@@ -72,7 +77,11 @@ class SharedStop:
 
 
 def confine() -> None:
-    """What needs no privilege and no kernel feature: no core files, no file writing, few descriptors, death with the host."""
+    """What needs no privilege and no kernel feature: no core files, no file writing, few descriptors, death with the host.
+
+    The host limits memory (WorkerProcess.limit_data).  RLIMIT_CPU is left out: it counts over a worker's whole life, and the host kills a
+    worker whose time is over; one whose host is gone dies with it.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     # bytecode cannot be written either, and a worker killed while it tries leaves an empty file in __pycache__
@@ -84,6 +93,15 @@ def confine() -> None:
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # the terminal's Ctrl-C is for the host, which then stops us by the page or by a kill
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def settle_time_zone() -> None:
+    """The C library asks the time zone's file again and again, unless TZ names it; afterwards that would be refused, and local time be UTC.
+
+    By putenv alone: what exec was given, and /proc/self/environ shows, stays as it is.
+    """
+    os.putenv("TZ", ":/etc/localtime")
+    time.tzset()
 
 
 class Loaded:
@@ -132,8 +150,6 @@ class Child:
 
     def _open(self, message: OpenState) -> WorkerMessage:
         try:
-            from ..engines._engine import Options
-
             options = msgspec.json.decode(message.options, type=Options)
             self._states[message.state] = self._engines[message.engine].open(options, json.loads(bytes(message.catalogue)))
         except Exception as error:
@@ -145,6 +161,8 @@ class Child:
         self._stop.begin_step(state)
         try:
             step: Step = run(self._states[state])
+        except MemoryError:
+            step = Failed(Fault("limit", "the worker's memory limit was met"))
         except Exception as error:
             step = Failed(Fault("internal", f"the engine failed: {type(error).__name__}: {error}"))
         return Stepped(state, step)
@@ -177,7 +195,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def main(control: int, page_descriptor: int, interpreters: str) -> None:
+def main(control: int, page_descriptor: int, interpreters: str, layers: str) -> None:
     confine()
     page = mmap.mmap(page_descriptor, PAGE_BYTES)
     os.close(page_descriptor)
@@ -186,7 +204,9 @@ def main(control: int, page_descriptor: int, interpreters: str) -> None:
     for name, module in json.loads(interpreters).items():
         loaded.load(name, module, stop, emitter)
     child = Child(loaded.engines, emitter, stop)
-    write_all(control, frame(encode(Ready(os.getpid(), loaded.facts, loaded.failed))))
+    settle_time_zone()
+    active = apply_layers(json.loads(layers))
+    write_all(control, frame(encode(Ready(os.getpid(), loaded.facts, loaded.failed, active))))
     frames = FrameReader()
     while True:
         data = os.read(control, READ_BYTES)

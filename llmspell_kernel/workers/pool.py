@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import discover
-from ..errors import SpellError, WorkerLost
+from ..errors import ConfigError, SpellError, WorkerLost
 from ..protocol.transitions import TABLE, Event, Phase
-from .spawn import WorkerProcess
+from .spawn import SAFE_LAYERS, WorkerProcess
 from .worker import Worker
 
 
@@ -17,8 +17,9 @@ class WorkerPool:
     """`warm` may be called before an event loop runs; `take` gives a started worker and starts the next spare.
 
     `engines` are those that each worker loads (all that are installed, where nothing is said).  A `spare` that was started elsewhere is
-    taken over.  With more than one state a worker (batches), a worker that must be killed takes all its states along, and a state's script
-    time counts what it waits for the others of its worker.
+    taken over.  `layers` of confinement are asked of each worker; `confine` changes them, and may require them.  With more than one state
+    a worker (batches), a worker that must be killed takes all its states along, and a state's script time counts what it waits for the
+    others of its worker.
     """
 
     def __init__(
@@ -28,7 +29,10 @@ class WorkerPool:
         startup_s: float,
         spare: WorkerProcess | None = None,
         states_per_worker: int = 1,
+        layers: Sequence[str] = SAFE_LAYERS,
     ) -> None:
+        self._layers = tuple(layers)
+        self._layers_required = False
         self._states_per_worker = states_per_worker
         self._room: dict[Worker, int] = {}
         """How many more states each worker may hold."""
@@ -43,6 +47,13 @@ class WorkerPool:
     def pids(self) -> list[int]:
         return [worker.pid for worker in (*self._given, *([self._spare] if self._spare else [])) if worker.alive]
 
+    def confine(self, layers: Sequence[str], *, required: bool) -> None:
+        """For the workers that are taken from now on; a spare that was started for other layers ends."""
+        self._layers, self._layers_required = tuple(layers), required
+        if self._spare is not None and self._spare.asked_layers != self._layers:
+            self._spare.close()
+            self._spare = None
+
     def warm(self) -> None:
         """Starts the spare, unless there is one."""
         if not self._closed and (self._spare is None or not self._spare.alive):
@@ -56,7 +67,7 @@ class WorkerPool:
             return await self._take_new(keep_spare)
         async with self._taking:
             self._room = {worker: room for worker, room in self._room.items() if worker.alive}
-            worker = next((worker for worker, room in self._room.items() if room > 0), None)
+            worker = next((worker for worker, room in self._room.items() if room > 0 and worker.asked_layers == self._layers), None)
             if worker is None:
                 worker = await self._take_new(keep_spare)
                 self._room[worker] = self._states_per_worker
@@ -81,6 +92,7 @@ class WorkerPool:
             self._given = [given for given in self._given if given.alive] + [chosen]
             try:
                 await chosen.started(self._startup_s)
+                self._check_layers(chosen)
             except SpellError:
                 if worker is None:
                     raise
@@ -92,6 +104,16 @@ class WorkerPool:
                 self._warm_next()
             return chosen
         raise AssertionError("unreachable")
+
+    def _check_layers(self, worker: Worker) -> None:
+        missing = [f"{name} ({why})" for name in self._layers if (why := worker.layers.get(name, "the worker does not report it"))]
+        if self._layers_required and missing:
+            worker.close()
+            raise ConfigError(
+                f"no script runs here under the preset strict, for its workers would lack: {', '.join(missing)}. "
+                "`llmspell doctor` lists the layers of this machine; the preset standard goes on without those it lacks",
+                key="preset",
+            )
 
     def kill(self) -> None:
         """Kills every process and touches nothing else: safe in any thread, and when no event loop runs any more."""
@@ -115,4 +137,4 @@ class WorkerPool:
     def _start(self) -> Worker:
         if self._engines is None:
             self._engines = discover()
-        return Worker(WorkerProcess(self._engines))
+        return Worker(WorkerProcess(self._engines, self._layers))

@@ -52,12 +52,16 @@ class Worker:
         self._queue: deque[tuple[int, bool]] = deque()
         """(state, is it a step?) of every message that waits for its answer; the worker is at the first."""
         self._to_stop: set[int] = set()
+        self._data_bytes: dict[int, int] = {}
+        """By open state."""
         self._unsent = bytearray()
         self._idle_output = 0
         self._lost: WorkerLost | None = None
         self.engines: Mapping[str, Mapping[str, str | bool]] = {}
         self.failed: Mapping[str, str] = {}
         """Why an engine is not among `engines`."""
+        self.layers: Mapping[str, str] = {}
+        """Of each layer of confinement that was asked for why it is missing, "" for one that holds."""
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         """By state, as `on_output`: who waits for something else than this worker must learn of its end too."""
@@ -65,6 +69,10 @@ class Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def asked_layers(self) -> tuple[str, ...]:
+        return self._process.layers
 
     @property
     def alive(self) -> bool:
@@ -91,9 +99,14 @@ class Worker:
         if self._lost:
             raise self._lost
 
-    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes) -> None:
-        """Raises ConfigError where the engine could not be loaded, ScriptError where it refuses."""
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0) -> None:
+        """Raises ConfigError where the engine could not be loaded, ScriptError where it refuses.
+
+        The process may grow by `data_bytes` for each of its states; a state without them lifts that limit.
+        """
         check_engine(engine, self.engines, self.failed)
+        self._data_bytes[state] = data_bytes
+        self._limit_data()
         answer = await self._ask(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
         if isinstance(answer, Opened) and answer.fault is not None:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
@@ -117,7 +130,14 @@ class Worker:
         if self.alive:
             self._unsent += self._talk.send(CloseState(state))
             self._to_stop.discard(state)
+            self._data_bytes.pop(state, None)
+            self._limit_data()
             self._write()
+
+    def _limit_data(self) -> None:
+        if self.alive:
+            known = self._data_bytes.values()
+            self._process.limit_data(sum(known) if all(known) else None)
 
     def stop(self, state: int) -> None:
         """Soft: raises the flag that a running script polls, as soon as it is that state's step that runs."""
@@ -221,7 +241,7 @@ class Worker:
 
     def _dispatch(self, message: WorkerMessage) -> None:
         if isinstance(message, Ready):
-            self.engines, self.failed = message.engines, message.failed
+            self.engines, self.failed, self.layers = message.engines, message.failed, message.layers
             assert self._ready is not None
             if not self._ready.done():
                 self._ready.set_result(message)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.cli._tables import heading, pairs, show
+from llmspell_kernel.cli.doctor import _layer_lines
+from llmspell_kernel.policy.layers import confinement_of
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
 GOOD_BRIDGE = '''
@@ -58,6 +60,23 @@ def test_a_whole_installation_is_well(environ: dict[str, str]) -> None:
     assert {"lua", "javascript"} <= set(found["worker"]["engines"])
     assert {"llmspell", "llmspell-lua", "llmspell-js"} <= {spec["name"] for spec in found["kernelspecs"]}
     assert found["packages"]["lupa"] and found["packages"]["quickjs-ng"]
+
+
+@pytest.mark.parametrize("preset", ["minimal", "standard", "strict"])
+def test_the_layers_that_hold_a_worker_are_those_of_the_preset(environ: dict[str, str], preset: str) -> None:
+    environ["LLMSPELL_PRESET"] = preset
+    found = facts(environ)
+    asked = confinement_of(preset)
+    assert (found["confinement"]["preset"], found["confinement"]["required"]) == (preset, asked.required)
+    assert found["confinement"]["layers"] == found["worker"]["layers"]
+    assert tuple(found["confinement"]["layers"]) == asked.layers
+
+
+def test_a_confinement_that_is_switched_off_is_said() -> None:
+    assert _layer_lines({"layers": {}, "setting": "off", "preset": "standard"}) == {
+        "none": "confinement = off: scripts are held by their engine and process alone"
+    }
+    assert _layer_lines({"layers": {"landlock": "too old", "seccomp": ""}}) == {"landlock": "missing: too old", "seccomp": "active"}
 
 
 def test_in_a_pipe_each_fact_stands_on_one_line(environ: dict[str, str]) -> None:

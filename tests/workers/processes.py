@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.engines._registry import built_in
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.spawn import SAFE_LAYERS
 from llmspell_kernel.workers.worker import Worker
 
 ENGINE_FOLDER = Path(__file__).parent / "engines"
@@ -20,8 +21,10 @@ REAL = built_in()
 
 
 @asynccontextmanager
-async def pool_of(engines: Iterable[EngineDeclaration], startup_s: float = 10.0) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(engines, startup_s=startup_s)
+async def pool_of(
+    engines: Iterable[EngineDeclaration], startup_s: float = 10.0, layers: Sequence[str] = SAFE_LAYERS
+) -> AsyncIterator[WorkerPool]:
+    pool = WorkerPool(engines, startup_s=startup_s, layers=layers)
     try:
         yield pool
     finally:
@@ -30,11 +33,11 @@ async def pool_of(engines: Iterable[EngineDeclaration], startup_s: float = 10.0)
 
 @asynccontextmanager
 async def worker_of(
-    engines: Iterable[EngineDeclaration], engine: str, catalogue: bytes = b"{}"
+    engines: Iterable[EngineDeclaration], engine: str, catalogue: bytes = b"{}", layers: Sequence[str] = SAFE_LAYERS
 ) -> AsyncIterator[tuple[Worker, list[Output]]]:
     """A started worker with state 1 open, and what it prints."""
     printed: list[Output] = []
-    async with pool_of(engines) as pool:
+    async with pool_of(engines, layers=layers) as pool:
         worker = await pool.take(keep_spare=False)
         worker.on_output[1] = printed.append
         await worker.open(1, engine, catalogue, b'{"state":1}')

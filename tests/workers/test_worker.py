@@ -124,7 +124,7 @@ def test_a_worker_that_closed_its_socket_and_lives_on_is_killed_at_once() -> Non
 
 def test_a_worker_that_floods_the_output_while_no_cell_runs_is_lost() -> None:
     async def play() -> None:
-        async with worker_of(ACTING, "acting") as (worker, _), asyncio.timeout(10):
+        async with worker_of(ACTING, "acting", layers=()) as (worker, _), asyncio.timeout(10):
             lost = asyncio.Event()
             worker.on_lost[1] = lost.set
             await worker.begin(1, "flood_from_a_thread", "cell[1]")
@@ -245,7 +245,7 @@ def test_what_is_printed_is_there_before_the_step_that_follows() -> None:
 
 def test_a_worker_that_prints_for_ever_after_its_step_does_not_hold_the_host() -> None:
     async def play() -> None:
-        async with worker_of(ACTING, "acting") as (worker, _), asyncio.timeout(10):
+        async with worker_of(ACTING, "acting", layers=()) as (worker, _), asyncio.timeout(10):
             await worker.begin(1, "flood_from_a_thread", "cell[1]")
             for _ in range(20):
                 assert await worker.begin(1, "nothing", "cell[2]") == Finished()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import _socket
+import _thread
+import ctypes
+import errno
 import json
 import os
+import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +45,25 @@ class ActingState:
     def close(self) -> None: ...
 
     def nothing(self, rest: str) -> None: ...
+
+    def python(self, rest: str) -> None:
+        """Runs Python in this process, as who has broken out of an engine would, and prints the name of what it raised, or `done`."""
+
+        def call(name: str, *arguments: Any) -> None:
+            """A function of the C library."""
+            if getattr(libc, name)(*arguments) < 0:
+                raise OSError(ctypes.get_errno(), name)
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        modules = {"os": os, "socket": _socket, "thread": _thread, "resource": resource, "ctypes": ctypes, "time": time}
+        said = "done"
+        try:
+            exec(rest, {**modules, "call": call, "say": lambda text: self._emit(1, text.encode())})
+        except OSError as error:
+            said = errno.errorcode[error.errno or 0]
+        except RuntimeError as error:
+            said = str(error)
+        self._emit(1, said.encode())
 
     def exit(self, rest: str) -> None:
         os._exit(int(rest))

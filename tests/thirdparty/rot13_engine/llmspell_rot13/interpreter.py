@@ -5,7 +5,7 @@ Only source text is in rot13: the names of globals and bridges, as the host asks
 
 from __future__ import annotations
 
-from codecs import decode
+from codecs import getdecoder
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +14,13 @@ from msgspec import Raw
 from llmspell_kernel.engines import Emit, Engine, Options, State, StopFlag
 from llmspell_kernel.engines.lua import interpreter as lua
 from llmspell_kernel.protocol.steps import Answer, Invocation, QueryKind, Step
+
+_decode = getdecoder("rot13")
+"""Looked up now: Python loads a codec's file when it is first asked for, and a confined worker opens none."""
+
+
+def decoded(text: str) -> str:
+    return str(_decode(text)[0])
 
 
 class Rot13Engine:
@@ -30,7 +37,7 @@ class Rot13State:
         self._inner = inner
 
     def start(self, code: str, chunk: str) -> Step:
-        return self._inner.start(decode(code, "rot13"), chunk)
+        return self._inner.start(decoded(code), chunk)
 
     def call(self, function: str, args: Raw, chunk: str) -> Step:
         return self._inner.call(function, args, chunk)
@@ -39,7 +46,7 @@ class Rot13State:
         return self._inner.resume(answers, invocations)
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
-        return self._inner.query(kind, decode(text, "rot13") if kind == "is_complete" else text, value)
+        return self._inner.query(kind, decoded(text) if kind == "is_complete" else text, value)
 
     def close(self) -> None:
         self._inner.close()
