@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -24,7 +25,9 @@ MESSAGES = [
     Stepped(STATE, Failed(Fault("script", "boo", "TypeError", [Place("cell[1]", 3, 1, "f")]))),
 ]
 VALID = [encode(message) for message in MESSAGES]
-FUZZ = settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+"""How many random ones `make fuzz` asks for; 0 = a short slice, always the same."""
+FUZZ = settings(max_examples=EXAMPLES or 500, deadline=None, derandomize=not EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 
 def survive(talk: Conversation, data: bytes) -> None:

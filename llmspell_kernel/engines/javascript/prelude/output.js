@@ -19,13 +19,17 @@
     },
     isEmpty: () => printed.first === null,
     drain() {
-      let text = '';
-      for (let item = printed.first; item !== null; item = item.next) {
-        text += (text === '' ? '' : ',') + (item.text === '' ? '[' + item.stream + ',' + stringify(item.raw) + ']' : item.text);
-      }
+      // taken away before it is written: what a full memory cannot write must not be in the way of all later cells
+      const { first } = printed;
       printed = newQueue();
       printedSize = 0;
       isCut = false;
+      let text = '';
+      try {
+        for (let item = first; item !== null; item = item.next) {
+          text += (text === '' ? '' : ',') + (item.text === '' ? '[' + item.stream + ',' + stringify(item.raw) + ']' : item.text);
+        }
+      } catch (_) { return '[[2,"[output lost: there was no memory left to write it]\\n"]]'; }
       return '[' + text + ']';
     },
   };
