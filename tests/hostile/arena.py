@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from llmspell_kernel.engines import discover
 from llmspell_kernel.errors import LimitError, SpellError, WorkerLost
+from llmspell_kernel.journal.recorder import MAX_BYTES
 from llmspell_kernel.policy.limits import MiB, limits_of
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
@@ -38,8 +39,8 @@ HEALTH_S = 3.0
 """How long a healthy answer may take, a new worker included."""
 MEMORY_MORE = 8 * MiB
 """A worker's process may grow by a share of its state's cap and so much more."""
-HOST_GROWTH = 48 * MiB
-"""What the host may keep of one attack: its share of the journal (64 MiB in all), its output, its result, what Python does not give back."""
+HOST_GROWTH = MAX_BYTES + 16 * MiB
+"""What the host may keep of one attack: a whole journal, its output, its result, and what Python does not give back at once."""
 SAMPLE_S = 0.01
 ONE_PLUS_ONE = {"lua": "return 1 + 1", "javascript": "1 + 1"}
 NEIGHBOUR = {"lua": "return neighbour_secret", "javascript": "neighbour_secret"}
@@ -104,11 +105,17 @@ class Arena:
         end, found = await self._contained(engine, cells, state, ruins=attack.ruins)
         self._memory_share = MEMORY_SHARE
         assert self.last is not None
-        if end not in attack.ends and not (self.preset == "strict" and end == "error"):  # strict takes away what an attack begins with
+        if end not in attack.ends | self._more_ends(attack):
             found.append(f"ended with {end}, not {' or '.join(sorted(attack.ends))}: {self.last!r}")
         elif end == "value" and attack.gives is not None and self.last.values != attack.gives:
             found.append(f"gave {self.last!r}, not {attack.gives!r}")
         return found
+
+    def _more_ends(self, attack: Attack) -> set[str]:
+        """Ends are written down for SHORT.  Strict takes away what an attack begins with; under wider limits what is large may be finished."""
+        more = {"error"} if self.preset == "strict" else set()
+        is_wider = self.limits.memory_bytes > SHORT["memory_bytes"] and attack.gives is None and "limit" in attack.ends
+        return more | {"value"} if is_wider else more
 
     async def _contained(self, engine: str, cells: Sequence[str], named: str, *, ruins: bool = False) -> tuple[str, list[str]]:
         self._states += 1
