@@ -116,6 +116,13 @@ class TestBackground:
         assert driven.background is not None
         assert [fault.message for fault in driven.background.failed] == ["boom"]
 
+    def test_of_hundreds_that_fail_at_once_the_first_are_told(self) -> None:
+        driven = Driven()
+        driven.begin("for i = 1, 300 do async.background(function() error('boom ' .. i .. ('x'):rep(60000)) end) end")
+        assert isinstance(driven.step, Finished)
+        assert driven.background is not None
+        assert [fault.message[:7].strip("x") for fault in driven.background.failed] == [f"boom {number}" for number in range(1, 21)]
+
     @pytest.mark.parametrize("of_a_cell", [True, False], ids=["in a cell", "between cells"])
     def test_a_stop_ends_all_of_it(self, of_a_cell: bool) -> None:
         driven = Driven()

@@ -262,11 +262,13 @@ local function first_unseen()
 end
 
 -- What failed in the background since the last time this was asked, in the order of its beginning.
+local MOST_FAILURES = 20 -- told of in one step; each may be of 64 KiB, and a step has room for so much
+
 local function take_background_failures()
   local failed, records = {}, {}
   for task in next, background.unseen do failed[#failed + 1] = task end
   sort(failed, by_number)
-  for i, task in ipairs(failed) do records[i] = background.unseen[task] end
+  for i = 1, #failed < MOST_FAILURES and #failed or MOST_FAILURES do records[i] = background.unseen[failed[i]] end
   background.unseen = {}
   return records
 end
