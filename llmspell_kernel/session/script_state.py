@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -124,7 +124,7 @@ class ScriptState:
 
     async def _get(self, number: int) -> None:
         worker = await self._pool.take()
-        entropy = secrets.token_hex(16)
+        entropy = os.urandom(16).hex()
         try:
             await self._open(worker, number, entropy)
         except _Gone:  # a spare whose end nobody had noticed: not the script's, so not its loss either
