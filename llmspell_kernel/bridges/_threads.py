@@ -34,20 +34,24 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     done: asyncio.Future[Any] = loop.create_future()
     context = contextvars.copy_context()
 
-    def tell(outcome: Callable[[], None]) -> None:
-        if not done.done():
-            outcome()
+    def tell(value: Any, error: BaseException | None) -> None:
+        if done.done():
+            return  # given up in the meantime
+        if error is None:
+            done.set_result(value)
+        else:
+            done.set_exception(error)
 
     def run() -> None:
+        value, failure = None, None
         try:
             value = context.run(function, *args)
         except BaseException as error:
             failure = error
-            _tell(loop, lambda: tell(lambda: done.set_exception(failure)))
-        else:
-            _tell(loop, lambda: tell(lambda: done.set_result(value)))
         finally:
             slots.release()
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(tell, value, failure)
 
     try:
         threading.Thread(target=run, name=f"exposed {getattr(function, '__name__', '')}", daemon=True).start()
@@ -55,8 +59,3 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
         slots.release()
         raise
     return await done
-
-
-def _tell(loop: asyncio.AbstractEventLoop, outcome: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended: nobody waits
-        loop.call_soon_threadsafe(outcome)
