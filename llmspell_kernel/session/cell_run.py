@@ -14,8 +14,7 @@ from ..protocol.output import Output
 from ..protocol.steps import Background, Failed, Finished, Step, Suspended
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
-from .exchange import told
-from .faults import error_of
+from .faults import error_of, told
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .sink import Sink
 from .value_lists import check_size, read_values
@@ -45,8 +44,8 @@ class CellRun:
         self.stopped = self.begun = False
         self.background: Background | None = None
         """What the cell left behind when it ended."""
-        self._script_time_s = 0.0
-        self._output_bytes = 0
+        self.script_time_s = 0.0
+        self.output_bytes = 0
         self._output_full = False
         self._bars: set[int] = set()
         self._sink_failure: Exception | None = None
@@ -59,14 +58,6 @@ class CellRun:
     @property
     def state_number(self) -> int:
         return self._state.number
-
-    @property
-    def script_time_s(self) -> float:
-        return self._script_time_s
-
-    @property
-    def output_bytes(self) -> int:
-        return self._output_bytes
 
     def next_call(self) -> int:
         return self._session.next_call()
@@ -93,19 +84,19 @@ class CellRun:
             return
         shown = in_plain_data(shown)
         size = size_bytes(shown)
-        if self._output_bytes + size > self.limits.output_bytes:
+        if self.output_bytes + size > self.limits.output_bytes:
             return self._note_full()
         if isinstance(shown, Progress):
             self._bars.add(shown.bar)
-        self._output_bytes += max(size, self.sink.show(shown, null))
+        self.output_bytes += max(size, self.sink.show(shown, null))
 
     def write(self, stream: str, text: str) -> None:
         """Printed text, up to the cell's cap; what is over is dropped with one notice."""
         if self._output_full:
             return
         data = text.encode("utf-8", "replace")
-        room = self.limits.output_bytes - self._output_bytes
-        self._output_bytes += len(data)
+        room = self.limits.output_bytes - self.output_bytes
+        self.output_bytes += len(data)
         if len(data) <= room:
             return self.sink.write(stream, text)
         if room > 0:
@@ -213,14 +204,14 @@ class CellRun:
         try:
             return await step
         finally:
-            self._script_time_s += time.monotonic() - started
+            self.script_time_s += time.monotonic() - started
 
     def renew_budget(self) -> None:
         """What goes on in the background has the script time of a whole cell."""
-        self._script_time_s = 0.0
+        self.script_time_s = 0.0
 
     def budget_s(self) -> float:
-        return self.limits.script_time_s - self._script_time_s
+        return self.limits.script_time_s - self.script_time_s
 
     def printed(self, output: Output) -> None:
         try:

@@ -6,7 +6,7 @@ It lives as long as the state's worker, not as long as a cell: what a cell left 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -179,12 +179,3 @@ class Exchange:
             future.set_result(loads(returned.value, empty_as_object=not undecided))
         except SpellError as error:
             future.set_exception(error)
-
-
-def told(faults: Iterable[Fault]) -> list[str]:
-    """One line for each error of background work that nobody caught."""
-    return [f"background work failed: {fault.name + ': ' if fault.name else ''}{fault.message}{_place(fault)}" for fault in faults]
-
-
-def _place(fault: Fault) -> str:
-    return f" ({fault.frames[0].chunk}, line {fault.frames[0].line})" if fault.frames else ""

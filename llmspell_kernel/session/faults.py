@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 
@@ -67,6 +68,15 @@ def error_of(fault: Fault, engine: str) -> SpellError:
             return BridgeError(fault.message, retryable=fault.retryable, code=fault.code, frames=frames, engine=engine)
         case _:
             return ScriptError(fault.message, name=fault.name, frames=frames, engine=engine, code=fault.code)
+
+
+def told(faults: Iterable[Fault]) -> list[str]:
+    """One line for each error of background work that nobody caught."""
+    return [f"background work failed: {fault.name + ': ' if fault.name else ''}{fault.message}{_place(fault)}" for fault in faults]
+
+
+def _place(fault: Fault) -> str:
+    return f" ({fault.frames[0].chunk}, line {fault.frames[0].line})" if fault.frames else ""
 
 
 def report(what: str, error: BaseException) -> None:
