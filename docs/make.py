@@ -17,12 +17,13 @@ from llmspell_kernel import errors
 from llmspell_kernel.bridges._catalogue import reference_markdown
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import built_in
-from llmspell_kernel.configuration.rules import CHECKS, TEXTS, written
+from llmspell_kernel.configuration.rules import CHECKS, TEXTS, rows, written
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
 from llmspell_kernel.host_types._table import conversions
 from llmspell_kernel.policy import limits
+from llmspell_kernel.policy.tables import TABLES
 from llmspell_kernel.protocol import transitions
 from llmspell_kernel.settings import DISPLAY_MODES, Settings
 
@@ -69,30 +70,29 @@ def _has(feature: str) -> Callable[[Any], str]:
 
 
 def setting_table() -> str:
-    docs, defaults = field_docs(Settings), Settings()
+    docs, values = field_docs(Settings), {row.key: row.value for row in rows(Settings())}
     choices = {"preset": " ".join(map(code, limits.PRESETS)), "display": " ".join(map(code, DISPLAY_MODES))}
     variables = {key: name for name, key in VARIABLES.items()}
-    rows = []
+    docs |= {f"{name}.{field}": text for name, found in TABLES.items() for field, text in field_docs(found.kind).items()}
+    lines = []
     for key in CHECKS:
         if key.startswith("limits."):
             continue
-        field = key.removeprefix("grants.")
-        value = getattr(defaults, field)
-        default = written(list(value) if isinstance(value, tuple) else value)
-        rows.append(
-            [
-                code(key),
-                choices.get(key, "text" if key in TEXTS else _kind(value)),
-                code(default),
-                code(variables.get(key, "")),
-                docs[field],
-            ]
-        )
-    return table(["key", "value", "default", "variable", ""], rows)
+        value = values[key]
+        kind = choices.get(key, "text" if key in TEXTS else _kind(value))
+        lines.append([code(key), kind, code(written(value)), code(variables.get(key, "")), docs[key.removeprefix("grants.")]])
+    return table(["key", "value", "default", "variable", ""], lines)
 
 
 def _kind(value: object) -> str:
-    return "list of patterns" if isinstance(value, tuple) else "whole number"
+    match value:
+        case bool():
+            return "true or false"
+        case tuple() | list():
+            return "list of patterns"
+        case str():
+            return "text"
+    return "number" if isinstance(value, float) else "whole number"
 
 
 def limit_table() -> str:

@@ -117,14 +117,15 @@ class Interrupted(SpellError):
 
 
 class PlacedError(SpellError):
-    """What is wrong stands in a file: the message begins with `file`, `line` (from 1; 0 = unknown) and `key`, as far as they are known."""
+    """What is wrong stands in a file: the message begins with `file`, `line`, `column` (from 1; 0 = unknown) and `key`, as far as they are known."""
 
-    def __init__(self, message: str, *, file: str = "", line: int = 0, key: str = "", engine: str = "") -> None:
-        places = (file, f"line {line}" if line else "", f"key '{key}'" if key else "")
+    def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0, key: str = "", engine: str = "") -> None:
+        places = (file, f"line {line}" if line else "", f"column {column}" if column else "", f"key '{key}'" if key else "")
         place = ", ".join(part for part in places if part)
         super().__init__(f"{place}: {message}" if place else message, engine=engine)
         self.file = file
         self.line = line
+        self.column = column
         self.key = key
 
 

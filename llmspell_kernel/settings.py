@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DISPLAY_MODES = ("auto", "live", "static")
 PYTHON = "python"
@@ -12,10 +12,11 @@ PYTHON = "python"
 
 
 class Origin(NamedTuple):
-    """Who set a value: `name` is a file, a variable or an option; `line` counts from 1, 0 where there are no lines."""
+    """Who set a value: `name` is a file, a variable or an option; `line` and `column` count from 1, 0 where there are none."""
 
     name: str
     line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
         return f"{self.name}, line {self.line}" if self.line else self.name
@@ -45,6 +46,20 @@ class Settings(NamedTuple):
     """What scripts may call: `bridge.method` names, or patterns such as `llm.*`."""
     deny: tuple[str, ...] = ()
     """What they may not call; a deny wins over every allow."""
+    ask: tuple[str, ...] = ()
+    """What the user is asked about before each call."""
+    network: Mapping[str, Any] = MappingProxyType({})
+    """By field of policy.network.NetworkPolicy, what differs from its default; so each of the tables below."""
+    files: Mapping[str, Any] = MappingProxyType({})
+    """Of policy.files.FilePolicy."""
+    budgets: Mapping[str, Any] = MappingProxyType({})
+    """Of policy.budgets.Budgets."""
+    workers: Mapping[str, Any] = MappingProxyType({})
+    """Of policy.workers.WorkerPolicy."""
+    secrets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """By name of a secret: where its value comes from, and the hosts it may be sent to."""
+    init: Mapping[str, str] = MappingProxyType({})
+    """By engine: a script that runs in every fresh state."""
     origins: Mapping[str, Origin] = MappingProxyType({})
     """By key (`display`, `limits.effects`, `grants.deny`), of the values that are not defaults."""
 

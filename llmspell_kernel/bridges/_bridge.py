@@ -21,6 +21,11 @@ from ..shown import Shown
 from ..values import Callback, Value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..policy.decide import Level
+    from ..policy.files import FilePolicy
+    from ..policy.network import NetworkPolicy
     from ..services.modules import ModuleLibrary
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -31,6 +36,7 @@ class Marked(NamedTuple):
 
     deprecated: str = ""
     since: str = ""
+    level: Level = "read"
 
 
 @overload
@@ -38,10 +44,10 @@ def method(function: F) -> F: ...
 
 
 @overload
-def method(*, deprecated: str = "", since: str = "") -> Callable[[F], F]: ...
+def method(*, deprecated: str = "", since: str = "", level: Level = "read") -> Callable[[F], F]: ...
 
 
-def method(function: F | None = None, *, deprecated: str = "", since: str = "") -> F | Callable[[F], F]:
+def method(function: F | None = None, *, deprecated: str = "", since: str = "", level: Level = "read") -> F | Callable[[F], F]:
     """Marks an async method of a bridge or resource as callable by scripts: `@method`, or `@method(since="2", deprecated="use llm.chat")`.
 
     Parameters after `ctx` are the script's positional arguments.  Annotations may be None, bool, int, float, str, bytes, list[...],
@@ -53,9 +59,10 @@ def method(function: F | None = None, *, deprecated: str = "", since: str = "") 
 
     A method that returns `tuple[A, B]` gives several results (an array, where the language has none); `Annotated[A, Meta(title="text")]`
     names one.  `since` is the version of the bridge that first had the method; a `deprecated` one works, and the script is told once a
-    session what to use instead.
+    session what to use instead.  `level` says what the method does outside: it changes nothing ("read"), it changes what is kept ("write"), it
+    reaches other machines ("network"), it can do anything ("dangerous"); a policy may have the user asked by level.
     """
-    mark = Marked(deprecated, since)
+    mark = Marked(deprecated, since, level)
 
     def marked(function: F) -> F:
         function.__llmspell_method__ = mark  # type: ignore[attr-defined]
@@ -106,8 +113,22 @@ class BridgeSession(Protocol):
 
     settings: Mapping[str, Any]
     """The session's settings by name, read-only."""
-    modules: ModuleLibrary
-    """The modules that scripts may `require`."""
+
+    @property
+    def modules(self) -> ModuleLibrary:
+        """The modules that scripts may `require`."""
+
+    @property
+    def folder(self) -> Path:
+        """The notebook's or project's: where relative paths begin."""
+
+    @property
+    def network(self) -> NetworkPolicy:
+        """What scripts may reach; the session's, so a change of the settings is seen at once."""
+
+    @property
+    def files(self) -> FilePolicy:
+        """What scripts may keep."""
 
     async def bridge(self, name: str) -> Bridge:
         """The open bridge of that name, which `needs` must name."""

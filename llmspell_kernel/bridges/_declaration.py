@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect as kinds
@@ -26,6 +26,9 @@ from ._checking import bind
 from ._host_kinds import holds_resource, host_type, kind_of, resource_class, schemas_of
 from ._spellings import spellings_of
 from ._wording import type_text
+
+if TYPE_CHECKING:
+    from ..policy.decide import Level
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -67,6 +70,7 @@ class MethodDeclaration:
     several: bool = False
     deprecated: str = ""
     since: str = ""
+    level: Level = "read"
     aliases: tuple[str, ...] = ()
 
     def bind(self, args: Sequence[Value], resolve: Callable[[ResourceRef], Resource] | None = None) -> list[Any]:
@@ -215,6 +219,7 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
         several=is_several(returns),
         deprecated=mark.deprecated,
         since=mark.since,
+        level=mark.level,
         aliases=spellings_of(owner, name),
     )
 

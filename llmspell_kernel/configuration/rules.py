@@ -6,8 +6,9 @@ Rules
 - A preset sets all limits at once, so it replaces the limits of the layers before it; within one layer, `[limits]` comes after `preset`.
 - All layers are the user's own but one: a project's file comes with the project, and so perhaps from a stranger.  It may choose (display,
   seed, engine, model: a script of the project could name a model as well) and it may tighten, never loosen: a preset or a limit above the
-  user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` adds to the user's.  Where the user's
-  `trust` names the project's folder, or one above it, the file counts as the user's own.
+  user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` and `ask` add to the user's.  Of the
+  other tables it may change what policy.tables says, and of `secrets` and `init` nothing.  Where the user's `trust` names the project's
+  folder, or one above it, the file counts as the user's own.
 - Unknown keys and wrong types are errors, in every layer; no value is ever taken for another one.
 """
 
@@ -18,14 +19,14 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, nearest
 from ..policy.layers import MODES, contradiction
-from ..policy.limits import PRESETS, Limits, limits_of
+from ..policy.limits import PRESETS
+from ..policy.tables import TABLES, values_of
 from ..settings import DISPLAY_MODES, PYTHON, Origin, Settings
 
-LIMIT_TYPES: Mapping[str, type] = get_type_hints(Limits)
 TRUST = "trust"
 """A key of the user's file alone: folders whose project files are the user's own."""
 
@@ -97,6 +98,31 @@ def _patterns(value: Any, engines: Collection[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _truth(value: Any, engines: Collection[str]) -> bool:
+    if not isinstance(value, bool):
+        raise WrongValue(f"must be true or false, not {_kind(value)}")
+    return value
+
+
+def _check_for(annotation: Any) -> Check:
+    """By the annotation of a table's field."""
+    if annotation in (int, float):
+        return _limit(annotation)
+    if get_origin(annotation) is Literal:
+        return _one_of(get_args(annotation))
+    return {bool: _truth, str: _text}.get(annotation, _patterns)
+
+
+def _checks_of(name: str) -> dict[str, Check]:
+    return {f"{name}.{field}": _check_for(annotation) for field, annotation in TABLES[name].types.items()}
+
+
+def _secret(value: Any, engines: Collection[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WrongValue(f'must be a table such as {{env = "TOKEN", hosts = ["api.example.com"]}}, not {_kind(value)}')
+    return value
+
+
 CHECKS: Mapping[str, Check] = {
     "preset": _one_of(PRESETS),
     "display": _one_of(DISPLAY_MODES),
@@ -104,10 +130,14 @@ CHECKS: Mapping[str, Check] = {
     "model": _text,
     "engine": _engine,
     "confinement": _one_of(MODES),
-    **{f"limits.{name}": _limit(kind) for name, kind in LIMIT_TYPES.items()},
+    **_checks_of("limits"),
     "grants.allow": _patterns,
     "grants.deny": _patterns,
+    "grants.ask": _patterns,
+    **{key: check for name in TABLES if name != "limits" for key, check in _checks_of(name).items()},
 }
+OPEN_TABLES: Mapping[str, Check] = {"secrets": _secret, "init": _text}
+"""Tables whose keys are names of the user's choice."""
 QUOTED_CHARS = 60
 TEXTS = {name for name, kind in get_type_hints(Settings).items() if kind is str}
 """Keys whose values need no quotes where a person types them."""
@@ -155,10 +185,18 @@ def value_of(key: str, text: str) -> Any:
 
 def rows(settings: Settings) -> list[Entry]:
     """Every setting there is, in the order of the table in rules.CHECKS; a limit has its value even where only the preset set it."""
-    limits = limits_of(settings.preset, settings.limits)._asdict()
-    values: dict[str, Any] = {**settings._asdict(), "grants.allow": list(settings.allow), "grants.deny": list(settings.deny)}
-    values |= {f"limits.{name}": value for name, value in limits.items()}
-    return [Entry(key, values[key], settings.origin(key)) for key in CHECKS]
+    values: dict[str, Any] = settings._asdict()
+    values |= {f"grants.{name}": getattr(settings, name) for name in ("allow", "deny", "ask")}
+    for name in TABLES:
+        values |= {f"{name}.{field}": value for field, value in values_of(settings, name)._asdict().items()}
+    found = [Entry(key, values[key], settings.origin(key)) for key in CHECKS]
+    named = [f"{table}.{name}" for table in OPEN_TABLES for name in getattr(settings, table)]
+    return found + [Entry(key, _open_value(settings, key), settings.origin(key)) for key in named]
+
+
+def _open_value(settings: Settings, key: str) -> Any:
+    table, _, name = key.partition(".")
+    return getattr(settings, table)[name]
 
 
 def written(value: Any) -> str:
@@ -166,8 +204,12 @@ def written(value: Any) -> str:
     match value:
         case "":
             return "-"
-        case list():
+        case list() | tuple():
             return f"[{', '.join(quoted(item) for item in value)}]"
+        case dict():
+            return f"{{{', '.join(f'{key} = {written(item)}' for key, item in value.items())}}}"
+        case bool():
+            return str(value).lower()
         case int():
             return f"{value:_}"
         case float():
@@ -184,7 +226,7 @@ def quoted(text: str) -> str:
 def wrong(key: str, origin: Origin, message: str) -> ConfigError:
     """An error at the place where the value stands; what has no lines is named behind."""
     if origin.line:
-        return ConfigError(message, file=origin.name, line=origin.line, key=key)
+        return ConfigError(message, file=origin.name, line=origin.line, column=origin.column, key=key)
     return ConfigError(f"{message} (set by {origin})", key=key)
 
 
@@ -199,7 +241,8 @@ def unknown(key: str, origin: Origin, known: Collection[str] = tuple(CHECKS)) ->
 def _checked(entry: Entry, engines: Collection[str]) -> Any:
     if entry.key == TRUST:
         raise wrong(entry.key, entry.origin, "only the user's own file says whom it trusts")
-    check = CHECKS.get(entry.key)
+    table, _, name = entry.key.partition(".")
+    check = CHECKS.get(entry.key) or (OPEN_TABLES.get(table) if name else None)
     if check is None:
         raise unknown(entry.key, entry.origin)
     try:
@@ -210,48 +253,77 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
 
 def _with(settings: Settings, entry: Entry) -> Settings:
     origins = {**settings.origins, entry.key: entry.origin}
-    table, _, name = entry.key.rpartition(".")
+    table, _, name = entry.key.partition(".")
     match table:
-        case "limits":
-            changed = settings._replace(limits=MappingProxyType({**settings.limits, name: entry.value}))
         case "grants":
             changed = settings._replace(**{name: entry.value})
+        case _ if name:
+            merged: Any = MappingProxyType({**getattr(settings, table), name: entry.value})
+            changed = settings._replace(**{table: merged})
         case _ if entry.key == "preset":
             origins = {key: origin for key, origin in origins.items() if not key.startswith("limits.")}
             changed = settings._replace(preset=entry.value, limits=MappingProxyType({}))
         case _:
-            changed = settings._replace(**{name: entry.value})
+            changed = settings._replace(**{table: entry.value})
     return changed._replace(origins=MappingProxyType(origins))
 
 
 def _guest(settings: Settings, entry: Entry) -> Settings:
-    """A layer that only tightens: its preset leaves in force what is tighter already, its `deny` adds."""
-    if entry.key == "grants.deny":
-        return _with(settings, entry._replace(value=tuple(dict.fromkeys((*settings.deny, *entry.value)))))
+    """A layer that only tightens: its preset leaves in force what is tighter already, and lists that forbid are added to."""
+    if _direction(entry.key) == "adds":
+        own_list = _held(settings, entry.key)
+        return _with(settings, entry._replace(value=tuple(dict.fromkeys((*own_list, *entry.value)))))
     changed = _with(settings, entry)
     if entry.key == "preset":
-        for name, own in limits_of(settings.preset, settings.limits)._asdict().items():
+        for name, own in values_of(settings, "limits")._asdict().items():
             if own < getattr(PRESETS[entry.value], name):
                 changed = _with(changed, Entry(f"limits.{name}", own, settings.origin(f"limits.{name}")))
     return changed
 
 
+def _direction(key: str) -> str:
+    """What a layer that only tightens may do to a key of a table: "lower", "covered", "adds", "none"."""
+    table, _, name = key.partition(".")
+    if table == "grants":
+        return "covered" if name == "allow" else "adds"
+    return TABLES[table].tighter.get(name, "none") if table in TABLES else "none"
+
+
+def _held(settings: Settings, key: str) -> Any:
+    table, _, name = key.partition(".")
+    return getattr(settings, name) if table == "grants" else getattr(values_of(settings, table), name)
+
+
 def _refuse_looser(entry: Entry, own: Settings) -> None:
     """`own` is what the user has set, without any word of the project's."""
-    table, _, name = entry.key.rpartition(".")
-    if entry.key == "preset":
-        if any(theirs > ours for theirs, ours in zip(PRESETS[entry.value], PRESETS[own.preset], strict=True)):
-            raise _looser(entry, own, own.preset)
-    elif entry.key == "confinement":
-        if MODES.index(entry.value) > MODES.index(own.confinement):
-            raise _looser(entry, own, own.confinement)
-    elif table == "limits":
-        if entry.value > (ours := getattr(limits_of(own.preset, own.limits), name)):
-            raise _looser(entry, own, ours)
-    elif entry.key == "grants.allow":
-        for pattern in entry.value:
-            if not any(_covers(ours, pattern) for ours in own.allow):
-                raise _looser(entry._replace(value=pattern), own, ", ".join(own.allow) or "nothing")
+    match entry.key:
+        case "preset":
+            if any(theirs > ours for theirs, ours in zip(PRESETS[entry.value], PRESETS[own.preset], strict=True)):
+                raise _looser(entry, own, own.preset)
+        case "confinement":
+            if MODES.index(entry.value) > MODES.index(own.confinement):
+                raise _looser(entry, own, own.confinement)
+        case key if "." in key:
+            _refuse_looser_in_table(entry, own)
+
+
+def _refuse_looser_in_table(entry: Entry, own: Settings) -> None:
+    match _direction(entry.key):
+        case "lower":
+            if entry.value > (ours := _held(own, entry.key)):
+                raise _looser(entry, own, ours)
+        case "covered":
+            held = _held(own, entry.key)
+            for pattern in entry.value:
+                if not any(_covers(ours, pattern) for ours in held):
+                    raise _looser(entry._replace(value=pattern), own, ", ".join(held) or "nothing")
+        case "none":
+            raise wrong(
+                entry.key,
+                entry.origin,
+                f"a project's file may not set this.  Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your "
+                "own file (`llmspell config` names it)",
+            )
 
 
 def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:

@@ -1,6 +1,6 @@
-"""The text of a settings file -> entries with the lines they stand on.  Pure.
+"""The text of a settings file -> entries with the places they stand at.  Pure.
 
-Python's TOML reader keeps no lines; a second walk over a text that it has accepted finds those of the keys.
+Python's TOML reader keeps no places; a second walk over a text that it has accepted finds those of the keys.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..settings import Origin
-from .rules import Entry, unknown, wrong
+from .rules import OPEN_TABLES, Entry, unknown, wrong
 
 Path = tuple[str, ...]
+Place = tuple[int, int]
 _BLANK = re.compile(r"(?:[ \t\r\n,]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -24,44 +25,44 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _OTHER_VALUE = re.compile(r"[^\n,\]}#]+")
-_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
 def entries(text: str, name: str, known: Collection[str]) -> list[Entry]:
     """Values by dotted key.  `known` are the keys there are.  Raises ConfigError: no TOML, an unknown key, a table in place of a value."""
     try:
         read = tomllib.loads(text)
-        lines = key_lines(text)
+        places = key_places(text)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(str(error), text, name) from None
     except RecursionError:
         raise ConfigError("nested too deep to be read", file=name) from None
     found: list[Entry] = []
-    _collect(read, (), lines, name, known, found)
+    _collect(read, (), places, name, known, found)
     return found
 
 
-def key_lines(text: str) -> dict[Path, int]:
-    """The line of each key and table in a text that is TOML, counted from 1."""
+def key_places(text: str) -> dict[Path, Place]:
+    """Line and column of each key and table in a text that is TOML, counted from 1."""
     scan = _Scan(text)
     scan.document()
-    return scan.lines
+    return scan.places
 
 
 def _collect(
-    table: Mapping[str, Any], above: Path, lines: Mapping[Path, int], name: str, known: Collection[str], found: list[Entry]
+    table: Mapping[str, Any], above: Path, places: Mapping[Path, Place], name: str, known: Collection[str], found: list[Entry]
 ) -> None:
     for part, value in table.items():
         path = (*above, part)
-        key, origin = _dotted(path), Origin(name, lines.get(path, 0))
-        if key in known:
+        key, origin = _dotted(path), Origin(name, *places.get(path, ()))
+        if key in known or (len(above) == 1 and above[0] in OPEN_TABLES):
             found.append(Entry(key, value, origin))
-        elif not any(other.startswith(f"{key}.") for other in known):
+        elif key not in OPEN_TABLES and not any(other.startswith(f"{key}.") for other in known):
             raise unknown(key, origin, known)
         elif not isinstance(value, dict):
             raise wrong(key, origin, f"must be a table, as in [{key}]")
         else:
-            _collect(value, path, lines, name, known, found)
+            _collect(value, path, places, name, known, found)
 
 
 def _dotted(path: Path) -> str:
@@ -70,8 +71,8 @@ def _dotted(path: Path) -> str:
 
 def _not_toml(message: str, text: str, name: str) -> ConfigError:
     place = _AT_LINE.search(message)
-    line = int(place[1]) if place else text.count("\n") + 1  # "at end of document"
-    return ConfigError(f"not TOML: {_AT_LINE.sub('', message)}", file=name, line=line)
+    line, column = (int(place[1]), int(place[2])) if place else (text.count("\n") + 1, 0)  # "at end of document"
+    return ConfigError(f"not TOML: {_AT_LINE.sub('', message)}", file=name, line=line, column=column)
 
 
 class _Scan:
@@ -80,7 +81,7 @@ class _Scan:
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
         self.at = 0
-        self.lines: dict[Path, int] = {}
+        self.places: dict[Path, Place] = {}
         self._counted = (0, 1)
 
     def document(self) -> None:
@@ -109,13 +110,14 @@ class _Scan:
         path = table
         while True:
             self._skip(_SPACE)
+            place = self._place()
             if self.text[self.at] in "\"'":
                 literal = self._skip(_STRING)
                 part = str(tomllib.loads(f"value = {literal}")["value"])
             else:
                 part = self._skip(_BARE_KEY)
             path = (*path, part)
-            self.lines.setdefault(path, self._line())
+            self.places.setdefault(path, place)
             self._skip(_SPACE)
             if self.text[self.at] != ".":
                 return path
@@ -142,12 +144,13 @@ class _Scan:
     def _skip(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self.text, self.at)
         if found is None:
-            raise tomllib.TOMLDecodeError(f"unexpected text (at line {self._line()}, column 1)")
+            line, column = self._place()
+            raise tomllib.TOMLDecodeError(f"unexpected text (at line {line}, column {column})")
         self.at = found.end()
         return found[0]
 
-    def _line(self) -> int:
+    def _place(self) -> Place:
         at, line = self._counted
         line += self.text.count("\n", at, self.at)
         self._counted = (self.at, line)
-        return line
+        return line, self.at - self.text.rfind("\n", 0, self.at)

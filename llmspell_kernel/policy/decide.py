@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Level = Literal["read", "write", "network", "dangerous"]
+"""What an effect does to the world: it changes nothing, it changes what is kept, it reaches other machines, or it can do anything."""
+
+
+class EffectFacts(NamedTuple):
+    """All of an effect that is looked at; `capability` is `bridge.method`."""
+
+    capability: str
+    level: Level = "read"
 
 
 class Grants(NamedTuple):
-    """Capabilities are `bridge.method` names or patterns such as `llm.*`; a deny wins over every allow."""
+    """Capabilities are `bridge.method` names or patterns such as `llm.*`; a deny wins over every allow, and an allow does not silence an ask."""
 
     allow: Collection[str] = ("*",)
     deny: Collection[str] = ()
+    ask: Collection[str] = ()
+    """The user is asked before each of these."""
+    ask_levels: Collection[Level] = ()
+    """And before each effect of such a level."""
+    source: str = "your settings"
+    """Whose rules these are, for those who are refused."""
 
 
 class Allow(NamedTuple):
     pass
 
 
-class Exceeded(NamedTuple):
-    """A limit of policy.limits is used up."""
+class Ask(NamedTuple):
+    """The user decides; `reason` says which rule wants it so."""
 
-    limit: str
-    value: float
+    reason: str
 
 
 class Deny(NamedTuple):
@@ -30,12 +45,27 @@ class Deny(NamedTuple):
     capability: str
 
 
-def decide(capability: str, grants: Grants, effects_so_far: int, effects_limit: int) -> Allow | Deny | Exceeded:
-    for pattern in grants.deny:
+def decide(effect: EffectFacts, grants: Sequence[Grants]) -> Allow | Ask | Deny:
+    """All grants must agree: one that denies wins, then one that asks."""
+    asking: Ask | None = None
+    for rules in grants:
+        verdict = _by(rules, effect)
+        if isinstance(verdict, Deny):
+            return verdict
+        asking = asking or verdict
+    return asking or Allow()
+
+
+def _by(rules: Grants, effect: EffectFacts) -> Ask | Deny | None:
+    capability, source = effect.capability, rules.source
+    for pattern in rules.deny:
         if fnmatchcase(capability, pattern):
-            return Deny(f"the policy denies {capability} (rule 'deny = {pattern}')", capability)
-    if not any(fnmatchcase(capability, pattern) for pattern in grants.allow):
-        return Deny(f"the policy does not allow {capability}; grant it in your settings: [grants] allow = ['{capability}']", capability)
-    if effects_so_far >= effects_limit:
-        return Exceeded("effects", effects_limit)
-    return Allow()
+            return Deny(f"{capability} is denied by {source} (rule 'deny = {pattern}')", capability)
+    if not any(fnmatchcase(capability, pattern) for pattern in rules.allow):
+        return Deny(f"{capability} is not allowed by {source}; grant it in your settings: [grants] allow = ['{capability}']", capability)
+    for pattern in rules.ask:
+        if fnmatchcase(capability, pattern):
+            return Ask(f"rule 'ask = {pattern}' of {source}")
+    if effect.level in rules.ask_levels:
+        return Ask(f"{source}: every effect of the level '{effect.level}'")
+    return None

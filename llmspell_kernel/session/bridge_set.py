@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,22 +22,34 @@ from ..bridges._declaration import BridgeDeclaration, declare
 from ..bridges._needs import unmet
 from ..bridges._registry import Registry
 from ..errors import BridgeError, ConfigError, ScriptError, SpellError, nearest
+from ..policy.files import FilePolicy
 from ..policy.limits import Limits
+from ..policy.network import NetworkPolicy
 from ..services.modules import ModuleLibrary
 from .faults import report
 
 T = TypeVar("T")
 
 
+@dataclass
+class Surroundings:
+    """What every bridge sees of its session; the policies are the ones that hold now."""
+
+    modules: ModuleLibrary
+    folder: Path
+    network: NetworkPolicy
+    files: FilePolicy
+
+
 class BridgeSet:
     """`declarations` and `failed` (why a bridge cannot be used) stay the same objects when bridges come and go."""
 
     def __init__(
-        self, found: Registry, given: Sequence[Bridge], limits: Limits, settings: Mapping[str, Any], modules: ModuleLibrary
+        self, found: Registry, given: Sequence[Bridge], limits: Limits, settings: Mapping[str, Any], surroundings: Surroundings
     ) -> None:
         self._limits = limits
         self._settings = MappingProxyType(dict(settings))
-        self._modules = modules
+        self.surroundings = surroundings
         self._classes: dict[str, type[Bridge]] = {**found.bridges, **{bridge.name: type(bridge) for bridge in given}}
         self._given = {bridge.name: bridge for bridge in given}
         self._opening: dict[str, asyncio.Task[Bridge]] = {}
@@ -178,7 +192,7 @@ class BridgeSet:
                 raise _named(f"the bridge '{name}' needs another one", error) from error
         bridge = self._given.get(name) or self._make(self._classes[name])
         settings = self._settings
-        view = SessionView(self, declared, settings, self._modules)
+        view = SessionView(self, declared, settings)
         limit = self._limits.bridge_open_s
         try:
             bridge.configure(settings)
@@ -211,11 +225,26 @@ class BridgeSet:
 class SessionView:
     """bridges._bridge.BridgeSession for one bridge."""
 
-    def __init__(self, bridges: BridgeSet, declared: BridgeDeclaration, settings: Mapping[str, Any], modules: ModuleLibrary) -> None:
+    def __init__(self, bridges: BridgeSet, declared: BridgeDeclaration, settings: Mapping[str, Any]) -> None:
         self._bridges = bridges
         self._declared = declared
         self.settings = settings
-        self.modules = modules
+
+    @property
+    def modules(self) -> ModuleLibrary:
+        return self._bridges.surroundings.modules
+
+    @property
+    def folder(self) -> Path:
+        return self._bridges.surroundings.folder
+
+    @property
+    def network(self) -> NetworkPolicy:
+        return self._bridges.surroundings.network
+
+    @property
+    def files(self) -> FilePolicy:
+        return self._bridges.surroundings.files
 
     async def bridge(self, name: str) -> Bridge:
         if name not in self._declared.needs:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class CellRun:
     """Everything that lives as long as one cell runs."""
 
-    def __init__(self, session: Session, state: ScriptState, cell: int, chunk: str, sink: Sink, limits: Limits, grants: Grants) -> None:
+    def __init__(
+        self, session: Session, state: ScriptState, cell: int, chunk: str, sink: Sink, limits: Limits, grants: Sequence[Grants]
+    ) -> None:
         self._session = session
         self._state = state
         self.cell = cell

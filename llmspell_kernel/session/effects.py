@@ -27,7 +27,7 @@ from ..journal.events import (
     CallUsage,
     Logged,
 )
-from ..policy.decide import Deny, Exceeded, decide
+from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
@@ -190,13 +190,16 @@ def _is_cancelled() -> bool:
 def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
-    verdict = decide(f"{effect.bridge}.{effect.method}", run.grants, run.effects - 1, run.limits.effects)
-    if isinstance(verdict, Exceeded):
-        raise LimitError(
-            f"the cell has used its {verdict.value:g} {verdict.limit}", limit=verdict.limit, value=verdict.value, used=run.effects
-        )
+    facts = EffectFacts(f"{effect.bridge}.{effect.method}", _level(run, effect))
+    verdict = decide(facts, run.grants)
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
+    if run.effects > (cap := run.limits.effects):
+        raise LimitError(f"the cell has used its {cap:g} effects", limit="effects", value=cap, used=run.effects)
+    if isinstance(verdict, Ask):
+        raise DeniedError(
+            f"{facts.capability} needs the user's consent ({verdict.reason}), and nobody can be asked here", capability=facts.capability
+        )
     if effect.target is not None:
         return _resource_call(run, context, effect, arguments)
     declaration = run.declarations.get(effect.bridge)
@@ -214,6 +217,18 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
         return await getattr(bridge, effect.method)(context, *bound)
 
     return lambda: run.bridges.call(effect.bridge, call())
+
+
+def _level(run: CellRun, effect: Effect) -> Level:
+    """What the declaration says; a method that nobody declared is refused later."""
+    if effect.target is None:
+        declaration = run.declarations.get(effect.bridge)
+        methods = declaration.methods if declaration is not None else {}
+    else:
+        kinds = (declaration.resources.get(effect.bridge) for declaration in run.declarations.values())
+        methods = next((kind.methods for kind in kinds if kind is not None), {})
+    method = methods.get(effect.method)
+    return method.level if method is not None else "read"
 
 
 def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from ..bridges._bridge import Bridge
@@ -22,8 +24,12 @@ from ..host_types._crossing import to_plain, written
 from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
+from ..policy.files import FilePolicy
 from ..policy.layers import confinement_of
 from ..policy.limits import Limits, limits_of
+from ..policy.network import NetworkPolicy
+from ..policy.presets import PRESETS
+from ..policy.tables import table_of
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
@@ -32,7 +38,7 @@ from ..values import Value, loads
 from ..workers.host_memory import shield_host
 from ..workers.pool import WorkerPool
 from .background import BackgroundRun, BackgroundTask
-from .bridge_set import BridgeSet
+from .bridge_set import BridgeSet, Surroundings
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
@@ -50,7 +56,8 @@ class Session:
     """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
 
     `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session.
-    `limits` and `grants` stand above those of the settings.  As an async context it closes itself.
+    `limits` and `grants` stand above those of the settings; `folder` is the notebook's or project's (else the working directory),
+    `state_folder` holds what lasts beyond it for its user.  As an async context it closes itself.
     """
 
     def __init__(
@@ -63,8 +70,12 @@ class Session:
         grants: Grants | None = None,
         pool: WorkerPool | None = None,
         engines: EngineRegistry | None = None,
+        folder: Path | None = None,
+        state_folder: Path | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self.folder = folder or Path.cwd()
+        self.state_folder = state_folder or user_state_folder(os.environ)
         self.sink: Sink = sink or NullSink()
         self.recorder = Recorder()
         self.resources = ResourceTable(self.recorder)
@@ -72,7 +83,8 @@ class Session:
         self._given_limits, self._given_grants = limits, grants
         self.limits, self.grants = self._limits(), self._grants()
         self.modules = ModuleLibrary(self.limits.value_bytes)
-        self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), self.modules)
+        surroundings = Surroundings(self.modules, self.folder, **self._policies())
+        self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
         self._exposed: dict[str, Callable[..., Any]] = {}
@@ -102,6 +114,8 @@ class Session:
         self._confine(settings)
         self.settings = settings
         self.limits, self.grants = self._limits(), self._grants()
+        for name, policy in self._policies().items():
+            setattr(self.bridges.surroundings, name, policy)
         self.bridges.configure(self.limits, settings._asdict())
 
     def _confine(self, settings: Settings) -> None:
@@ -113,8 +127,14 @@ class Session:
     def _limits(self) -> Limits:
         return self._given_limits or limits_of(self.settings.preset, self.settings.limits)
 
-    def _grants(self) -> Grants:
-        return self._given_grants or Grants(self.settings.allow, self.settings.deny)
+    def _grants(self) -> tuple[Grants, ...]:
+        """On top of each other: the preset's, and the given ones or those of the settings."""
+        own = self._given_grants or Grants(self.settings.allow, self.settings.deny, self.settings.ask)
+        return PRESETS[self.settings.preset].grants, own
+
+    def _policies(self) -> dict[str, Any]:
+        """By name, what bridges are told of the policy."""
+        return {"network": table_of(self.settings, NetworkPolicy), "files": table_of(self.settings, FilePolicy)}
 
     def warm(self) -> None:
         """Starts a spare worker, so that the first cell need not wait for one."""
@@ -506,6 +526,12 @@ def _for_a_state(value: Value, name: str) -> bytes:
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
+
+
+def user_state_folder(environ: Mapping[str, str]) -> Path:
+    """The XDG specification's place for what a program keeps for its user; a path there that is not absolute is to be ignored."""
+    state = Path(environ.get("XDG_STATE_HOME", ""))
+    return (state if state.is_absolute() else Path(environ.get("HOME") or Path.home()) / ".local" / "state") / "llmspell"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from llmspell_kernel import Bridge
 from llmspell_kernel.bridges._checking import converted
+from llmspell_kernel.policy.files import FilePolicy
+from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.services.modules import ModuleLibrary
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
@@ -15,9 +18,20 @@ from llmspell_kernel.values import Callback, Value
 class FakeBridgeSession:
     """Opens a bridge: `await bridge.open(FakeBridgeSession(bridges={"llm": other}))`."""
 
-    def __init__(self, *, settings: Mapping[str, Any] | None = None, bridges: Mapping[str, Bridge] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        bridges: Mapping[str, Bridge] | None = None,
+        folder: Path | None = None,
+        network: NetworkPolicy | None = None,
+        files: FilePolicy | None = None,
+    ) -> None:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
+        self.folder = folder or Path.cwd()
+        self.network = network or NetworkPolicy()
+        self.files = files or FilePolicy()
         self._bridges = dict(bridges or {})
 
     async def bridge(self, name: str) -> Bridge:

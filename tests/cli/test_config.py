@@ -64,7 +64,7 @@ def test_a_wrong_file_is_one_error_of_each_command(folder: Folder) -> None:
     for words in (("config",), ("run", "spell.lua")):
         done = folder.call(*words)
         assert done.stdout == "" and done.returncode in (1, 2) and "Traceback" not in done.stderr
-        assert "Error: llmspell.toml, line 2, key 'dispaly': there is no such setting; did you mean 'display'?" in done.stderr
+        assert "Error: llmspell.toml, line 2, column 1, key 'dispaly': there is no such setting; did you mean 'display'?" in done.stderr
     problems = json.loads(folder.call("doctor", "--json").stdout)["problems"]
     assert any("llmspell.toml, line 2" in problem for problem in problems)
     listed = folder.call("models", "list")

@@ -45,7 +45,7 @@ def test_the_user_switches_it_off_by_file_or_variable(tmp_path: Path) -> None:
 
 
 def test_strict_and_off_contradict_each_other_wherever_each_comes_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config.toml, line 1, key 'confinement': cannot be 'off' with the preset strict"):
+    with pytest.raises(ConfigError, match=r"config.toml, line 1, column 1, key 'confinement': cannot be 'off' with the preset strict"):
         read(tmp_path, 'confinement = "off"', LLMSPELL_PRESET="strict")
     assert read(tmp_path, 'confinement = "off"\npreset = "strict"', LLMSPELL_PRESET="standard").confinement == "off"
 

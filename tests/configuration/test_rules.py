@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.configuration.rules import CHECKS, Entry, apply, entry_of, rows, written
+from llmspell_kernel.configuration.rules import CHECKS, OPEN_TABLES, Entry, apply, entry_of, rows, written
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.policy.limits import PRESETS, Limits, limits_of
+from llmspell_kernel.policy.network import NetworkPolicy
+from llmspell_kernel.policy.tables import TABLES, table_of
 from llmspell_kernel.settings import DEFAULT, Origin, Settings
 
 ENGINES = ["lua", "javascript", "js"]
@@ -210,7 +212,46 @@ def test_a_malformed_pair_is_one_error_with_an_example(pair: str) -> None:
 
 
 def test_every_field_of_the_settings_can_be_set() -> None:
-    assert set(Settings._fields) - {"limits", "allow", "deny", "origins"} == {key for key in CHECKS if "." not in key}
+    tables = {"allow", "deny", "ask", "origins", *TABLES, *OPEN_TABLES}
+    assert set(Settings._fields) - tables == {key for key in CHECKS if "." not in key}
+    assert {key.partition(".")[0] for key in CHECKS if "." in key} == {"grants", *TABLES}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "held"),
+    [
+        ("network.deny", ["x.example"], ("x.example",)),
+        ("files.read_only", True, True),
+        ("secrets.token", {"env": "TOKEN"}, {"env": "TOKEN"}),
+        ("init.lua", "begin.lua", "begin.lua"),
+        ("grants.ask", ["llm.*"], ["llm.*"]),
+    ],
+)
+def test_what_is_set_in_a_table_holds(key: str, value: Any, held: Any) -> None:
+    settings = apply(Settings(), [Entry(key, value, USER)], engines=ENGINES)
+    found = {row.key: row for row in rows(settings)}[key]
+    assert (list(found.value) if isinstance(held, list) else found.value) == held
+    assert found.origin == USER
+
+
+def test_a_project_adds_to_what_is_forbidden_and_asked_and_widens_no_host() -> None:
+    own = apply(
+        Settings(), layer(USER, network__allow=["*.example.com"], network__deny=["a.example.com"], grants__ask=["log.*"]), engines=ENGINES
+    )
+    both = project(own, network__deny=["b.example.com"], network__allow=["c.example.com"], grants__ask=["llm.*"])
+    policy = table_of(both, NetworkPolicy)
+    assert (policy.deny, policy.allow, both.ask) == (("a.example.com", "b.example.com"), ("c.example.com",), ("log.*", "llm.*"))
+    with pytest.raises(ConfigError, match="other.com is looser than your own"):
+        project(own, network__allow=["other.com"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("network.allow_private", ["127.0.0.1:1"]), ("files.root", "/"), ("secrets.token", {"env": "X"}), ("init.lua", "x.lua")],
+)
+def test_a_project_may_not_set_what_is_the_users_alone(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="a project's file may not set this"):
+        apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
 
 
 @pytest.mark.parametrize("key", ["preset", "display", "model", "engine"])

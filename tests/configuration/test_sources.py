@@ -152,7 +152,7 @@ def test_a_link_into_a_trusted_folder_is_not_trusted_by_its_name(home: Home, tmp
 
 def test_a_project_cannot_make_itself_trusted(home: Home) -> None:
     (home.project / "llmspell.toml").write_text('trust = ["/"]\npreset = "minimal"\n')
-    with pytest.raises(ConfigError, match=r"line 1, key 'trust': only the user's own file says whom it trusts"):
+    with pytest.raises(ConfigError, match=r"line 1, column 1, key 'trust': only the user's own file says whom it trusts"):
         home.read()
 
 
@@ -161,7 +161,7 @@ def test_a_project_cannot_make_itself_trusted(home: Home) -> None:
 )
 def test_a_wrong_trust_is_named_with_its_line(home: Home, trust: str, said: str) -> None:
     home.user(f"seed = 1\ntrust = {trust}\n")
-    with pytest.raises(ConfigError, match=rf"config\.toml, line 2, key 'trust': .*{said}"):
+    with pytest.raises(ConfigError, match=rf"config\.toml, line 2, column 1, key 'trust': .*{said}"):
         home.read()
 
 
@@ -196,5 +196,5 @@ def test_a_file_that_is_no_text_or_too_large_is_one_error(home: Home) -> None:
 
 def test_a_file_that_is_no_toml_is_one_error_with_its_line(home: Home) -> None:
     home.user("seed = 1\nmodel = spell/echo\n")
-    with pytest.raises(ConfigError, match=r"^~/.config/llmspell/config.toml, line 2: not TOML"):
+    with pytest.raises(ConfigError, match=r"^~/.config/llmspell/config.toml, line 2, column 9: not TOML"):
         home.read()

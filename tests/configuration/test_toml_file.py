@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell_kernel.configuration.rules import CHECKS
-from llmspell_kernel.configuration.toml_file import entries, key_lines
+from llmspell_kernel.configuration.toml_file import entries, key_places
 from llmspell_kernel.errors import ConfigError
 
 TRICKY = '''\
@@ -65,7 +65,14 @@ LINES = {
 def test_each_key_has_the_line_it_stands_on(end: str) -> None:
     text = TRICKY.replace("\n", end)
     assert tomllib.loads(text)
-    assert key_lines(text) == {path: line for line, paths in LINES.items() for path in paths}
+    assert {path: line for path, (line, _) in key_places(text).items()} == {path: line for line, paths in LINES.items() for path in paths}
+
+
+def test_each_key_has_the_column_its_last_part_begins_in() -> None:
+    places = key_places("seed = 1\n  model = ''\n[a . b]\nlist = [{x = 1},\n  {yy = 2}]\n")
+    assert places["model",] == (2, 3)
+    assert (places["a",], places["a", "b"]) == ((3, 2), (3, 6))
+    assert (places["a", "b", "list"], places["a", "b", "list", "x"], places["a", "b", "list", "yy"]) == ((4, 1), (4, 10), (5, 4))
 
 
 VALUES = st.one_of(
@@ -84,8 +91,8 @@ def test_the_line_of_a_key_is_right_whatever_stands_before_it(parts: list[tuple[
         expected[(f"key_{number}",)] = text.count("\n") + 1
         text += f"key_{number} = {value}\n"
     tomllib.loads(text)
-    found = key_lines(text)
-    assert {path: found[path] for path in expected} == expected
+    found = key_places(text)
+    assert {path: found[path] for path in expected} == {path: (line, 1) for path, line in expected.items()}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def test_a_wrong_file_is_told_at_each_script_cell_until_it_is_mended_and_python_
     for cell in ("%%lua\nreturn 1", "%%js\n1", "%llmspell config"):
         error = client.run(cell).error
         assert error["ename"] == "ConfigError"
-        assert error["evalue"].startswith("llmspell.toml, line 1, key 'preset': minimal is looser than your own standard (default)")
+        assert error["evalue"].startswith(
+            "llmspell.toml, line 1, column 1, key 'preset': minimal is looser than your own standard (default)"
+        )
         assert not any(".py" in line for line in error["traceback"])
     assert client.run("6 * 7").result == "42"
     (folder / "llmspell.toml").write_text('preset = "strict"\n')

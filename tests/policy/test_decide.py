@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from llmspell_kernel.policy.decide import Allow, Deny, Exceeded, Grants, decide
+from llmspell_kernel.policy.decide import Allow, Ask, Deny, EffectFacts, Grants, decide
 from llmspell_kernel.policy.limits import PRESETS, Limits
+from llmspell_kernel.policy.presets import PRESETS as WHOLE_PRESETS
+
+PRESET_GRANTS = WHOLE_PRESETS["strict"].grants
 
 TABLE: list[tuple[Grants, str, bool]] = [
     (Grants(), "llm.chat", True),
@@ -29,7 +32,7 @@ TABLE: list[tuple[Grants, str, bool]] = [
 
 @pytest.mark.parametrize(("grants", "capability", "allowed"), TABLE)
 def test_grants_allow_what_they_name_and_a_deny_wins(grants: Grants, capability: str, allowed: bool) -> None:
-    verdict = decide(capability, grants, 0, 1)
+    verdict = decide(EffectFacts(capability), [grants])
     assert isinstance(verdict, Allow if allowed else Deny)
     if isinstance(verdict, Deny):
         assert verdict.capability == capability
@@ -37,23 +40,44 @@ def test_grants_allow_what_they_name_and_a_deny_wins(grants: Grants, capability:
 
 
 def test_a_denial_says_which_rule_and_a_missing_grant_which_line_would_give_it() -> None:
-    denied = decide("llm.chat", Grants(deny=("log.*", "llm.*")), 0, 1)
-    missing = decide("llm.chat", Grants(allow=("log.*",)), 0, 1)
+    denied = decide(EffectFacts("llm.chat"), [Grants(deny=("log.*", "llm.*"))])
+    missing = decide(EffectFacts("llm.chat"), [Grants(allow=("log.*",))])
     assert isinstance(denied, Deny)
     assert isinstance(missing, Deny)
     assert "rule 'deny = llm.*'" in denied.reason
     assert "[grants] allow = ['llm.chat']" in missing.reason
 
 
-@pytest.mark.parametrize(("so_far", "allowed"), [(0, True), (2, True), (3, False), (4, False)])
-def test_the_effect_over_the_limit_is_refused_and_the_one_before_is_not(so_far: int, allowed: bool) -> None:
-    assert decide("llm.chat", Grants(), so_far, 3) == (Allow() if allowed else Exceeded("effects", 3))
+ASKS = Grants(ask=("llm.*",))
+WRITES = Grants(ask_levels=("write", "dangerous"))
+SEVERAL: list[tuple[list[Grants], EffectFacts, type]] = [
+    ([], EffectFacts("llm.chat"), Allow),
+    ([ASKS], EffectFacts("llm.chat"), Ask),
+    ([ASKS], EffectFacts("log.info"), Allow),
+    ([ASKS, Grants()], EffectFacts("llm.chat"), Ask),
+    ([Grants(), ASKS], EffectFacts("llm.chat"), Ask),
+    ([ASKS, Grants(deny=("llm.chat",))], EffectFacts("llm.chat"), Deny),
+    ([Grants(allow=("llm.chat",)), ASKS], EffectFacts("llm.chat"), Ask),
+    ([Grants(), Grants(allow=("log.*",))], EffectFacts("llm.chat"), Deny),
+    ([Grants(deny=("*",)), Grants()], EffectFacts("llm.chat"), Deny),
+    ([Grants(ask=("llm.chat",), deny=("llm.chat",))], EffectFacts("llm.chat"), Deny),
+    ([WRITES], EffectFacts("storage.get"), Allow),
+    ([WRITES], EffectFacts("storage.set", "write"), Ask),
+    ([WRITES], EffectFacts("tools.call", "dangerous"), Ask),
+    ([WRITES], EffectFacts("http.get", "network"), Allow),
+]
 
 
-def test_a_rule_is_named_before_a_used_up_limit() -> None:
-    verdict = decide("llm.chat", Grants(deny=("llm.*",)), 9, 3)
-    assert isinstance(verdict, Deny)
-    assert "rule" in verdict.reason
+@pytest.mark.parametrize(("grants", "effect", "verdict"), SEVERAL)
+def test_several_grants_must_agree_and_a_deny_wins_then_an_ask(grants: list[Grants], effect: EffectFacts, verdict: type) -> None:
+    assert isinstance(decide(effect, grants), verdict)
+
+
+def test_a_reason_names_whose_rule_it_is() -> None:
+    asked = decide(EffectFacts("storage.set", "write"), [PRESET_GRANTS])
+    denied = decide(EffectFacts("http.get", "network"), [PRESET_GRANTS])
+    assert isinstance(asked, Ask) and asked.reason == "the preset strict: every effect of the level 'write'"
+    assert isinstance(denied, Deny) and denied.reason == "http.get is denied by the preset strict (rule 'deny = http.*')"
 
 
 def test_every_preset_is_tighter_than_the_one_before() -> None:

@@ -158,10 +158,10 @@ def test_a_failed_call_is_open_with_its_ancestors_and_has_a_plain_line() -> None
 def test_a_denied_call_says_so() -> None:
     story = Story()
     story.answer("x")
-    story.events.append(CallDenied(1, 0.0, 50, "files", "read", ["/etc/passwd"], "denied", "the policy does not allow files.read"))
+    story.events.append(CallDenied(1, 0.0, 50, "files", "read", ["/etc/passwd"], "denied", "files.read is not allowed by your settings"))
     page, plain, _ = story.box()
     assert "⊘ files.read denied" in page.text and "/etc/passwd" in page.text
-    assert plain.endswith("⊘ files.read denied: the policy does not allow files.read")
+    assert plain.endswith("⊘ files.read denied: files.read is not allowed by your settings")
 
 
 def test_an_interrupted_call_keeps_its_text_and_says_interrupted() -> None:

@@ -370,7 +370,7 @@ def test_an_uncaught_denial_or_limit_keeps_its_fields() -> None:
         async with world([asks(effect(1, "count", 1)), Failed(Fault(code, message))], **more) as made:
             return (await made.session.run("x")).error
 
-    text = "the policy denies probe.count (rule 'deny = probe.*')"
+    text = "probe.count is denied by your settings (rule 'deny = probe.*')"
     error = play(lambda: uncaught(text, "denied", grants=Grants(deny=("probe.*",))))
     assert isinstance(error, DeniedError)
     assert error.capability == "probe.count"

@@ -15,12 +15,13 @@ from llmspell_kernel.bridges._catalogue import signature
 from llmspell_kernel.bridges._declaration import BridgeDeclaration, MethodDeclaration, ResourceDeclaration, camel, declare
 from llmspell_kernel.bridges._registry import built_in
 from llmspell_kernel.cli._folder import root
-from llmspell_kernel.configuration.rules import LIMIT_TYPES, PRESETS, TRUST, rows, written
+from llmspell_kernel.configuration.rules import PRESETS, TRUST, rows, written
 from llmspell_kernel.configuration.sources import PROJECT_FILE, VARIABLES
 from llmspell_kernel.engines import EngineDeclaration, discover
 from llmspell_kernel.journal import events
 from llmspell_kernel.kernel.cells import CellOptions
 from llmspell_kernel.kernel.magics import register_all
+from llmspell_kernel.policy.tables import TABLES
 from llmspell_kernel.protocol.messages import HostMessage, WorkerMessage
 from llmspell_kernel.protocol.steps import QueryKind, Step
 from llmspell_kernel.settings import DISPLAY_MODES, Settings
@@ -127,8 +128,9 @@ def _settings() -> dict[str, str]:
     variables = {key: f", {name}" for name, key in VARIABLES.items()}
 
     def text(key: str, value: Any) -> str:
-        limit = LIMIT_TYPES.get(key.removeprefix("limits."))
-        kind = choices.get(key) or (limit.__name__ if limit else type(value).__name__)
+        table, _, name = key.partition(".")
+        field = TABLES[table].types[name] if table in TABLES else None
+        kind = choices.get(key) or (field.__name__ if isinstance(field, type) else type(value).__name__)
         return f"{kind} = {written(value)}{variables.get(key, '')}"
 
     keys = {row.key: text(row.key, row.value) for row in rows(Settings())}

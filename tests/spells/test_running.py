@@ -144,7 +144,7 @@ def test_settings_are_those_of_the_folder_unless_given(tmp_path: Path) -> None:
     assert isinstance(run("return llm.chat('hi')").error, DeniedError)
     assert run("return llm.chat('hi')", engine="lua", settings=Settings()).value == "echo: hi"
     (tmp_path / "llmspell.toml").write_text('engin = "lua"\n')
-    with pytest.raises(ConfigError, match="llmspell.toml, line 1, key 'engin': there is no such setting; did you mean 'engine'?"):
+    with pytest.raises(ConfigError, match="llmspell.toml, line 1, column 1, key 'engin': there is no such setting; did you mean 'engine'?"):
         run("return 1")
 
 
