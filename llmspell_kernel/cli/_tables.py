@@ -15,6 +15,7 @@ from rich.text import Text
 from ..configuration.rules import written
 
 if TYPE_CHECKING:
+    from ..configuration.policy_overview import Line
     from ..configuration.rules import Entry
 
 UNWRAPPED_COLUMNS = 10_000
@@ -72,6 +73,13 @@ def setting_table(rows: Iterable[Entry]) -> Table:
     table = _grid()
     for row in rows:
         table.add_row(Text(f"  {row.key}"), Text(written(row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold"))
+    return table
+
+
+def line_table(lines: Iterable[Line]) -> Table:
+    table = _grid()
+    for line in lines:
+        table.add_row(Text(f"  {line.name}"), Text(line.value, overflow="fold"), Text(line.origin, style="dim", overflow="fold"))
     return table
 
 

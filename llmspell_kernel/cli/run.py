@@ -43,6 +43,8 @@ READER_GONE = 141
 )
 @click.option("--engine", metavar="NAME", help="The script's language, where the file's ending does not tell.")
 @click.option("--model", metavar="NAME", help="The model that calls use unless they name one.")
+@click.option("--allow", multiple=True, metavar="PATTERN", help="Allow nothing but this, such as `llm.*`, as far as the settings do.")
+@click.option("--deny", multiple=True, metavar="PATTERN", help="Deny this too.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting, as `llmspell config` lists them.")
 def command(
     file: Path,
@@ -51,6 +53,8 @@ def command(
     modules: tuple[Path, ...],
     engine: str | None,
     model: str | None,
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
     changes: tuple[str, ...],
 ) -> None:
     """Run a script file and print its value; `-` is standard input.
@@ -73,7 +77,7 @@ def command(
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
     sources: dict[str, str] = {}
     try:
-        result = asyncio.run(_run(script, params, modules, settings, terminal, sources))
+        result = asyncio.run(_run(script, params, modules, settings, terminal, sources, (allow, deny)))
     except LoadError as error:
         raise click.UsageError(error.message) from error
     terminal.finish()
@@ -109,9 +113,15 @@ def _load(file: Path, engine: str | None, engines: EngineRegistry, settings: Set
 
 
 async def _run(
-    script: Script, params: dict[str, Any], modules: Sequence[Path], settings: Settings, terminal: Terminal, sources: dict[str, str]
+    script: Script,
+    params: dict[str, Any],
+    modules: Sequence[Path],
+    settings: Settings,
+    terminal: Terminal,
+    sources: dict[str, str],
+    narrowing: tuple[Sequence[str], Sequence[str]],
 ) -> ExecutionResult:
-    """`sources` gets the texts that errors may show lines of."""
+    """`sources` gets the texts that errors may show lines of; `narrowing` are patterns to allow and to deny."""
     from ..spells.running import run_async
     from ._model_text import ModelText
 
@@ -121,6 +131,8 @@ async def _run(
             session.recorder.listen(ModelText(terminal))
             terminal.on_reader_gone = session.interrupt
             stops(session.interrupt)
+            if any(narrowing):
+                session.narrow("main", script.engine, allow=narrowing[0], deny=narrowing[1])
             sources.update(session.sources, **{script.chunk: script.code})
 
         return await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)

@@ -65,6 +65,21 @@ def read_settings(environ: Mapping[str, str], folder: Path, engines: EngineRegis
     return settings
 
 
+def read_project_file(file: Path, environ: Mapping[str, str], folder: Path, engines: EngineRegistry, *, own: bool) -> Settings:
+    """What would hold if this were the project's file, over the user's own settings; `own` takes it as the user's.
+
+    Raises ConfigError, also where there is no such file.
+    """
+    found, names = places(environ, folder), names_of(engines)
+    if not file.exists():
+        raise ConfigError("there is no such file", file=str(file))
+    user = [entry for entry in _entries(found.user, found, (*CHECKS, TRUST)) if entry.key != TRUST]
+    settings = apply(Settings(), user, engines=names)
+    settings = apply(settings, _entries(file, found, (*CHECKS, TRUST)), engines=names, guest=not own)
+    check_whole(settings)
+    return settings
+
+
 def names_of(engines: EngineRegistry) -> list[str]:
     return [name for engine in engines for name in (engine.name, *engine.aliases)]
 

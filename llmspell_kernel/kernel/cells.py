@@ -31,12 +31,17 @@ class Wanted(NamedTuple):
 
 
 class CellOptions(NamedTuple):
-    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B:TYPE` (globals taken), `--module NAME` (register instead of run)."""
+    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B:TYPE` (globals taken), `--module NAME` (register instead of run).
+
+    `--allow PATTERN,...` and `--deny PATTERN,...` narrow what the state may call, from this cell on.
+    """
 
     state: str = "main"
     inputs: tuple[str, ...] = ()
     outputs: tuple[Wanted, ...] = ()
     module: str = ""
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
 
 def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell | None:
@@ -84,11 +89,11 @@ def parse_options(line: str, engine: str) -> CellOptions:
     except ValueError as error:
         raise ConfigError(f"%%{engine}: {error} in '{line}'") from None
     single = {"--state": "main", "--module": ""}
-    names: dict[str, list[Wanted]] = {"--in": [], "--out": []}
+    lists: dict[str, list[str]] = {"--in": [], "--out": [], "--allow": [], "--deny": []}
     while words:
         name, joined, value = words.pop(0).partition("=")
-        if name not in (*single, *names):
-            raise ConfigError(f"%%{engine} has no option '{name}'{nearest(name, [*single, *names])}")
+        if name not in (*single, *lists):
+            raise ConfigError(f"%%{engine} has no option '{name}'{nearest(name, [*single, *lists])}")
         if not joined:
             if not words:
                 raise ConfigError(f"%%{engine} {name} needs a name after it, as in: %%{engine} {name} rows")
@@ -98,8 +103,15 @@ def parse_options(line: str, engine: str) -> CellOptions:
             continue
         while words and (value.endswith(",") or words[0].startswith(",")):  # `a, b` and `a ,b` are lists too
             value += words.pop(0)
-        names[name] += [_wanted(item, name, engine) for item in value.split(",") if item]
-    return CellOptions(single["--state"], tuple(wanted.name for wanted in names["--in"]), tuple(names["--out"]), single["--module"])
+        lists[name] += [item for item in value.split(",") if item]
+    return CellOptions(
+        single["--state"],
+        tuple(_wanted(item, "--in", engine).name for item in lists["--in"]),
+        tuple(_wanted(item, "--out", engine) for item in lists["--out"]),
+        single["--module"],
+        tuple(lists["--allow"]),
+        tuple(lists["--deny"]),
+    )
 
 
 def _wanted(text: str, option: str, engine: str) -> Wanted:

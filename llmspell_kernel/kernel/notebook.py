@@ -88,6 +88,8 @@ class Notebook:
         except SpellError as error:
             raise self._shown(error) from None
         await self._end_reset_states()
+        if options.allow or options.deny:
+            self.session.narrow(options.state, language.name, allow=options.allow, deny=options.deny)
         if options.module:
             return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
         view = LiveView(number, self.session.recorder, output, self.session.settings.display, self.session.interrupt)
@@ -214,6 +216,17 @@ class Notebook:
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
         self.session.configure(apply(self.session.settings, layer, engines=names_of(self.session.engines)))
         return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What scripts may call and use, where each rule comes from, and the layers around the workers: what `%llmspell policy` shows."""
+        from ..configuration.policy_overview import overview
+
+        return overview(self.session.settings, self.session.layers, self.session.narrowed)
+
+    def narrow(self, state: str = "main", engine: str = "lua", *, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
+        """Takes capabilities from a state until it ends: `allow` are those it keeps (none given: all), `deny` those it loses."""
+        self.session.narrow(state, engine, allow=allow, deny=deny)
 
     @property
     def background(self) -> list[BackgroundTask]:

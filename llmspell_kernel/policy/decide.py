@@ -28,6 +28,8 @@ class Grants(NamedTuple):
     """And before each effect of such a level."""
     source: str = "your settings"
     """Whose rules these are, for those who are refused."""
+    mend: str = "grant it there: [grants] allow = ['CAPABILITY'], and no deny that covers it"
+    """What a user can do who wants it allowed."""
 
 
 class Allow(NamedTuple):
@@ -57,15 +59,20 @@ def decide(effect: EffectFacts, grants: Sequence[Grants]) -> Allow | Ask | Deny:
 
 
 def _by(rules: Grants, effect: EffectFacts) -> Ask | Deny | None:
-    capability, source = effect.capability, rules.source
+    capability, source, mend = effect.capability, rules.source, rules.mend.replace("CAPABILITY", effect.capability)
     for pattern in rules.deny:
         if fnmatchcase(capability, pattern):
-            return Deny(f"{capability} is denied by {source} (rule 'deny = {pattern}')", capability)
+            return Deny(f"{capability} is denied by {source} (rule 'deny = {pattern}'); {mend}", capability)
     if not any(fnmatchcase(capability, pattern) for pattern in rules.allow):
-        return Deny(f"{capability} is not allowed by {source}; grant it in your settings: [grants] allow = ['{capability}']", capability)
+        return Deny(f"{capability} is not allowed by {source}; {mend}", capability)
     for pattern in rules.ask:
         if fnmatchcase(capability, pattern):
             return Ask(f"rule 'ask = {pattern}' of {source}")
     if effect.level in rules.ask_levels:
         return Ask(f"{source}: every effect of the level '{effect.level}'")
     return None
+
+
+def narrowed(state: str, allow: Collection[str], deny: Collection[str]) -> Grants:
+    """What one state is left with, on top of what its session grants; `allow` of nothing leaves it all of that."""
+    return Grants(allow or ("*",), deny, source=f"the state '{state}'", mend="it was narrowed for good, a fresh state is not")

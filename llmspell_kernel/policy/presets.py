@@ -29,6 +29,11 @@ PRESETS: Mapping[str, Preset] = {
     "strict": Preset(
         limits.PRESETS["strict"],
         PRESET_LAYERS["strict"],
-        Grants(deny=("http.*", *FILES), ask_levels=("write", "dangerous"), source="the preset strict"),
+        Grants(
+            deny=("http.*", *FILES),
+            ask_levels=("write", "dangerous"),
+            source="the preset strict",
+            mend="choose the preset standard where scripts may have it",
+        ),
     ),
 }

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import (
     BridgeError,
-    DeniedError,
     Frame,
     InternalError,
     LimitError,
@@ -65,9 +64,6 @@ def error_name(error: SpellError) -> str:
 def next_step(error: SpellError) -> str:
     """What the reader can do, where the kind of error tells; one line."""
     match error:
-        case DeniedError(capability=capability) if capability:
-            shown = clean_clipped(capability, NAME_CHARS)
-            return f"The script needs the capability '{shown}'. In your settings: [grants] allow = ['{shown}'], and no deny that covers it."
         case LimitError(limit=limit) if limit:
             used = f", {_number(error.used)} asked for or used" if error.used else ""
             return (

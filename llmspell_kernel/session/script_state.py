@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
+from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
@@ -60,6 +61,8 @@ class ScriptState:
         """Those of the cell that runs, or ran last."""
         self._catalogue = msgspec.json.encode(catalogue)
         self.seed = seed
+        self.grants: tuple[Grants, ...] = ()
+        """What the state was narrowed to, on top of what the session grants; a new worker changes nothing of it."""
         self.entropy = ""
         """What the state's ids are made from; drawn anew for each worker."""
         self._resources = resources

@@ -23,7 +23,7 @@ from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLo
 from ..host_types._crossing import to_plain, written
 from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
 from ..journal.recorder import Recorder
-from ..policy.decide import Grants
+from ..policy.decide import Grants, narrowed
 from ..policy.files import FilePolicy
 from ..policy.layers import confinement_of
 from ..policy.limits import Limits, limits_of
@@ -136,6 +136,16 @@ class Session:
         """By name, what bridges are told of the policy."""
         return {"network": table_of(self.settings, NetworkPolicy), "files": table_of(self.settings, FilePolicy)}
 
+    @property
+    def layers(self) -> Mapping[str, str] | None:
+        """What the last worker that started reports of the layers around it: "", or why one is missing; None before the first."""
+        return self._pool.layers
+
+    @property
+    def narrowed(self) -> dict[str, tuple[Grants, ...]]:
+        """By a name to show, what states were narrowed to."""
+        return {f"{engine} '{name}'": script.grants for (name, engine), script in self._states.items() if script.grants}
+
     def warm(self) -> None:
         """Starts a spare worker, so that the first cell need not wait for one."""
         self._pool.warm()
@@ -216,7 +226,7 @@ class Session:
         error: SpellError | None = None
         status: Any = "error"
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
-        run = CellRun(self, script, number, chunk, kept, limits, self.grants)
+        run = CellRun(self, script, number, chunk, kept, limits, (*self.grants, *script.grants))
         try:
             values = await self._execute(script, run, work, inputs)
             for name in outputs:
@@ -375,6 +385,16 @@ class Session:
         """
         self.modules.add(name, source, self.engines.get(engine).name)
         self.sources[chunk_of(name)] = source
+
+    def narrow(self, state: str, engine: str, *, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
+        """Takes capabilities from a state, from its next cell on and until it ends: nothing gives them back.
+
+        `allow` are the patterns that it keeps of what it has (none given: all of it), `deny` those that it loses.
+        """
+        script = self._named(state, self.engines.get(engine).name)
+        rules = narrowed(state, tuple(allow), tuple(deny))
+        if rules not in script.grants:
+            script.grants = (*script.grants, rules)
 
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""

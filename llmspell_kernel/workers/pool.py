@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import discover
@@ -42,6 +42,8 @@ class WorkerPool:
         self._spare = Worker(spare) if spare is not None else None
         self._given: list[Worker] = []
         self._closed = False
+        self.layers: Mapping[str, str] | None = None
+        """What the last started worker reports of the layers around it."""
 
     @property
     def pids(self) -> list[int]:
@@ -92,6 +94,7 @@ class WorkerPool:
             self._given = [given for given in self._given if given.alive] + [chosen]
             try:
                 await chosen.started(self._startup_s)
+                self.layers = chosen.layers
                 self._check_layers(chosen)
             except SpellError:
                 if worker is None:

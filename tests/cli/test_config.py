@@ -103,6 +103,49 @@ def test_a_wrong_setting_of_the_command_line_is_one_error(folder: Folder, pair: 
     assert (done.stdout, done.returncode) == ("", 2) and said in done.stderr
 
 
+def test_policy_show_names_rules_limits_and_layers_as_text_and_as_json(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('[limits]\neffects = 5\n[grants]\ndeny = ["llm.set_model"]\n')
+    shown = folder.call("policy", "show").stdout
+    assert shown.startswith("Preset standard (default)\n")
+    assert any(line.split() == ["effects", "5", "llmspell.toml,", "line", "2"] for line in shown.splitlines())
+    assert "deny ['llm.set_model']" in shown
+    found = json.loads(folder.call("policy", "show", "--json").stdout)
+    assert found["layers"].keys() == {"privileges", "landlock", "seccomp"}
+    assert {"key": "limits.effects", "value": 5, "origin": "llmspell.toml, line 2"} in found["tables"]["limits"]
+
+
+def test_policy_check_names_line_column_key_and_the_nearest(folder: Folder) -> None:
+    file = folder.work / "llmspell.toml"
+    file.write_text("seed = 1\n[limits]\n  memory = 5\n")
+    wrong = folder.call("policy", "check")
+    assert wrong.returncode == 1 and not wrong.stdout
+    assert wrong.stderr == (
+        "Error: llmspell.toml, line 3, column 3, key 'limits.memory': there is no such setting in [limits]; did you mean 'memory_bytes'?\n"
+    )
+    file.write_text("seed = 1\n")
+    right = folder.call("policy", "check")
+    assert right.returncode == 0 and "1 values are not the defaults" in right.stdout
+
+
+def test_policy_check_takes_a_file_as_a_strangers_unless_it_is_said_to_be_your_own(folder: Folder) -> None:
+    file = folder.work / "theirs.toml"
+    file.write_text("[limits]\neffects = 20_000\n")
+    refused = folder.call("policy", "check", "theirs.toml")
+    assert refused.returncode == 1 and "20_000 is looser than your own 10_000" in refused.stderr
+    assert folder.call("policy", "check", "--own", "theirs.toml").returncode == 0
+    missing = folder.call("policy", "check", "nothing.toml")
+    assert missing.returncode == 1 and missing.stderr == "Error: nothing.toml: there is no such file\n"
+
+
+@pytest.mark.parametrize("words", [["--deny", "llm.*"], ["--allow", "log.*"], ["--allow", "llm.*", "--deny", "llm.model"]])
+def test_a_run_may_be_narrowed(folder: Folder, words: list[str]) -> None:
+    refused = folder.call("run", "--engine", "lua", *words, "-", given="return llm.model()")
+    assert refused.returncode == 1 and "DeniedError (Lua): llm.model is" in refused.stderr
+    assert folder.call("run", "--engine", "lua", *words, "-", given="log.info('x')").returncode == int(
+        "--allow" in words and "log.*" not in words
+    )
+
+
 def test_a_script_may_come_from_standard_input(folder: Folder) -> None:
     assert folder.call("run", "-", "--engine", "js", given="6 * 7").stdout == "42\n"
     folder.own.write_text('engine = "lua"\n')

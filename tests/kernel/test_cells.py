@@ -59,6 +59,11 @@ def made(text: str, value: Any, **namespace: Any) -> Any:
     return converted(value, fitting(targets, value), "x")
 
 
+def test_patterns_narrow_a_state() -> None:
+    options = parse_options("--allow llm.*,log.* --deny=llm.set_model", "lua")
+    assert (options.allow, options.deny) == (("llm.*", "log.*"), ("llm.set_model",))
+
+
 def test_a_short_name_makes_a_frame_of_records_and_a_series_of_the_rest() -> None:
     assert made("pandas", [{"a": 1}]).equals(pandas.DataFrame({"a": [1]}))
     assert made("pandas", [1, 2]).equals(pandas.Series([1, 2]))

@@ -74,3 +74,15 @@ def test_plain_cells_of_a_stock_kernel_stay_python(folder: Path, folder_file: st
         assert client.run("'py' + 'thon'").result == "'python'"
     finally:
         client.close()
+
+
+def test_the_policy_is_shown_and_a_cell_narrows_its_state(client: Client) -> None:
+    assert "not known before the first worker has started" in client.run("%llmspell policy").stream("stdout")
+    assert client.run("%%lua --deny llm.model,timer.*\nreturn pcall(llm.model)").result.startswith("false\n")
+    assert client.run("%%lua\nllm.model()").error["ename"] == "DeniedError"
+    assert client.run("%%lua --state b\nreturn llm.model()").result == "spell/echo"
+    assert client.run("%%js --allow log.*\nawait llm.model()").error["ename"] == "DeniedError"
+    shown = client.run("%llmspell policy").stream("stdout")
+    assert "the state 'main'" in shown and "landlock" in shown and "not known" not in shown
+    client.run("%llmspell reset lua")
+    assert client.run("%%lua\nreturn llm.model()").result == "spell/echo"

@@ -119,7 +119,7 @@ def test_colours_only_when_asked_for() -> None:
         (ScriptError("m"), "ScriptError", ""),
         (ArgumentError("m"), "ArgumentError", ""),
         (ValueCrossingError("m", path="rows[3]"), "ValueCrossingError", ""),
-        (DeniedError("m", capability="files.read"), "DeniedError", "[grants] allow = ['files.read']"),
+        (DeniedError("m", capability="files.read"), "DeniedError", ""),
         (DeniedError("m"), "DeniedError", ""),
         (LimitError("m", limit="script_time_s", value=20, used=20.5), "LimitError", "script_time_s is 20, 20.5 asked for or used"),
         (LimitError("m", limit="memory_bytes", value=float("inf")), "LimitError", "memory_bytes is inf"),

@@ -10,7 +10,7 @@ from ...configuration.rules import rows, written
 from ...errors import ConfigError, nearest
 from ..frameless import without_frames
 
-COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config")
+COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -26,6 +26,7 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell reset ENGINE [NAME]    end a state: the next cell that names it gets a new one
         %llmspell config                 every setting, and where it comes from
         %llmspell config KEY=VALUE ...   change settings of this notebook
+        %llmspell policy                 what scripts may call and use, and the layers around them
         """
         try:
             _run(shlex.split(line) or ["states"], line, shell, notebook)
@@ -59,9 +60,13 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print(_settings(notebook))
         case ["config", *pairs]:
             print("\n".join(notebook.configure(*pairs)))
+        case ["policy"]:
+            from ...configuration.policy_overview import text
+
+            print(text(notebook.policy))
         case ["reset", *_]:
             raise ConfigError("%llmspell reset needs the language, and may have a state's name: %llmspell reset ENGINE [NAME]")
-        case ["stop" | "engine", *_]:
+        case ["stop" | "engine" | "policy", *_]:
             raise ConfigError(f"'%llmspell {line}' has too many words; see %llmspell?")
         case [command, *_]:
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")

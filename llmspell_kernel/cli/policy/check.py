@@ -1,0 +1,33 @@
+"""`llmspell policy check`: is a settings file right, and what would it change?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--own", is_flag=True, help="As if the file were your own: it may loosen too.")
+def command(file: Path | None, own: bool) -> None:
+    """Check the settings of this folder, or a FILE as a project's over your own settings, and list what it sets.
+
+    Exits with 1 at the first thing that is wrong, and names its line, column and key.
+    """
+    from ...configuration.rules import rows
+    from ...configuration.sources import read_project_file, read_settings
+    from ...engines._registry import discover
+    from .._tables import setting_table, show
+
+    engines, folder = discover(), Path.cwd()
+    if file is not None:
+        settings = read_project_file(file, os.environ, folder, engines, own=own)
+        checked = f"{file} is"
+    else:
+        settings = read_settings(os.environ, folder, engines)
+        checked = "The settings of this folder are"
+    changed = [row for row in rows(settings) if row.key in settings.origins]
+    show(setting_table(changed))
+    click.echo(f"{checked} right; {len(changed)} values are not the defaults.")
