@@ -1,0 +1,47 @@
+"""One written form for the arguments of a call, whatever order a script named them in, and the key that a recorded answer is found by.  Pure.
+
+What belongs to one run alone is left out: the ids of a script's functions and of the things that the host keeps for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from ..errors import ValueCrossingError
+from ..values import MAX_DEPTH, check_items
+
+KEY_CHARS = 32
+
+
+def canonical(written: bytes | msgspec.Raw) -> bytes:
+    """The canonical form of a text in the written form of values: keys sorted, no ids.  Raises ValueCrossingError where it is none."""
+    check_items(written)
+    try:
+        value = msgspec.json.decode(written)
+        return msgspec.json.encode(_without_ids(value, 0), order="sorted")
+    except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError) as error:
+        raise ValueCrossingError(f"malformed value text: {error}") from None
+
+
+def key_of(call: str, arguments: bytes, opener: int | None = None) -> str:
+    """`arguments` are canonical; `opener` is the position of the call that gave the thing whose method this is."""
+    text = b"\0".join((call.encode(), b"" if opener is None else str(opener).encode(), arguments))
+    return hashlib.sha256(text).hexdigest()[:KEY_CHARS]
+
+
+def _without_ids(value: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise ValueCrossingError(f"nested deeper than {MAX_DEPTH} levels")
+    if type(value) is list:
+        return [_without_ids(item, depth + 1) for item in value]
+    if type(value) is not dict:
+        return value
+    match value:
+        case {"$": ["f", int()], **rest} if not rest:
+            return {"$": ["f"]}
+        case {"$": ["r", int(), str(kind)], **rest} if not rest:
+            return {"$": ["r", kind]}
+    return {key: _without_ids(item, depth + 1) for key, item in value.items()}
