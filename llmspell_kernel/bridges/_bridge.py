@@ -15,7 +15,7 @@ A bridge sees the outside world through its services and the session through `Co
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from ..shown import Shown
 from ..values import Callback, Value
@@ -37,6 +37,8 @@ class Marked(NamedTuple):
     deprecated: str = ""
     since: str = ""
     level: Level = "read"
+    replay: Literal["answer", "call"] = "answer"
+    volatile: Sequence[str] = ()
 
 
 @overload
@@ -44,10 +46,25 @@ def method(function: F) -> F: ...
 
 
 @overload
-def method(*, deprecated: str = "", since: str = "", level: Level = "read") -> Callable[[F], F]: ...
+def method(
+    *,
+    deprecated: str = "",
+    since: str = "",
+    level: Level = "read",
+    replay: Literal["answer", "call"] = "answer",
+    volatile: Sequence[str] = (),
+) -> Callable[[F], F]: ...
 
 
-def method(function: F | None = None, *, deprecated: str = "", since: str = "", level: Level = "read") -> F | Callable[[F], F]:
+def method(
+    function: F | None = None,
+    *,
+    deprecated: str = "",
+    since: str = "",
+    level: Level = "read",
+    replay: Literal["answer", "call"] = "answer",
+    volatile: Sequence[str] = (),
+) -> F | Callable[[F], F]:
     """Marks an async method of a bridge or resource as callable by scripts: `@method`, or `@method(since="2", deprecated="use llm.chat")`.
 
     Parameters after `ctx` are the script's positional arguments.  Annotations may be None, bool, int, float, str, bytes, list[...],
@@ -61,8 +78,11 @@ def method(function: F | None = None, *, deprecated: str = "", since: str = "", 
     names one.  `since` is the version of the bridge that first had the method; a `deprecated` one works, and the script is told once a
     session what to use instead.  `level` says what the method does outside: it changes nothing ("read"), it changes what is kept ("write"), it
     reaches other machines ("network"), it can do anything ("dangerous"); a policy may have the user asked by level.
+
+    A replay answers a call from its cassette; a method that only shows or computes says `replay="call"`, and is called again.  `volatile`
+    are members of an answer, such as a time taken, that are recorded as 0, so that recording the same answers changes nothing.
     """
-    mark = Marked(deprecated, since, level)
+    mark = Marked(deprecated, since, level, replay, volatile)
 
     def marked(function: F) -> F:
         function.__llmspell_method__ = mark  # type: ignore[attr-defined]
@@ -84,6 +104,9 @@ class Resource:
 
     lasting: ClassVar[Sequence[str]] = ()
     """Methods that may still be called once it was closed or its loop ended, such as what the whole of a stream came to."""
+
+    shows_text: ClassVar[bool] = False
+    """Is the text that its loop gives a model's answer, and so shown as it comes?"""
 
     async def release(self) -> None:
         """Called exactly once, by the session."""

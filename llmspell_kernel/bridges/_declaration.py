@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect as kinds
@@ -71,6 +71,8 @@ class MethodDeclaration:
     deprecated: str = ""
     since: str = ""
     level: Level = "read"
+    replay: Literal["answer", "call"] = "answer"
+    volatile: Sequence[str] = ()
     aliases: tuple[str, ...] = ()
 
     def bind(self, args: Sequence[Value], resolve: Callable[[ResourceRef], Resource] | None = None) -> list[Any]:
@@ -101,6 +103,8 @@ class ResourceDeclaration:
     methods: Mapping[str, MethodDeclaration]
     iterate: str
     doc: str
+    lasting: tuple[str, ...] = ()
+    shows_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ def _resource(bridge: type[Bridge], resource: type[Resource]) -> ResourceDeclara
     methods = _methods(resource, resource.type)
     if resource.iterate and resource.iterate not in methods:
         raise _fault(resource, f"iterate names {resource.iterate!r}, which is not one of its methods")
-    return ResourceDeclaration(resource.type, methods, resource.iterate, _own_doc(resource))
+    return ResourceDeclaration(resource.type, methods, resource.iterate, _own_doc(resource), tuple(resource.lasting), resource.shows_text)
 
 
 def own_names(interface: type) -> set[str]:
@@ -220,6 +224,8 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
         deprecated=mark.deprecated,
         since=mark.since,
         level=mark.level,
+        replay=mark.replay,
+        volatile=tuple(mark.volatile),
         aliases=spellings_of(owner, name),
     )
 

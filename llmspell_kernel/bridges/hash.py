@@ -13,7 +13,7 @@ class Hash(Bridge):
 
     name = "hash"
 
-    @method
+    @method(replay="call")
     async def sha256(self, ctx: Context, data: bytes) -> str:
         """The SHA-256 digest, 64 hex digits.
 
@@ -21,7 +21,7 @@ class Hash(Bridge):
         """
         return hashlib.sha256(data).hexdigest()
 
-    @method
+    @method(replay="call")
     async def sha1(self, ctx: Context, data: bytes) -> str:
         """The SHA-1 digest, 40 hex digits: for names of content only, as it can be forged.
 
@@ -29,7 +29,7 @@ class Hash(Bridge):
         """
         return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
-    @method
+    @method(replay="call")
     async def md5(self, ctx: Context, data: bytes) -> str:
         """The MD5 digest, 32 hex digits: for old checksums only, as it can be forged.
 
@@ -37,7 +37,7 @@ class Hash(Bridge):
         """
         return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
-    @method
+    @method(replay="call")
     async def hmac_sha256(self, ctx: Context, key: bytes, data: bytes) -> str:
         """The keyed digest HMAC-SHA-256, 64 hex digits.
 

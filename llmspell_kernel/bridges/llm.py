@@ -29,6 +29,7 @@ class LlmStream(Resource):
     type = "llm.stream"
     iterate = "next"
     lasting = ("text", "usage")
+    shows_text = True
 
     def __init__(self, ctx: Context, generation: Generation) -> None:
         self._generation = generation
@@ -143,7 +144,7 @@ class Llm(Bridge):
             raise ArgumentError(f"max_tokens must be at least 1, not {max_tokens}")
         return (await self._answer(ctx, prompt, ChatOptions(max_tokens=max_tokens))).text
 
-    @method
+    @method(volatile=["latency_ms"])
     async def generate(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> dict[str, Any]:
         """Ask a model, with everything known about the answer.
 

@@ -12,7 +12,7 @@ class Log(Bridge):
 
     name = "log"
 
-    @method
+    @method(replay="call")
     async def debug(self, ctx: Context, message: str, fields: dict[str, Any] | None = None) -> None:
         """Logs a detail that matters only while looking for a fault.
 
@@ -21,7 +21,7 @@ class Log(Bridge):
         """
         ctx.log("debug", message, fields or {})
 
-    @method
+    @method(replay="call")
     async def info(self, ctx: Context, message: str, fields: dict[str, Any] | None = None) -> None:
         """Logs something that went as it should.
 
@@ -30,7 +30,7 @@ class Log(Bridge):
         """
         ctx.log("info", message, fields or {})
 
-    @method
+    @method(replay="call")
     async def warn(self, ctx: Context, message: str, fields: dict[str, Any] | None = None) -> None:
         """Logs something that may need a look.
 
@@ -39,7 +39,7 @@ class Log(Bridge):
         """
         ctx.log("warn", message, fields or {})
 
-    @method
+    @method(replay="call")
     async def error(self, ctx: Context, message: str, fields: dict[str, Any] | None = None) -> None:
         """Logs a failure; the script goes on.
 

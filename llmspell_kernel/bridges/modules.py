@@ -23,7 +23,7 @@ class Modules(Bridge):
     async def open(self, session: BridgeSession) -> None:
         self._library = session.modules
 
-    @method
+    @method(replay="call")
     async def source(self, ctx: Context, name: str, language: str) -> str:
         """The text of a module.
 
@@ -34,7 +34,7 @@ class Modules(Bridge):
         """
         return self._opened().source(name, language)
 
-    @method
+    @method(replay="call")
     async def list(self, ctx: Context) -> Sequence[dict[str, str]]:
         """The modules that can be loaded, as `{name, language}`."""
         return [{"name": name, "language": language} for name, language in self._opened()]

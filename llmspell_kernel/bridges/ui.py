@@ -71,7 +71,7 @@ class ProgressBar(Resource):
         self._state = Progress(bar=ctx.call_id, done=0, total=total, label=label[:MAX_LABEL_CHARS])
         ctx.show(self._state)
 
-    @method
+    @method(replay="call")
     async def advance(self, ctx: Context, n: int | float = 1) -> None:
         """Counts `n` more as done.
 
@@ -79,7 +79,7 @@ class ProgressBar(Resource):
         """
         self._change(ctx, self._state.done + n, self._state.text)
 
-    @method
+    @method(replay="call")
     async def update(self, ctx: Context, done: int | float, text: str | None = None) -> None:
         """Says how much is done in all, and what is being done.
 
@@ -88,7 +88,7 @@ class ProgressBar(Resource):
         """
         self._change(ctx, done, self._state.text if text is None else text[:MAX_LABEL_CHARS])
 
-    @method
+    @method(replay="call")
     async def close(self, ctx: Context) -> None:
         """Ends the bar; it stays in the output as it is."""
         self._ctx = ctx
@@ -111,7 +111,7 @@ class Ui(Bridge):
     name = "ui"
     resources = (ProgressBar,)
 
-    @method
+    @method(replay="call")
     async def display(self, ctx: Context, value: Value = None, options: DisplayOptions = _UNTITLED) -> None:
         """Shows a value richly: a list of objects as a table, other data as text.
 
@@ -119,7 +119,7 @@ class Ui(Bridge):
         """
         ctx.show(Data(value, options.title))
 
-    @method
+    @method(replay="call")
     async def markdown(self, ctx: Context, text: str) -> None:
         """Shows Markdown: headings, lists, emphasis, code, tables and links.  HTML in it stays text, and no picture is loaded.
 
@@ -127,7 +127,7 @@ class Ui(Bridge):
         """
         ctx.show(Markdown(text))
 
-    @method
+    @method(replay="call")
     async def table(self, ctx: Context, rows: list[Any], options: TableOptions = _WHOLE_TABLE) -> None:
         """Shows rows as a table.
 
@@ -140,7 +140,7 @@ class Ui(Bridge):
             _check_lengths(rows, columns)
         ctx.show(Table(rows, columns, options.title))
 
-    @method
+    @method(replay="call")
     async def json(self, ctx: Context, value: Value = None, options: JsonOptions = _ONE_LEVEL) -> None:
         """Shows nested data as a tree to fold and unfold.
 
@@ -148,7 +148,7 @@ class Ui(Bridge):
         """
         ctx.show(Tree(value, options.title, options.depth))
 
-    @method
+    @method(replay="call")
     async def progress(self, ctx: Context, total: int | float | None = None, options: ProgressOptions = _UNLABELLED) -> ProgressBar:
         """Shows a progress bar; move it on with `advance` or `update`, end it with `close`.
 
@@ -158,7 +158,7 @@ class Ui(Bridge):
             raise ArgumentError(f"ui.progress: argument 1 (total) must be at least 0, not {total:g}")
         return ProgressBar(ctx, total, options.label)
 
-    @method
+    @method(replay="call")
     async def write(self, ctx: Context, text: str) -> None:
         """Write text to the output as it is, without a line end: for an answer that comes in pieces.
 
@@ -166,7 +166,7 @@ class Ui(Bridge):
         """
         ctx.write("stdout", text)
 
-    @method
+    @method(replay="call")
     async def clear(self, ctx: Context) -> None:
         """Clears what the cell has shown so far."""
         ctx.clear()

@@ -13,7 +13,7 @@ import msgspec
 from ..errors import ValueCrossingError
 from ..values import MAX_DEPTH, check_items
 
-KEY_CHARS = 32
+KEY_CHARS = 24
 
 
 def canonical(written: bytes | msgspec.Raw) -> bytes:
@@ -26,10 +26,9 @@ def canonical(written: bytes | msgspec.Raw) -> bytes:
         raise ValueCrossingError(f"malformed value text: {error}") from None
 
 
-def key_of(call: str, arguments: bytes, opener: int | None = None) -> str:
-    """`arguments` are canonical; `opener` is the position of the call that gave the thing whose method this is."""
-    text = b"\0".join((call.encode(), b"" if opener is None else str(opener).encode(), arguments))
-    return hashlib.sha256(text).hexdigest()[:KEY_CHARS]
+def key_of(call: str, arguments: bytes, opener: str = "") -> str:
+    """`arguments` are canonical; `opener` names the call that gave the thing whose method this is."""
+    return hashlib.sha256(b"\0".join((call.encode(), opener.encode(), arguments))).hexdigest()[:KEY_CHARS]
 
 
 def _without_ids(value: Any, depth: int) -> Any:
@@ -44,4 +43,6 @@ def _without_ids(value: Any, depth: int) -> Any:
             return {"$": ["f"]}
         case {"$": ["r", int(), str(kind)], **rest} if not rest:
             return {"$": ["r", kind]}
+        case {"$": ["o", dict(inner)], **rest} if not rest:  # a script's own key "$" is no tag
+            return {"$": ["o", {key: _without_ids(item, depth + 1) for key, item in inner.items()}]}
     return {key: _without_ids(item, depth + 1) for key, item in value.items()}

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
-from ..errors import LoadError
+from ..errors import LoadError, ValueCrossingError
 from .canonical import canonical
 
 FORMAT = 1
@@ -44,23 +43,31 @@ class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_
     message: str
     name: str = ""
     retryable: bool = False
+    capability: str = ""
+    limit: str = ""
+    value: float = 0
+    used: float = 0
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One call and what came of it.
 
-    `arguments` is canonical; `answer` and `failure` exclude each other; `opener` is the position, from 1, of the entry that gave the thing
-    whose method this is; `invoked` are the arguments that the script's function was called with meanwhile, in order.
+    `arguments` is canonical; there is an `answer`, or a `failure`, or the call was `given_up` before either.  `opener` names the call that gave
+    the thing whose method this is, as journal.tape names calls.  `invoked` are the calls of the script's functions meanwhile, in order: the
+    function, named by the call that was given it and its place there ("" = this call), and its arguments.  `after` names a call that was
+    asked later and answered earlier, where the script may have seen that.
     """
 
     call: str
     arguments: msgspec.Raw
     answer: msgspec.Raw = msgspec.Raw(b"null")
     failure: Failure | None = None
+    given_up: bool = False
     chunks: list[str] = []
-    invoked: list[msgspec.Raw] = []
+    invoked: list[tuple[str, int, msgspec.Raw]] = []
     used: Used | None = None
-    opener: int | None = None
+    opener: str = ""
+    after: str = ""
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,20 +109,23 @@ def _check_header(text: bytes, name: str) -> None:
     except (msgspec.MsgspecError, UnicodeError):
         raise LoadError("is not a cassette: its first line does not say so", file=name, line=1) from None
     if not 1 <= version <= FORMAT:
-        raise LoadError(f"has format {version}, and this version reads up to {FORMAT}; update llmspell, or record it again", file=name, line=1)
+        raise LoadError(
+            f"has format {version}, and this version reads up to {FORMAT}; update llmspell, or record it again", file=name, line=1
+        )
 
 
 def _entries(lines: Sequence[bytes], name: str) -> list[Entry]:
     entries: list[Entry] = []
     for number, line in enumerate(lines, 2):
-        text = _checked(line, number, name)
+        line_text = _checked(line, number, name)
         try:
-            entry = _read_entry(text)
-            canonical(entry.answer)
+            entry = _read_entry(line_text)
+            for text in (entry.answer, *(arguments for *_, arguments in entry.invoked)):
+                canonical(text)
             well_formed = canonical(entry.arguments) == bytes(entry.arguments)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError) as error:
             raise LoadError(f"is no recorded call: {error}", file=name, line=number) from None
-        if not well_formed or (entry.opener is not None and not 1 <= entry.opener <= len(entries)):
+        if not well_formed:
             raise LoadError("is no recorded call: it is not in the form that they are written in", file=name, line=number)
         entries.append(entry)
     return entries

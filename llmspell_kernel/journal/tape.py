@@ -20,24 +20,27 @@ DIFF_CHARS = 2_000
 
 
 class Tape:
-    """Plays entries.  `take` gives each of them once."""
+    """Plays entries.  A position counts from 0; the name of an entry is its key and how many of that key stand before it."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = list(entries)
+        self._entries: list[Entry] = []
         self._by_key: dict[str, list[int]] = {}
-        for position, entry in enumerate(self._entries, 1):
-            key = key_of(entry.call, bytes(entry.arguments), entry.opener)
-            self._by_key.setdefault(key, []).append(position)
+        self._names: list[str] = []
         self._next: dict[str, int] = {}
+        for entry in entries:
+            self._append(entry)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def entry(self, position: int) -> Entry:
-        return self._entries[position - 1]
+    def __getitem__(self, position: int) -> Entry:
+        return self._entries[position]
 
-    def take(self, call: str, arguments: bytes, opener: int | None = None) -> int | None:
-        """The position, from 1, of the next entry of that call; None where there is none left.  `arguments` are canonical."""
+    def name(self, position: int) -> str:
+        return self._names[position]
+
+    def take(self, call: str, arguments: bytes, opener: str = "") -> int | None:
+        """The position of the next entry of that call; None where there is none left.  `arguments` are canonical."""
         key = key_of(call, arguments, opener)
         positions, at = self._by_key.get(key, ()), self._next.get(key, 0)
         if at >= len(positions):
@@ -45,18 +48,17 @@ class Tape:
         self._next[key] = at + 1
         return positions[at]
 
-    def add(self, entry: Entry) -> int:
-        """Appends an entry that has just been made, and so is taken."""
-        self._entries.append(entry)
+    def _append(self, entry: Entry) -> None:
         key = key_of(entry.call, bytes(entry.arguments), entry.opener)
-        self._by_key.setdefault(key, []).append(len(self._entries))
-        self._next[key] = len(self._by_key[key])
-        return len(self._entries)
+        known = self._by_key.setdefault(key, [])
+        self._names.append(f"{key}:{len(known)}")
+        known.append(len(self._entries))
+        self._entries.append(entry)
 
     def unused(self) -> list[int]:
         """Positions that nobody asked for."""
         taken = {position for key, at in self._next.items() for position in self._by_key[key][:at]}
-        return [position for position in range(1, len(self._entries) + 1) if position not in taken]
+        return [position for position in range(len(self._entries)) if position not in taken]
 
     def explain(self, call: str, arguments: bytes) -> str:
         """Why a call is not found: was it recorded less often, what comes nearest, and where the arguments differ."""

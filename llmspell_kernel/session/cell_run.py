@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..bridges._declaration import ResourceDeclaration
 from ..errors import ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
@@ -42,6 +43,9 @@ class CellRun:
         self.bridges = session.bridges
         self.declarations = session.declarations
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
+        self.taping = session.taping
+        self.resumes = 0
+        """How often the script has gone on with answers."""
         self.holds_resources = True
         self.stopped = self.begun = False
         self.background: Background | None = None
@@ -60,6 +64,13 @@ class CellRun:
     @property
     def state_number(self) -> int:
         return self._state.number
+
+    def resource_kind(self, name: str) -> ResourceDeclaration:
+        """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""
+        for declaration in self.declarations.values():
+            if name in declaration.resources:
+                return declaration.resources[name]
+        raise ScriptError(f"the cassette has a {name}, and no bridge here gives one", name="ReplayError", code="replay")
 
     def next_call(self) -> int:
         return self._session.next_call()
@@ -175,6 +186,7 @@ class CellRun:
         while not (exchange.has_message or exchange.is_idle or self._state.stopping or self._state.worker is None):
             exchange.news.clear()
             await exchange.news.wait()
+        self.resumes += 1
         answers, invocations = ([], []) if self._state.stopping else exchange.message()
         return await self.timed(self._state.resume(answers, invocations, self.budget_s()))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
 from ..errors import BridgeError, DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
 from ..host_types._crossing import to_plain, written
+from ..journal.cassette import Used
 from ..journal.events import (
     AnyEvent,
     CallChunk,
@@ -32,10 +33,11 @@ from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .faults import fault_of
-from .value_lists import check_size, read_values
+from .value_lists import check_size, read_values, write_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
+    from .taping import Observed
 
 
 LOUD = ("warn", "error")
@@ -50,9 +52,13 @@ class EffectContext:
         self.call_id = call_id
         self.state = run.state_name
         self.cell = run.chunk
+        self.observed: Observed | None = None
+        """What a recording keeps of the call."""
 
     def chunk(self, text: str) -> None:
         if text:
+            if self.observed is not None:
+                self.observed.chunks.append(text)
             self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
 
     def usage(
@@ -66,6 +72,8 @@ class EffectContext:
         attempts: int = 1,
         finish_reason: str = "",
     ) -> None:
+        if self.observed is not None:
+            self.observed.used = Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason)
         self._record(
             CallUsage(
                 self._run.cell,
@@ -96,6 +104,8 @@ class EffectContext:
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
+        if self.observed is not None:
+            self.observed.invoked.append((callback, bytes(write_values(args))))
         value = await self._run.invoke(callback, args, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
@@ -121,7 +131,7 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
 async def perform(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
     """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
     try:
-        call = _allowed_call(run, context, effect, arguments)
+        planned = _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         return error
@@ -129,9 +139,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
     try:
-        value = await call()
-        if (text := dumps_plain(value)) is None:
-            value, text = written(await _kept(run, effect, value))
+        value, text = await _come_to(run, context, effect, arguments, planned)
         if len(text) > run.limits.value_bytes:
             check_size(text, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
@@ -147,6 +155,24 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         return error
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
+    return value, text
+
+
+async def _come_to(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned) -> tuple[Value, bytes]:
+    """What a call comes to, made or taken from a cassette."""
+
+    async def live() -> tuple[Value, bytes]:
+        value = await run.bridges.call(planned.bridge, planned.make())
+        if (text := dumps_plain(value)) is None:
+            return written(await _kept(run, effect, value))
+        return value, text
+
+    taping = run.taping
+    if taping is None or planned.method is None or not taping.takes(planned.method):
+        value, text = await live()
+    else:
+        value, text = await taping.perform(run, context, effect, arguments, planned.method, live)
+    await planned.after(value)
     return value, text
 
 
@@ -187,7 +213,16 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
+class Planned(NamedTuple):
+    """A call that may be made: `make` makes it, `after` is told its value whoever gave it."""
+
+    bridge: str
+    method: MethodDeclaration | None
+    make: Callable[[], Awaitable[Any]]
+    after: Callable[[Value], Awaitable[None]]
+
+
+def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
     facts = EffectFacts(f"{effect.bridge}.{effect.method}", _level(run, effect))
@@ -216,7 +251,7 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
         bridge = await run.bridges.get(effect.bridge)
         return await getattr(bridge, effect.method)(context, *bound)
 
-    return lambda: run.bridges.call(effect.bridge, call())
+    return Planned(effect.bridge, method, call, _nothing)
 
 
 def _level(run: CellRun, effect: Effect) -> Level:
@@ -231,7 +266,7 @@ def _level(run: CellRun, effect: Effect) -> Level:
     return method.level if method is not None else "read"
 
 
-def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Callable[[], Awaitable[Any]]:
+def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     assert effect.target is not None
     state, number = run.state_number, effect.target
     for declaration in run.declarations.values():
@@ -247,21 +282,22 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
         resource = run.resources.get(state, number, effect.bridge, effect.method)
     except ScriptError:
         if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
-            return _nothing
+            return Planned(declaration.name, None, _nothing, _nothing)
         raise
 
     async def call() -> Any:
-        value = await getattr(resource, effect.method)(context, *bound)
+        return await getattr(resource, effect.method)(context, *bound)
+
+    async def after(value: Value) -> None:
         if effect.method == "close":
             await run.resources.release(state, number, "closed")
         elif effect.method == kind.iterate and value is None:
             await run.resources.release(state, number, "exhausted")
-        return value
 
-    return lambda: run.bridges.call(declaration.name, call())
+    return Planned(declaration.name, method, call, after)
 
 
-async def _nothing() -> None:
+async def _nothing(_: Value = None) -> None:
     pass
 
 

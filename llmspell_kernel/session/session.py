@@ -47,6 +47,7 @@ from .result import ExecutionResult, KeptOutput, account
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
+from .taping import Mode, Taping
 from .value_lists import check_size, write_values
 
 F = TypeVar("F")
@@ -88,6 +89,7 @@ class Session:
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
         self._exposed: dict[str, Callable[..., Any]] = {}
+        self.taping: Taping | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
         self._confine(self.settings)
@@ -135,6 +137,23 @@ class Session:
     def _policies(self) -> dict[str, Any]:
         """By name, what bridges are told of the policy."""
         return {"network": table_of(self.settings, NetworkPolicy), "files": table_of(self.settings, FilePolicy)}
+
+    def tape(self, mode: Mode, file: Path) -> Taping:
+        """From the next cell on, calls are recorded in a file, or answered from it; what was recorded until now is ended.
+
+        Raises LoadError where a cassette to be played cannot be read.
+        """
+        taping = Taping(mode, file)
+        self.end_taping()
+        self.taping = taping
+        return taping
+
+    def end_taping(self) -> Taping | None:
+        """Ends the recording or replay, if there is one: a recording is put in its lasting order."""
+        ended, self.taping = self.taping, None
+        if ended is not None:
+            ended.close()
+        return ended
 
     @property
     def layers(self) -> Mapping[str, str] | None:
@@ -245,6 +264,8 @@ class Session:
         finally:
             message = "" if error is None else error.message
             ended = time.time()
+            if self.taping is not None:
+                self.taping.cell_ended()
             self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
@@ -413,6 +434,7 @@ class Session:
         try:
             for name, engine in list(self._states):
                 await self.forget(name, engine)
+            self.end_taping()
             for task in self._telling:
                 task.cancel()
             await self.bridges.close()

@@ -1,0 +1,102 @@
+"""The text of a cassette: what is written is read again, and nothing damaged or hostile is ever played."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmspell_kernel.errors import LoadError
+from llmspell_kernel.journal import cassette
+from llmspell_kernel.journal.canonical import canonical
+from llmspell_kernel.journal.cassette import Entry, Failure, Used, header, line_of, read, text_of
+
+
+def entry(call: str = "llm.chat", arguments: bytes = b'["hi"]', answer: bytes = b'"yes"', **more: Any) -> Entry:
+    return Entry(call, msgspec.Raw(arguments), msgspec.Raw(answer), **more)
+
+
+FULL = [
+    entry(chunks=["y", "es"], used=Used("spell/echo", 1, 2, 0, 0.5, "stop")),
+    entry("llm.stream", answer=b'{"$":["r","llm.stream"]}'),
+    entry("llm.stream.next", b"[]", b'"piece"', opener="abc:0", after="abc:1"),
+    entry("http.get", answer=b"null", failure=Failure("bridge", "no", "BridgeError", True)),
+    entry("timer.sleep", b"[5]", given_up=True),
+    entry("tools.call", invoked=[("", 0, msgspec.Raw(b'[1,"x"]'))]),
+]
+
+
+def lines(entries: list[Entry]) -> list[bytes]:
+    return [line_of(one) for one in entries]
+
+
+def test_what_is_written_is_read_again() -> None:
+    assert lines(read(text_of(FULL), "x")) == lines(FULL)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a.b", "c.d"]), st.lists(st.one_of(st.none(), st.text(), st.integers(-9, 9)))), max_size=5))
+def test_any_calls_come_back_as_they_were(calls: list[tuple[str, list[Any]]]) -> None:
+    entries = [entry(call, canonical(msgspec.json.encode(arguments))) for call, arguments in calls]
+    assert lines(read(text_of(entries), "x")) == lines(entries)
+
+
+def test_a_line_without_its_end_is_left_out_and_every_shorter_text_is_read_or_refused() -> None:
+    text = text_of(FULL)
+    ends = [at for at, byte in enumerate(text) if byte == 10]
+    for cut in range(len(text)):
+        whole = sum(end < cut for end in ends)
+        if whole == 0:
+            with pytest.raises(LoadError, match="no whole line"):
+                read(text[:cut], "x")
+        else:
+            assert lines(read(text[:cut], "x")) == lines(FULL)[: whole - 1]
+
+
+def test_no_flipped_byte_is_ever_played_as_something_else() -> None:
+    text, draw = text_of(FULL), random.Random(7)
+    for at in range(len(text)):
+        damaged = bytearray(text)
+        damaged[at] ^= 1 << draw.randrange(8)
+        try:
+            found = lines(read(bytes(damaged), "x"))
+        except LoadError:
+            continue
+        assert found == lines(FULL)[: len(found)]  # only the end of the last line may go
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "is not a cassette: it has no whole line"),
+        (b"\n", "line 1: does not have the checksum"),
+        (b"{}\n", "line 1: does not have the checksum"),
+        (cassette._line(b'{"x":1}'), "line 1: is not a cassette"),
+        (cassette._line(b'{"llmspell_cassette":99}'), "line 1: has format 99, and this version reads up to 1"),
+        (header() + cassette._line(b'{"call":"a.b"}'), "line 2: is no recorded call: .*arguments"),
+        (header() + cassette._line(b'{"call":"a.b","arguments":[],"extra":1}'), "line 2: is no recorded call: .*extra"),
+        (header() + cassette._line(b'{"call":"a.b","arguments":{"b":1,"a":2}}'), "not in the form that they are written in"),
+        (header() + cassette._line(b'{"call":"a.b","arguments":[],"answer":' + b"[" * 70 + b"]" * 70 + b"}"), "nested deeper than 64"),
+        (header() + cassette._line(b'{"call":5,"arguments":[]}'), "line 2: is no recorded call"),
+        (header() + cassette._line(b'{"call":"\xff","arguments":[]}'), "line 2: is no recorded call"),
+    ],
+)
+def test_what_is_no_cassette_is_told_with_its_line(text: bytes, said: str) -> None:
+    with pytest.raises(LoadError, match=said):
+        read(text, "x.cassette.jsonl")
+
+
+def test_sizes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cassette, "MAX_ENTRIES", 3)
+    with pytest.raises(LoadError, match="more than 3 calls"):
+        read(text_of(FULL), "x")
+    monkeypatch.setattr(cassette, "MAX_CASSETTE_BYTES", 100)
+    with pytest.raises(LoadError, match="is it a cassette"):
+        read(text_of(FULL), "x")
+
+
+def test_the_same_answers_give_the_same_bytes() -> None:
+    assert text_of(FULL) == text_of(read(text_of(FULL), "x"))
