@@ -1,0 +1,211 @@
+"""Recording and replaying the calls of cells, with real workers in every language."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel.errors import BridgeError, LoadError, SpellError
+from llmspell_kernel.journal.cassette_file import load_cassette
+from llmspell_kernel.journal.events import CallChunk, CallUsage
+from llmspell_kernel.policy.decide import Grants
+from llmspell_kernel.session import ExecutionResult, Session
+from llmspell_kernel.session.taping import Mode
+from llmspell_kernel.settings import Settings
+from llmspell_kernel.values import Callback
+
+from .world import ENGINES, Recording
+
+
+class Counted(Bridge):
+    """Calls that can be counted."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    @method
+    async def number(self, ctx: Context, key: str = "") -> int:
+        """A number that no other call has got."""
+        self.calls.append(key)
+        return len(self.calls)
+
+    @method
+    async def fails(self, ctx: Context) -> None:
+        """Fails."""
+        self.calls.append("fails")
+        raise BridgeError("the world is gone", retryable=True, code="gone")
+
+    @method
+    async def each(self, ctx: Context, count: int, function: Callback) -> list[int]:
+        """Calls a function with 1, 2, 3 ..."""
+        self.calls.append("each")
+        return [await ctx.invoke(function, number, as_type=int) for number in range(1, count + 1)]
+
+    @method
+    async def later(self, ctx: Context, seconds: float, text: str) -> str:
+        """A text, after a while."""
+        await asyncio.sleep(seconds)
+        self.calls.append(text)
+        return text
+
+
+class Played:
+    """Cells that were run in one session."""
+
+    def __init__(self, results: list[ExecutionResult], bridge: Counted, session: Session, printed: str) -> None:
+        self.values = [result.values for result in results]
+        self.errors = [result.error for result in results]
+        self.calls = bridge.calls
+        self.events = list(session.recorder)
+        self.printed = printed
+
+
+def play(mode: Mode | None, file: Path, engine: str, *cells: str, **more: Any) -> Played:
+    async def run() -> Played:
+        bridge, sink = Counted(), Recording()
+        async with Session(bridges=[bridge], settings=Settings(model="spell/echo"), sink=sink, **more) as session:
+            if mode is not None:
+                session.tape(mode, file)
+            results = [await session.run(cell, engine=engine) for cell in cells]
+        return Played(results, bridge, session, sink.text("stdout"))
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "n.cassette.jsonl"
+
+
+SEVERAL = {
+    "lua": [
+        "a = counted.number('x') + counted.number('x') * 10; return a, counted.number('y')",
+        "local ok, err = pcall(counted.fails); return ok, err.code, err.retryable, err.message",
+        "local got = {}; for piece in llm.stream('one two') do got[#got + 1] = piece end; return got, llm.chat('hi')",
+        "return counted.each(3, function(n) return n * counted.number('in') end)",
+        "print('printed'); log.info('said'); return a",
+    ],
+    "javascript": [
+        "a = await counted.number('x') + await counted.number('x') * 10; [a, await counted.number('y')]",
+        "try { await counted.fails() } catch (err) { [err.code, err.retryable, err.message] }",
+        "got = []; for await (const piece of llm.stream('one two')) got.push(piece); [got, await llm.chat('hi')]",
+        "await counted.each(3, async n => n * await counted.number('in'))",
+        "console.log('printed'); await log.info('said'); a",
+    ],
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_replay_gives_the_same_and_reaches_no_bridge(file: Path, engine: str) -> None:
+    recorded = play("record", file, engine, *SEVERAL[engine])
+    assert recorded.errors == [None] * len(recorded.errors) and recorded.calls
+    replayed = play("replay", file, engine, *SEVERAL[engine])
+    assert (replayed.values, replayed.errors, replayed.printed) == (recorded.values, recorded.errors, recorded.printed)
+    assert replayed.calls == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_recording_the_same_answers_again_changes_no_byte(file: Path, engine: str) -> None:
+    play("record", file, engine, *SEVERAL[engine])
+    first = file.read_bytes()
+    play("record", file, engine, *SEVERAL[engine])
+    assert file.read_bytes() == first
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_replay_shows_the_text_of_models_again_and_costs_nothing(file: Path, engine: str) -> None:
+    def told(played: Played) -> tuple[str, list[tuple[int, int]]]:
+        text = "".join(event.text for event in played.events if isinstance(event, CallChunk))
+        return text, [(event.input_tokens, event.output_tokens) for event in played.events if isinstance(event, CallUsage)]
+
+    recorded, replayed = (play(mode, file, engine, SEVERAL[engine][2]) for mode in ("record", "replay"))
+    assert told(recorded) == told(replayed) and told(recorded)[1]
+    assert all(not event.cost_usd for event in replayed.events if isinstance(event, CallUsage))
+
+
+EDITED = {"lua": "return llm.chat('another question')", "javascript": "await llm.chat('another question')"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_that_is_not_recorded_is_an_error_with_the_nearest_and_the_other_cells_go_on(file: Path, engine: str) -> None:
+    cells = [EDITED[engine].replace("another", "the"), *SEVERAL[engine]]
+    recorded = play("record", file, engine, *cells)
+    replayed = play("replay", file, engine, EDITED[engine], *SEVERAL[engine])
+    error = replayed.errors[0]
+    assert isinstance(error, SpellError)
+    assert "llm.chat is not on the cassette n.cassette.jsonl" in error.message
+    assert '- "the question"' in error.message and '+ "another question"' in error.message
+    assert replayed.values[1:] == recorded.values[1:]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_auto_replays_what_is_known_and_adds_what_is_new(file: Path, engine: str) -> None:
+    cells = SEVERAL[engine][:1]
+    fresh = play("auto", file, engine, *cells)
+    assert len(fresh.calls) == 3
+    longer = play("auto", file, engine, *cells, *cells)
+    assert longer.values[0] == fresh.values[0] and len(longer.calls) == 3
+    again = play("replay", file, engine, *cells, *cells)
+    assert again.values == longer.values and again.calls == []
+
+
+RACE = {
+    "lua": "return async.race({async.spawn(function() return counted.later(0.3, 'slow') end), async.spawn(function() return counted.later(0.01, 'fast') end)})",
+    "javascript": "await Promise.race([counted.later(0.3, 'slow'), counted.later(0.01, 'fast')])",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_same_call_wins_a_race(file: Path, engine: str) -> None:
+    recorded = play("record", file, engine, RACE[engine])
+    assert recorded.errors == [None] and "fast" in str(recorded.values)
+    assert play("replay", file, engine, RACE[engine]).values == recorded.values
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_replay_stays_under_the_policy(file: Path, engine: str) -> None:
+    play("record", file, engine, *SEVERAL[engine])
+    denied = play("replay", file, engine, SEVERAL[engine][0], grants=Grants(deny=("counted.number",)))
+    assert "counted.number is denied" in str(denied.errors[0])
+
+
+def test_a_damaged_cassette_is_refused_before_anything_runs(file: Path) -> None:
+    play("record", file, "lua", SEVERAL["lua"][0])
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(LoadError, match=r"n.cassette.jsonl, line \d+: does not have the checksum"):
+        play("replay", file, "lua", "return 1")
+
+
+def test_a_call_that_the_disk_refuses_to_record_is_an_error_and_the_cell_goes_on(tmp_path: Path) -> None:
+    gone = tmp_path / "gone" / "n.cassette.jsonl"
+    done = play(None, gone, "lua", "return 1")
+    assert done.errors == [None]
+
+    async def run() -> tuple[ExecutionResult, ExecutionResult]:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", gone)
+            results = await session.run("return counted.number()"), await session.run("return pcall(counted.number)")
+            session.taping = None
+            return results
+
+    first, second = asyncio.run(run())
+    assert "could not be recorded in n.cassette.jsonl: No such file or directory" in str(first.error)
+    assert second.values[0] is False
+
+
+def test_python_calls_are_recorded_too(file: Path) -> None:
+    async def call(mode: Mode) -> Any:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape(mode, file)
+            return await session.call_bridge("counted", "number", "k")
+
+    assert asyncio.run(call("record")) == asyncio.run(call("replay")) == 1
+    assert [entry.call for entry in load_cassette(file)] == ["counted.number"]
