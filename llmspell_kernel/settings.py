@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 DISPLAY_MODES = ("auto", "live", "static")
+CASSETTE_ENDING = ".cassette.jsonl"
+JOURNAL_MODES = ("off", "record", "replay", "auto")
 PYTHON = "python"
 """As `engine`: plain cells are Python's.  No engine can be called so."""
 
@@ -38,6 +40,10 @@ class Settings(NamedTuple):
     """Answers where a call names none; "" leaves the choice to what is installed."""
     engine: str = ""
     """The language of plain cells and of scripts whose file does not tell; "" where none is chosen."""
+    journal: str = "off"
+    """Are calls written to a cassette ("record"), answered from one ("replay"), or what it lacks made and added ("auto")?"""
+    cassette: str = ""
+    """The file for it; "" for NAME.cassette.jsonl beside the notebook NAME."""
     confinement: str = "auto"
     """Which layers of the operating system hold the workers: those of the preset ("auto"), or none ("off"; see policy.layers)."""
     limits: Mapping[str, float] = MappingProxyType({})

@@ -43,6 +43,8 @@ READER_GONE = 141
 )
 @click.option("--engine", metavar="NAME", help="The script's language, where the file's ending does not tell.")
 @click.option("--model", metavar="NAME", help="The model that calls use unless they name one.")
+@click.option("--record", metavar="FILE", help="Write calls and answers to a cassette, NAME.cassette.jsonl.")
+@click.option("--replay", metavar="FILE", help="Answer calls from a cassette: no network, no key, no cost.")
 @click.option("--allow", multiple=True, metavar="PATTERN", help="Allow nothing but this, such as `llm.*`, as far as the settings do.")
 @click.option("--deny", multiple=True, metavar="PATTERN", help="Deny this too.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting, as `llmspell config` lists them.")
@@ -53,6 +55,8 @@ def command(
     modules: tuple[Path, ...],
     engine: str | None,
     model: str | None,
+    record: str | None,
+    replay: str | None,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     changes: tuple[str, ...],
@@ -69,7 +73,7 @@ def command(
 
     try:
         engines = discover()
-        settings = _settings(engines, model, changes)
+        settings = _settings(engines, model, changes, record, replay)
         script, params = _load(file, engine, engines, settings), parameters(pairs)
     except (ConfigError, LoadError) as error:
         raise click.UsageError(error.message) from error
@@ -88,7 +92,7 @@ def command(
     _print_value(result.values, as_json, terminal, engines.get(script.engine).null)
 
 
-def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str]) -> Settings:
+def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str], record: str | None, replay: str | None) -> Settings:
     from ..configuration.rules import Entry, entry_of
     from ..configuration.sources import read_settings
     from ..settings import Origin
@@ -97,6 +101,11 @@ def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str]
     more = [entry_of(pair, Origin("--set")) for pair in changes]
     if model is not None:
         more.append(Entry("model", model, Origin("--model")))
+    if record is not None and replay is not None:
+        raise ConfigError("--record and --replay exclude each other; for both at once: --set journal=auto --set cassette=FILE")
+    for mode, file in (("record", record), ("replay", replay)):
+        if file is not None:
+            more += [Entry("journal", mode, Origin(f"--{mode}")), Entry("cassette", file, Origin(f"--{mode}"))]
     settings = read_settings(os.environ, Path.cwd(), engines, more)
     if any(entry.key == "model" for entry in more):
         check_model(settings.model)

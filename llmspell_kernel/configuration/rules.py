@@ -25,7 +25,7 @@ from ..errors import ConfigError, nearest
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
-from ..settings import DISPLAY_MODES, PYTHON, Origin, Settings
+from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings
 
 TRUST = "trust"
 """A key of the user's file alone: folders whose project files are the user's own."""
@@ -71,6 +71,14 @@ def _text(value: Any, engines: Collection[str]) -> str:
     if not isinstance(value, str):
         raise WrongValue(f"must be a text, not {_kind(value)}")
     return value.strip()
+
+
+def _cassette(value: Any, engines: Collection[str]) -> str:
+    """A recording replaces the file, so nothing else may be called so."""
+    name = _text(value, engines)
+    if name and not name.endswith(CASSETTE_ENDING):
+        raise WrongValue(f"must end with {CASSETTE_ENDING}, and is {quoted(name)}")
+    return name
 
 
 def _seed(value: Any, engines: Collection[str]) -> int:
@@ -129,6 +137,8 @@ CHECKS: Mapping[str, Check] = {
     "seed": _seed,
     "model": _text,
     "engine": _engine,
+    "journal": _one_of(JOURNAL_MODES),
+    "cassette": _cassette,
     "confinement": _one_of(MODES),
     **_checks_of("limits"),
     "grants.allow": _patterns,
@@ -303,6 +313,9 @@ def _refuse_looser(entry: Entry, own: Settings) -> None:
         case "confinement":
             if MODES.index(entry.value) > MODES.index(own.confinement):
                 raise _looser(entry, own, own.confinement)
+        case "cassette":
+            if set(entry.value) & set("/\\"):
+                raise wrong(entry.key, entry.origin, "a project's file may only name a file in its own folder")
         case key if "." in key:
             _refuse_looser_in_table(entry, own)
 

@@ -82,9 +82,12 @@ class CallUsage(Event, frozen=True):
 
 
 class CallFinished(Event, frozen=True):
+    """`replayed`: the answer came from a cassette, and nothing was sent."""
+
     call: int
     value: Any
     duration_s: float
+    replayed: bool = False
 
 
 class CallFailed(Event, frozen=True):

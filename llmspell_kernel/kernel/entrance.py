@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError
+from ..errors import ConfigError, LoadError
 from ..settings import PYTHON, Settings
 from ..workers.spawn import WorkerProcess
 from .frameless import without_frames
@@ -79,14 +79,14 @@ class Entrance:
 
         try:
             settings = self._read()
-        except ConfigError as error:
+            spare, self._spare = self._spare, None
+            return Notebook(self.shell, settings, self.engines, spare, self.early_stop)
+        except (ConfigError, LoadError) as error:
             raise without_frames(error) from None
-        spare, self._spare = self._spare, None
-        return Notebook(self.shell, settings, self.engines, spare, self.early_stop)
 
     def prepare(self) -> None:
         """Makes the notebook before it is needed.  What hinders that is told where it is needed."""
-        with suppress(ConfigError):
+        with suppress(ConfigError, LoadError):
             _ = self.notebook
 
     @contextmanager

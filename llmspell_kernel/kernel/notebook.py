@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,11 +20,13 @@ from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..session import BackgroundTask, ExecutionResult, Session
+from ..session.taping import MODES, Taping
 from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from . import variables
+from .cassettes import cassette_of
 from .cells import parse_options
 from .display import LiveView
 from .frameless import named_stop, with_lines
@@ -52,6 +55,11 @@ class Notebook:
         limits = limits_of(settings.preset, settings.limits)
         pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
         self.session = Session(settings=settings, pool=pool, engines=engines)
+        try:
+            self._tape_as_set(settings)
+        except SpellError:
+            self.session.kill()
+            raise
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()
@@ -214,8 +222,31 @@ class Notebook:
     def configure(self, *pairs: str) -> list[str]:
         """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.  Raises ConfigError, changing nothing."""
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
-        self.session.configure(apply(self.session.settings, layer, engines=names_of(self.session.engines)))
+        settings = apply(self.session.settings, layer, engines=names_of(self.session.engines))
+        self.session.configure(settings)
+        if any(entry.key in ("journal", "cassette") for entry in layer):
+            self._tape_as_set(settings)
         return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    def _tape_as_set(self, settings: Settings) -> None:
+        if settings.journal == "off":
+            self.end_taping()
+        else:
+            self.tape(settings.journal, settings.cassette)
+
+    def tape(self, mode: str, file: str = "") -> Taping:
+        """From the next cell on, calls are recorded in a cassette ("record"), answered from it ("replay"), or both ("auto").
+
+        `file` is NAME.cassette.jsonl beside the notebook where it is not given.  Raises LoadError for a cassette that cannot be played.
+        """
+        known = next((known for known in MODES if known == mode), None)
+        if known is None:
+            raise ConfigError(f"there is no '{mode}'{nearest(mode, MODES)}")
+        return self.session.tape(known, cassette_of(file, os.environ, self.session.folder))
+
+    def end_taping(self) -> Taping | None:
+        """Ends what `tape` began; None where nothing was."""
+        return self.session.end_taping()
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -299,7 +330,10 @@ class Notebook:
 
     def close(self) -> None:
         """Ends every worker; for the end of the process, when no event loop runs any more."""
-        self.session.kill()
+        try:
+            self.session.end_taping()
+        finally:
+            self.session.kill()
 
     def __repr__(self) -> str:
         lines = [f"llmspell: {len(self.states)} states"]

@@ -85,6 +85,8 @@ class Call:
         self.code = ""
         self.message = ""
         self.duration_s: float | None = None
+        self.replayed = False
+        """Its answer came from a cassette."""
         self.met = False
         """A live view has, had or had no room for a pane of it."""
 
@@ -214,7 +216,7 @@ class Gathered:
         return shown
 
     def _finish(self, call: Call, event: CallFinished) -> None:
-        call.duration_s = event.duration_s
+        call.duration_s, call.replayed = event.duration_s, event.replayed
         match event.value:
             case ResourceRef() as stream:
                 call.value = ResourceRef(stream.id, clip(stream.type, NAME_CHARS))

@@ -135,11 +135,20 @@ def _problem_html(call: Call, budget: Budget) -> str:
 def _trace_html(gathered: Gathered, shown_above: set[Call], budget: Budget) -> str:
     roots = gathered.roots
     is_open = any(_worth_opening(call) for root in roots for call in root.family())
-    summary = f'<summary style="{_FAINT}">Trace: {plural(gathered.count, "call")}</summary>'
+    replayed = _replayed([call for root in roots for call in _outermost_answers(root)])
+    summary = f'<summary style="{_FAINT}">Trace: {plural(gathered.count, "call")}{replayed}</summary>'
     opening = f'<details{" open" if is_open else ""} style="margin-top:4px">{summary}'
     if not budget.take(opening):
         return ""
     return f"{opening}{_nodes_html(roots, shown_above, budget, gathered)}</details>"
+
+
+def _replayed(answers: Sequence[Call]) -> str:
+    """What a replay says of itself: nothing of it was sent to a model."""
+    count = sum(call.replayed for call in answers)
+    if not count:
+        return ""
+    return " · replayed, nothing was sent" if count == len(answers) else f" · {count} of {plural(len(answers), 'answer')} replayed"
 
 
 def _worth_opening(call: Call) -> bool:

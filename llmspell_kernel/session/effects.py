@@ -52,6 +52,8 @@ class EffectContext:
         self.call_id = call_id
         self.state = run.state_name
         self.cell = run.chunk
+        self.replayed = False
+        """Did the answer come from a cassette?"""
         self.observed: Observed | None = None
         """What a recording keeps of the call."""
 
@@ -154,7 +156,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
         return error
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started, context.replayed))
     return value, text
 
 

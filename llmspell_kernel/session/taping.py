@@ -136,6 +136,11 @@ class Taping:
         """By state."""
         self.recorded = self.played = 0
 
+    @property
+    def known(self) -> int:
+        """How many calls were on the cassette."""
+        return len(self._kept)
+
     @staticmethod
     def takes(method: MethodDeclaration) -> bool:
         return method.replay == "answer"
@@ -164,6 +169,7 @@ class Taping:
     async def _play(self, run: CellRun, context: EffectContext, effect: Effect, position: int) -> tuple[Value, bytes]:
         entry, name = self._tape[position], self._tape.name(position)
         self.played += 1
+        context.replayed = True
         if entry.after:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LATER_S):

@@ -16,7 +16,8 @@ from ..engines._registry import EngineRegistry, discover
 from ..errors import BridgeError, ConfigError
 from ..services.llm.service import LlmService
 from ..session import ExecutionResult, Session, Sink
-from ..settings import PYTHON, Origin, Settings
+from ..session.taping import MODES, Mode
+from ..settings import CASSETTE_ENDING, PYTHON, Origin, Settings
 from .script_file import Script, engine_of, load
 
 CHUNK = "script"
@@ -107,6 +108,8 @@ async def run_async(
     script = _script(code_or_path, engine, engines, default_engine(chosen))
     engines.check(script.engine)
     async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines) as session:
+        if chosen.journal != "off":
+            session.tape(_taping_mode(chosen), _cassette(chosen))
         for module in modules:
             add_module(session, Path(module), engines)
         if on_open is not None:
@@ -128,6 +131,18 @@ def add_module(session: Session, file: Path, engines: EngineRegistry) -> None:
     """Registers a file as a module.  Raises ConfigError for an ending or a name that is none, LoadError for an unreadable file."""
     module = load(file, None, engines)
     session.add_module(file.name.partition(".")[0], module.code, module.engine)
+
+
+def _taping_mode(settings: Settings) -> Mode:
+    return next(mode for mode in MODES if mode == settings.journal)
+
+
+def _cassette(settings: Settings) -> Path:
+    if not settings.cassette:
+        raise ConfigError(
+            f"journal = '{settings.journal}' needs a file; set cassette too, for example notes{CASSETTE_ENDING}", key="cassette"
+        )
+    return Path(settings.cassette).expanduser()
 
 
 def default_engine(settings: Settings) -> str:

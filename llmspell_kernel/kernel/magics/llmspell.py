@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...configuration.rules import rows, written
-from ...errors import ConfigError, nearest
+from ...errors import ConfigError, LoadError, nearest
 from ..frameless import without_frames
 
-COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
+COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy", "record", "replay")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -26,11 +26,15 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell reset ENGINE [NAME]    end a state: the next cell that names it gets a new one
         %llmspell config                 every setting, and where it comes from
         %llmspell config KEY=VALUE ...   change settings of this notebook
+        %llmspell record [FILE]          from now on, calls and answers are written to a cassette; beside the notebook, if no FILE is named
+        %llmspell replay [FILE]          from now on, calls are answered from it: no network, no key, no cost
+        %llmspell replay auto [FILE]     ... and what is not on it is called, and added
+        %llmspell record off             end it; so does `replay off`
         %llmspell policy                 what scripts may call and use, and the layers around them
         """
         try:
             _run(shlex.split(line) or ["states"], line, shell, notebook)
-        except ConfigError as error:
+        except (ConfigError, LoadError) as error:
             raise without_frames(error) from None
 
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
@@ -60,16 +64,39 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print(_settings(notebook))
         case ["config", *pairs]:
             print("\n".join(notebook.configure(*pairs)))
+        case ["record" | "replay", "off"]:
+            print(_ended(notebook.end_taping()))
+        case ["replay", "auto", *file] if len(file) <= 1:
+            print(_began(notebook.tape("auto", *file)))
+        case ["record" | "replay" as mode, *file] if len(file) <= 1:
+            print(_began(notebook.tape(mode, *file)))
         case ["policy"]:
             from ...configuration.policy_overview import text
 
             print(text(notebook.policy))
         case ["reset", *_]:
             raise ConfigError("%llmspell reset needs the language, and may have a state's name: %llmspell reset ENGINE [NAME]")
-        case ["stop" | "engine" | "policy", *_]:
+        case ["stop" | "engine" | "policy" | "record" | "replay", *_]:
             raise ConfigError(f"'%llmspell {line}' has too many words; see %llmspell?")
         case [command, *_]:
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
+
+
+def _began(taping: Any) -> str:
+    match taping.mode:
+        case "record":
+            return f"From the next cell on, calls are recorded in {taping.file.name}."
+        case "replay":
+            return f"From the next cell on, calls are answered from {taping.file.name}: {taping.known:,} are recorded, and none is made."
+    return f"From the next cell on, calls are answered from {taping.file.name} ({taping.known:,} are recorded); others are made and added."
+
+
+def _ended(taping: Any) -> str:
+    if taping is None:
+        return "Nothing is recorded or replayed."
+    counts = [f"{taping.played:,} calls replayed"] if taping.mode != "record" else []
+    counts += [f"{taping.recorded:,} recorded"] if taping.mode != "replay" else []
+    return f"Ended: {', '.join(counts)} ({taping.file.name})."
 
 
 def _tasks(notebook: Any) -> str:
