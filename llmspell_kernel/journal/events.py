@@ -135,6 +135,15 @@ class WorkerWasLost(Event, frozen=True):
     reason: str
 
 
+class StateRestored(Event, frozen=True):
+    """A lost state came back: so many of its cells ran again.  `left_out` are [chunk, reason] of those that could not."""
+
+    state: str
+    cells: int
+    duration_s: float
+    left_out: list[list[str]] = []
+
+
 AnyEvent = (
     CellStarted
     | CellFinished
@@ -148,4 +157,5 @@ AnyEvent = (
     | Logged
     | ResourceClosed
     | WorkerWasLost
+    | StateRestored
 )

@@ -36,6 +36,10 @@ class Tape:
     def __getitem__(self, position: int) -> Entry:
         return self._entries[position]
 
+    def counts(self) -> dict[str, int]:
+        """By key, how many entries there are."""
+        return {key: len(positions) for key, positions in self._by_key.items()}
+
     def name(self, position: int) -> str:
         return self._names[position]
 

@@ -27,6 +27,10 @@ class Limits(NamedTuple):
     """How large one value may be that crosses between script and host."""
     resources: int = 100
     """How many streams and the like a state may hold open."""
+    history_bytes: int = 32 * MiB
+    """How much is kept of a state's cells and their answers, to restore it; one that outgrows it goes on, and cannot be restored."""
+    restore_s: float = 10.0
+    """How long the cells of a lost state may run again."""
     stop_grace_s: float = 0.1
     """How long a soft stop may take before the worker is killed."""
     startup_s: float = 10.0
@@ -49,9 +53,9 @@ class Limits(NamedTuple):
 
 
 PRESETS: dict[str, Limits] = {
-    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000),
-    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100),
-    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20),
+    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000, 64 * MiB),
+    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100, 32 * MiB),
+    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20, 8 * MiB),
 }
 
 

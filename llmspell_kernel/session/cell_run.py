@@ -7,20 +7,22 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..bridges._declaration import ResourceDeclaration
+from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
 from ..errors import ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
-from ..protocol.steps import Background, Failed, Finished, Step, Suspended
+from ..protocol.steps import Background, Effect, Failed, Finished, Step, Suspended
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .sink import Sink
+from .transcript import Made
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
+    from .playback import Playback
     from .session import Session
 
 
@@ -44,6 +46,12 @@ class CellRun:
         self.declarations = session.declarations
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
         self.taping = session.taping
+        self.playback: Playback | None = None
+        """Answers every call of a cell that is run again to restore its state."""
+        self.missing: list[str] = []
+        """Calls that it had no answer for."""
+        self.kept_calls: list[Made] = []
+        """In the order in which they were answered."""
         self.resumes = 0
         """How often the script has gone on with answers."""
         self.holds_resources = True
@@ -64,6 +72,17 @@ class CellRun:
     @property
     def state_number(self) -> int:
         return self._state.number
+
+    def asked(self, effect: Effect, method: MethodDeclaration, written: bytes) -> Made:
+        """What is kept of a call that is about to be made."""
+        return Made(
+            self._session.next_place(), self.state_number, f"{effect.bridge}.{effect.method}", effect.target, written, method.volatile
+        )
+
+    def keep(self, made: Made) -> None:
+        """A call has come to its end."""
+        made.step = self.cell, self.resumes
+        self.kept_calls.append(made)
 
     def resource_kind(self, name: str) -> ResourceDeclaration:
         """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""

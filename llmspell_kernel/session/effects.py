@@ -37,7 +37,8 @@ from .value_lists import check_size, read_values, write_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
-    from .taping import Observed
+    from .taping import Taping
+    from .transcript import Made
 
 
 LOUD = ("warn", "error")
@@ -54,13 +55,13 @@ class EffectContext:
         self.cell = run.chunk
         self.replayed = False
         """Did the answer come from a cassette?"""
-        self.observed: Observed | None = None
-        """What a recording keeps of the call."""
+        self.made: Made | None = None
+        """What is kept of the call, to be played again."""
 
     def chunk(self, text: str) -> None:
         if text:
-            if self.observed is not None:
-                self.observed.chunks.append(text)
+            if self.made is not None:
+                self.made.chunks.append(text)
             self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
 
     def usage(
@@ -74,8 +75,8 @@ class EffectContext:
         attempts: int = 1,
         finish_reason: str = "",
     ) -> None:
-        if self.observed is not None:
-            self.observed.used = Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason)
+        if self.made is not None:
+            self.made.used = Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason)
         self._record(
             CallUsage(
                 self._run.cell,
@@ -106,8 +107,8 @@ class EffectContext:
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
-        if self.observed is not None:
-            self.observed.invoked.append((callback, bytes(write_values(args))))
+        if self.made is not None:
+            self.made.invoked.append((callback, bytes(write_values(args))))
         value = await self._run.invoke(callback, args, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
@@ -163,19 +164,60 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
 async def _come_to(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned) -> tuple[Value, bytes]:
     """What a call comes to, made or taken from a cassette."""
 
-    async def live() -> tuple[Value, bytes]:
-        value = await run.bridges.call(planned.bridge, planned.make())
-        if (text := dumps_plain(value)) is None:
-            return written(await _kept(run, effect, value))
-        return value, text
-
-    taping = run.taping
-    if taping is None or planned.method is None or not taping.takes(planned.method):
-        value, text = await live()
+    if planned.method is None:
+        value, text = await _live(run, effect, planned)
     else:
-        value, text = await taping.perform(run, context, effect, arguments, planned.method, live)
+        value, text = await _kept_call(run, context, effect, arguments, planned, planned.method)
     await planned.after(value)
     return value, text
+
+
+async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
+    value = await run.bridges.call(planned.bridge, planned.make())
+    if (text := dumps_plain(value)) is None:
+        return written(await _kept(run, effect, value))
+    return value, text
+
+
+async def _kept_call(
+    run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned, method: MethodDeclaration
+) -> tuple[Value, bytes]:
+    """A call that can be played again: it is answered from a cassette, or made and kept."""
+    text = bytes(effect.args) if len(effect.args) > len(b"[]") else bytes(write_values(arguments))
+    taping = run.taping if run.taping is not None and run.taping.takes(method) else None
+    context.made = made = run.asked(effect, method, text)
+    recording = False
+    try:
+        found = await _recorded(run, context, effect, text, taping)
+        if found is None:
+            if taping is not None:
+                taping.asked(made)
+                recording = True
+            found = await _live(run, effect, planned)
+        made.answer = found[1]
+        return found
+    except asyncio.CancelledError:
+        made.given_up = True
+        raise
+    except Exception as error:
+        made.failed(error)
+        raise
+    finally:
+        run.keep(made)
+        if recording and taping is not None:
+            taping.ended(made)
+
+
+async def _recorded(
+    run: CellRun, context: EffectContext, effect: Effect, written: bytes, taping: Taping | None
+) -> tuple[Value, bytes] | None:
+    if run.playback is not None:
+        position = run.playback.find(run, effect, written)
+        if position is None:
+            run.missing.append(f"{effect.bridge}.{effect.method}")
+            raise run.playback.missing(effect, written)
+        return await run.playback.play(run, context, effect, written, position)
+    return None if taping is None else await taping.answer(run, context, effect, written)
 
 
 async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:

@@ -23,6 +23,7 @@ from ..protocol.transitions import ASKED, IN_A_CELL, LIVELY, Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
 from .exchange import Exchange
+from .history import History
 
 if TYPE_CHECKING:
     from .resources import ResourceTable
@@ -64,7 +65,10 @@ class ScriptState:
         self.grants: tuple[Grants, ...] = ()
         """What the state was narrowed to, on top of what the session grants; a new worker changes nothing of it."""
         self.entropy = ""
-        """What the state's ids are made from; drawn anew for each worker."""
+        """What the state's ids are made from: drawn for its first worker, and the same for those that it is restored in."""
+        self.history = History(limits.history_bytes)
+        self.notes: list[str] = []
+        """What the next cell is to tell."""
         self._resources = resources
         self.exchange = Exchange(engine, resources, limits.value_bytes)
         self.background_tasks: list[str] = []
@@ -127,7 +131,7 @@ class ScriptState:
 
     async def _get(self, number: int) -> None:
         worker = await self._pool.take()
-        entropy = os.urandom(16).hex()
+        entropy = self.entropy or os.urandom(16).hex()
         try:
             await self._open(worker, number, entropy)
         except _Gone:  # a spare whose end nobody had noticed: not the script's, so not its loss either
@@ -261,7 +265,7 @@ class ScriptState:
     def explain(self, error: SpellError) -> SpellError:
         """A stopped script's end, told by what stopped it."""
         lost = isinstance(error, WorkerLost)
-        tail = f"; the {self.engine} state '{self.name}' was lost with its variables, the next cell gets a new one" if lost else ""
+        tail = f"; the {self.engine} state '{self.name}' {self._what_follows()}" if lost else ""
         match self._stopping:
             case "interrupt":
                 return Interrupted(f"stopped{tail}", engine=self.engine)
@@ -278,6 +282,13 @@ class ScriptState:
                 f"the worker of the {self.engine} state was lost: {error.message}{tail}", reason=error.reason, engine=self.engine
             )
         return error
+
+    def _what_follows(self) -> str:
+        """What becomes of a state that was lost."""
+        if self.history:
+            return "was lost, and is restored before its next cell by running the finished ones again"
+        why = f" ({self.history.full})" if self.history.full else ""
+        return f"was lost with its variables{why}, the next cell gets a new one"
 
     def close(self) -> None:
         self.settle()

@@ -21,7 +21,7 @@ from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost
 from ..host_types._crossing import to_plain, written
-from ..journal.events import CellFinished, CellStarted, StateOpened, WorkerWasLost
+from ..journal.events import CellFinished, CellStarted, StateOpened, StateRestored, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants, narrowed
 from ..policy.files import FilePolicy
@@ -42,6 +42,8 @@ from .bridge_set import BridgeSet, Surroundings
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
+from .history import PastCell
+from .recovery import RestoreFailed, restore
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
 from .script_state import FunctionCall, ScriptState
@@ -50,6 +52,8 @@ from .sources import Sources
 from .taping import Mode, Taping
 from .value_lists import check_size, write_values
 
+RESTORE_ATTEMPTS = 3
+"""A cell that ends its worker when it runs again is left out, and the others are tried once more."""
 F = TypeVar("F")
 
 
@@ -98,7 +102,7 @@ class Session:
         self._background: dict[tuple[str, str], BackgroundRun] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one that cells run on."""
-        self._last_cell = self._last_call = self._last_state = 0
+        self._last_cell = self._last_call = self._last_state = self._last_place = 0
         self.sources: dict[str, str] = Sources()
         """Chunk name -> source text, for the code frames of errors."""
 
@@ -266,9 +270,18 @@ class Session:
             ended = time.time()
             if self.taping is not None:
                 self.taping.cell_ended()
+            if status != "lost":
+                script.history.add(self._past(run, work, inputs, status))
             self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
+
+    @staticmethod
+    def _past(run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value], status: str) -> PastCell:
+        """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
+        left_out = "it was stopped" if run.stopped or status == "interrupted" else ""
+        given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
+        return PastCell(run.cell, run.chunk, work, given, tuple(run.kept_calls), status != "ok", left_out)
 
     def _limits_within(self, timeout_s: float | None) -> Limits:
         if timeout_s is None:
@@ -333,7 +346,9 @@ class Session:
     async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
         """Sets a script's global."""
         script = await self._state(state, self.engines.get(engine).name)
-        await script.query("set", name, _for_a_state(value, name))
+        text = _for_a_state(value, name)
+        await script.query("set", name, text)
+        script.history.add(PastCell(0, f"{name} = ...", None, [(name, text)]))
 
     async def call_bridge(self, bridge: str, method: str, *args: Value) -> Value:
         """Calls a bridge from Python as a script does: grants, arguments and sizes are checked, and the journal has it as a call of cell 0.
@@ -457,6 +472,11 @@ class Session:
         self._last_call += 1
         return self._last_call
 
+    def next_place(self) -> int:
+        """Of a call, among all that were asked."""
+        self._last_place += 1
+        return self._last_place
+
     async def _execute(self, script: ScriptState, run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value]) -> list[Value]:
         key = (script.name, script.engine)
         if key in self._runs:
@@ -519,19 +539,54 @@ class Session:
     async def _ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
         async with script.opening:
             if script.worker is None:
-                if run is not None and (lost := script.untold_loss()) is not None:
-                    # it died between two cells: the next one must not find its variables gone without a word
-                    self.recorder.record(WorkerWasLost(run.cell, time.time(), script.name, lost.reason))
-                    what = f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one"
-                    run.write("stderr", f"{what}\n")
-                self.engines.check(script.engine)
-                await self.resources.release_state(script.number)
-                self._last_state += 1
-                await script.ready(self._last_state)
-                cell = 0 if run is None else run.cell
-                self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
+                await self._open(script, run)
             await self._tell(script)
+        if run is not None:
+            for note in script.notes:
+                run.write("stderr", f"{note}\n")
+            script.notes.clear()
         return script
+
+    async def _open(self, script: ScriptState, run: CellRun | None) -> None:
+        """A worker for a state: a fresh one, or for a state that was lost, one that went through the same cells."""
+        cell = 0 if run is None else run.cell
+        if (lost := script.untold_loss()) is not None:
+            # it died between two cells: the next one must not find its variables gone without a word
+            self.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
+            if not script.history:
+                script.notes.append(f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one")
+        self.engines.check(script.engine)
+        for attempt in range(RESTORE_ATTEMPTS):
+            await self.resources.release_state(script.number)
+            self._last_state += 1
+            await script.ready(self._last_state)
+            self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
+            if not script.history or await self._restored(script, cell, last=attempt == RESTORE_ATTEMPTS - 1):
+                return
+
+    async def _restored(self, script: ScriptState, cell: int, *, last: bool) -> bool:
+        """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
+        title = self.engines.get(script.engine).title
+        limits = script.limits
+        try:
+            restored, past = await restore(self, script, script.history.cells, limits.restore_s)
+        except Interrupted:
+            script.close()  # half a state is none: the next cell begins anew
+            raise
+        except RestoreFailed as failure:
+            script.history.replace(failure.remaining)
+            if last:
+                script.history.replace([])
+                script.notes.append(f"{title} state not restored: {failure.message}; this cell runs in a new one")
+            return False
+        finally:
+            script.limits = limits
+        script.history.replace(past)
+        self.recorder.record(
+            StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, [*map(list, restored.left_out)])
+        )
+        script.notes.append(restored.told(title))
+        return True
 
     def _declared(self, added: BridgeDeclaration | None, removed: list[str]) -> list[asyncio.Task[None]]:
         """Every state is to learn of a change of the bridges: now where an event loop runs, else before its next cell.

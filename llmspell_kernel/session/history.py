@@ -1,0 +1,78 @@
+"""What a state went through, so that it can go through it again: its finished cells, with the answers that their calls got.
+
+Bounded in bytes.  A state whose history is full goes on as before, and cannot be restored; that is told when it is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .transcript import Made
+
+if TYPE_CHECKING:
+    from .script_state import FunctionCall
+
+_NUMBER = re.compile(r"cell\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class PastCell:
+    """One cell that ended, or one global that Python set (`work` is then None).
+
+    `inputs` are globals set before it, in the written form; `calls` are in the order in which they were answered.  `left_out` says why it
+    cannot be run again, "" where it can.
+    """
+
+    number: int
+    chunk: str
+    work: str | FunctionCall | None
+    inputs: Sequence[tuple[str, bytes]] = ()
+    calls: Sequence[Made] = ()
+    failed: bool = False
+    left_out: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        code = self.work if isinstance(self.work, str) else self.work.args.decode() if self.work is not None else ""
+        return 200 + len(code) + sum(len(text) for _, text in self.inputs) + sum(made.size_bytes for made in self.calls)
+
+    @property
+    def count(self) -> int:
+        """The number that a notebook shows beside the cell; 0 for what is no cell of it."""
+        found = _NUMBER.fullmatch(self.chunk)
+        return int(found[1]) if found else 0
+
+
+@dataclass(slots=True)
+class History:
+    """`full` says why the state cannot be restored, "" where it can."""
+
+    most_bytes: int
+    cells: list[PastCell] = field(default_factory=list)
+    full: str = ""
+    _bytes: int = 0
+
+    def add(self, cell: PastCell) -> None:
+        self._bytes += cell.size_bytes
+        if self._bytes > self.most_bytes:
+            self.cells.clear()
+            self.full = f"its cells and their answers take more than {self.most_bytes // (1024 * 1024)} MiB"
+        if not self.full:
+            self.cells.append(cell)
+
+    def replace(self, cells: Sequence[PastCell]) -> None:
+        self.cells, self.full = [], ""
+        self._bytes = 0
+        for cell in cells:
+            self.add(cell)
+
+    def up_to(self, count: int) -> list[PastCell]:
+        """Through the last run of the cell that a notebook shows with that number, or a lower one."""
+        last = max((at for at, cell in enumerate(self.cells) if 0 < cell.count <= count), default=-1)
+        return self.cells[: last + 1]
+
+    def __bool__(self) -> bool:
+        return bool(self.cells)

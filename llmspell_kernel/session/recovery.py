@@ -1,0 +1,104 @@
+"""A state that was lost comes back: its finished cells run again in a new worker, every call answered as it was.
+
+Rules
+- Nothing is called twice, shown twice or paid twice: each answer comes from the history, and output goes nowhere.
+- The worker gets the seed and the entropy of the lost one, so random numbers and ids are the same.
+- The cell that the worker died in is left out: it did not finish.  A cell that was stopped halfway is left out too, as nobody knows how far
+  it came.
+- A cell that asks for what it did not ask before, or ends otherwise, has diverged: it is named, and the cells after it still run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import Interrupted, SpellError, WorkerLost
+from ..journal.recorder import Recorder
+from .cell_run import CellRun
+from .history import PastCell
+from .playback import Playback
+from .sink import NullSink
+from .transcript import entries_of
+
+if TYPE_CHECKING:
+    from .script_state import ScriptState
+    from .session import Session
+
+
+class Restored(NamedTuple):
+    """`cells` ran again; `left_out` are those that could not, each with the reason."""
+
+    cells: int
+    seconds: float
+    left_out: Sequence[tuple[str, str]]
+
+    def told(self, title: str) -> str:
+        count = f"{self.cells} cell{'' if self.cells == 1 else 's'}"
+        lines = [f"{title} state restored: {count} in {self.seconds * 1000:.0f} ms"]
+        return "\n".join(lines + [f"  not {chunk}: {why}" for chunk, why in self.left_out])
+
+
+class RestoreFailed(Exception):
+    """The worker ended while a cell ran again; `remaining` are the cells with that one left out."""
+
+    def __init__(self, message: str, remaining: Sequence[PastCell]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remaining = remaining
+
+
+async def restore(session: Session, script: ScriptState, past: Sequence[PastCell], limit_s: float) -> tuple[Restored, list[PastCell]]:
+    """Runs cells again in a state that is fresh; what came of it, and the state's new history.  Raises RestoreFailed and Interrupted."""
+    started = time.monotonic()
+    playback = Playback(entries_of([made for cell in past for made in cell.calls]), "the journal")
+    again: list[PastCell] = []
+    left_out: list[tuple[str, str]] = []
+    ran = 0
+    for at, cell in enumerate(past):
+        left_s = limit_s - (time.monotonic() - started)
+        why = cell.left_out or ("" if left_s > 0 else f"restoring takes more than its {limit_s:g} s")
+        if not why:
+            try:
+                cell, why = await _again(session, script, cell, playback, left_s)
+            except WorkerLost as lost:
+                failed = replace(cell, left_out=f"its worker ended when it ran again ({lost.reason})")
+                raise RestoreFailed(
+                    f"{cell.chunk} ended its worker when it ran again: {lost.reason}", [*past[:at], failed, *past[at + 1 :]]
+                ) from lost
+            ran += cell.work is not None
+        if why:
+            left_out.append((cell.chunk, why))
+        again.append(cell)
+    return Restored(ran, time.monotonic() - started, left_out), again
+
+
+async def _again(session: Session, script: ScriptState, cell: PastCell, playback: Playback, left_s: float) -> tuple[PastCell, str]:
+    """The cell with the calls it made this time, and how it diverged."""
+    for name, text in cell.inputs:
+        await script.query("set", name, text)
+    if cell.work is None:
+        return cell, ""
+    limits = session.limits._replace(total_time_s=min(left_s, session.limits.total_time_s))
+    run = CellRun(session, script, cell.number, cell.chunk, NullSink(), limits, (*session.grants, *script.grants))
+    run.recorder, run.playback, run.taping = Recorder(), playback, None
+    script.limits = limits
+    script.renew()
+    failed, why = False, ""
+    try:
+        await run.execute(cell.work)
+    except (Interrupted, WorkerLost):
+        raise
+    except SpellError as error:
+        failed, why = True, "" if cell.failed else f"it failed this time: {error.message}"
+    finally:
+        script.settle()
+    if not why and failed != cell.failed:
+        why = "it failed before, and did not this time"
+    if not why and run.missing:
+        why = f"it asked for what it did not ask before ({', '.join(run.missing[:3])})"
+    if not why and len(run.kept_calls) < len(cell.calls):
+        why = f"it made {len(run.kept_calls)} calls, and {len(cell.calls)} before"
+    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, tuple(run.kept_calls), failed), why

@@ -1,0 +1,181 @@
+"""What calls came to, as entries that can be played again: named so that a script which was edited elsewhere finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..journal.canonical import canonical, key_of
+from ..journal.cassette import Entry, Failure, Used
+from ..values import Callback, Value, loads
+from .faults import fault_of
+
+THING = b'"r",'
+FUNCTION = b'"f",'
+
+
+class Made:
+    """One call of a script, kept raw while it runs: as cheap as can be, since every call of every cell has one.
+
+    `place` counts the calls of a session in the order in which they were asked; `step` is the cell, and how often it had gone on, when the
+    call was answered.
+    """
+
+    __slots__ = (
+        "answer",
+        "call",
+        "chunks",
+        "failure",
+        "given_up",
+        "invoked",
+        "place",
+        "state",
+        "step",
+        "target",
+        "used",
+        "volatile",
+        "written",
+    )
+
+    def __init__(self, place: int, state: int, call: str, target: int | None, written: bytes, volatile: Sequence[str]) -> None:
+        self.place = place
+        self.state = state
+        self.call = call
+        self.target = target
+        self.written = written
+        self.volatile = volatile
+        self.step = (0, 0)
+        self.answer = b"null"
+        self.failure: Failure | None = None
+        self.given_up = False
+        self.chunks: list[str] = []
+        self.invoked: list[tuple[Callback, bytes]] = []
+        self.used: Used | None = None
+
+    def failed(self, error: BaseException) -> None:
+        fault = fault_of(error, self.call)
+        self.failure = Failure(**{name: getattr(fault, name) for name in Failure.__struct_fields__})
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it holds."""
+        return 200 + len(self.written) + len(self.answer) + sum(map(len, self.chunks)) + sum(len(text) for _, text in self.invoked)
+
+
+class Transcript:
+    """Makes entries of calls: `asked` in the order in which they were asked, `entry` in the order in which they were answered."""
+
+    def __init__(self, counts: dict[str, int] | None = None) -> None:
+        self._counts = counts or {}
+        """By key, how many calls of it there are."""
+        self._asked: dict[int, tuple[str, Entry]] = {}
+        """By place: its name, and what of the entry is known when it is asked."""
+        self._openers: dict[tuple[int, int], str] = {}
+        self._functions: dict[tuple[int, int], tuple[str, int]] = {}
+        self._told: dict[int, _Told] = {}
+        """By state."""
+
+    def asked(self, made: Made) -> None:
+        """Raises ValueCrossingError for arguments that are in no written form."""
+        arguments = canonical(made.written)
+        opener = "" if made.target is None else self._openers.get((made.state, made.target), "")
+        key = key_of(made.call, arguments, opener)
+        number = self._counts[key] = self._counts.get(key, 0) + 1
+        name = f"{key}:{number - 1}"
+        self._asked[made.place] = name, Entry(made.call, msgspec.Raw(arguments), opener=opener)
+        if FUNCTION in made.written:
+            for place, callback in enumerate(callbacks(loads(made.written))):
+                self._functions[made.state, callback.id] = name, place
+
+    def entry(self, made: Made) -> Entry:
+        name, begun = self._asked.pop(made.place)
+        gives = THING in made.answer and self._note_things(made.state, msgspec.json.decode(made.answer), name)
+        told = self._told.setdefault(made.state, _Told())
+        return msgspec.structs.replace(
+            begun,
+            answer=msgspec.Raw(canonical(_without(made.answer, made.volatile))),
+            failure=made.failure,
+            given_up=made.given_up,
+            # the text of a stream comes by its own calls, and how much of it was read ahead is chance
+            chunks=[] if gives else made.chunks,
+            invoked=[self._invoked(made, callback, arguments) for callback, arguments in made.invoked],
+            used=whole(made.used),
+            after=told.overtaken_by(made.place, name, made.step),
+        )
+
+    def _invoked(self, made: Made, callback: Callback, arguments: bytes) -> tuple[str, int, msgspec.Raw]:
+        given_to, place = self._functions.get((made.state, callback.id), ("", 0))
+        return given_to, place, msgspec.Raw(canonical(arguments))
+
+    def _note_things(self, state: int, wire: Any, name: str) -> bool:
+        """Is there a thing that the host keeps in an answer?"""
+        match wire:
+            case {"$": ["r", int(number), str()]}:
+                self._openers[state, number] = name
+                return True
+            case dict() | list():
+                found = False
+                for item in wire.values() if isinstance(wire, dict) else wire:
+                    found = self._note_things(state, item, name) or found
+                return found
+        return False
+
+
+class _Told:
+    """What a state was answered: the answers that its script had when it last went on, and those since."""
+
+    def __init__(self) -> None:
+        self._step = (0, 0)
+        self._seen = ""
+        """The name of the last that the script has seen."""
+        self._latest_place = -1
+        """The greatest place among them."""
+        self._since: list[tuple[int, str]] = []
+
+    def overtaken_by(self, place: int, name: str, step: tuple[int, int]) -> str:
+        """The name of the answer that the script has seen last, where one that it has seen was of a call asked after this one."""
+        if step != self._step:
+            for since, seen in self._since:
+                self._seen, self._latest_place = seen, max(self._latest_place, since)
+            self._step, self._since = step, []
+        self._since.append((place, name))
+        return self._seen if self._latest_place > place else ""
+
+
+def entries_of(calls: Sequence[Made]) -> list[Entry]:
+    """The entries of calls that have all ended, in the order in which they were asked; `calls` are in that in which they were answered."""
+    transcript = Transcript()
+    done: list[tuple[int, Entry]] = []
+    # a method of a thing can only be asked once the call that gave it was answered: so both orders are walked together
+    waiting = sorted(calls, key=lambda made: made.place)
+    at = 0
+    for made in calls:
+        while at < len(waiting) and waiting[at].place <= made.place:
+            transcript.asked(waiting[at])
+            at += 1
+        done.append((made.place, transcript.entry(made)))
+    return [entry for _, entry in sorted(done, key=lambda one: one[0])]
+
+
+def whole(used: Used | None) -> Used | None:
+    """What an answer used that came to its end; of one that was left, it is chance."""
+    return used if used is not None and used.finish_reason not in ("", "incomplete") else None
+
+
+def callbacks(value: Value) -> list[Callback]:
+    """The functions in some arguments, in the order of their places."""
+    if isinstance(value, Callback):
+        return [value]
+    if isinstance(value, dict):
+        return [found for key in sorted(value) for found in callbacks(value[key])]
+    return [found for item in value for found in callbacks(item)] if isinstance(value, list) else []
+
+
+def _without(text: bytes, volatile: Sequence[str]) -> bytes:
+    """An answer with 0 in place of members that differ from run to run."""
+    if not volatile:
+        return text
+    value = msgspec.json.decode(text)
+    return msgspec.json.encode({**value, **{name: 0 for name in volatile if name in value}}) if isinstance(value, dict) else text
