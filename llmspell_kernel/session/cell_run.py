@@ -56,6 +56,8 @@ class CellRun:
         """How often the script has gone on with answers."""
         self.holds_resources = True
         self.stopped = self.begun = False
+        self.cut_short = False
+        """Was the script stopped, by whatever, before it came to its end?"""
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self.script_time_s = 0.0

@@ -270,7 +270,7 @@ class Session:
             ended = time.time()
             if self.taping is not None:
                 self.taping.cell_ended()
-            if status != "lost":
+            if script.worker is not None:  # else it is the cell that the worker ended in
                 script.history.add(self._past(run, work, inputs, status))
             self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
@@ -279,7 +279,7 @@ class Session:
     @staticmethod
     def _past(run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value], status: str) -> PastCell:
         """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
-        left_out = "it was stopped" if run.stopped or status == "interrupted" else ""
+        left_out = "it was stopped" if run.cut_short or status == "interrupted" else ""
         given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
         return PastCell(run.cell, run.chunk, work, given, tuple(run.kept_calls), status != "ok", left_out)
 
@@ -497,6 +497,7 @@ class Session:
             return await run.execute(work)
         finally:
             del self._runs[key]
+            run.cut_short = bool(script.stopping)
             script.settle()
             script.renew()
             if self._states.get(key) is not script:  # forgotten while this cell waited for its worker

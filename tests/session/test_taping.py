@@ -156,7 +156,10 @@ def test_auto_replays_what_is_known_and_adds_what_is_new(file: Path, engine: str
 
 
 RACE = {
-    "lua": "return async.race({async.spawn(function() return counted.later(0.3, 'slow') end), async.spawn(function() return counted.later(0.01, 'fast') end)})",
+    "lua": """
+        local function later(s, text) return async.spawn(function() return counted.later(s, text) end) end
+        return async.race({later(0.3, 'slow'), later(0.01, 'fast')})
+    """,
     "javascript": "await Promise.race([counted.later(0.3, 'slow'), counted.later(0.01, 'fast')])",
 }
 

@@ -1,0 +1,194 @@
+"""A state whose worker died comes back with its variables, and nothing is called twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.errors import LimitError, SpellError
+from llmspell_kernel.journal.events import StateRestored
+from llmspell_kernel.policy.limits import PRESETS
+from llmspell_kernel.session import Session
+from llmspell_kernel.settings import Settings
+
+from .test_taping import Counted
+from .world import ENGINES, Recording
+
+LIMITS = PRESETS["standard"]._replace(script_time_s=0.5)
+
+
+class World:
+    """A session with a bridge that counts its calls, and what was printed."""
+
+    def __init__(self, engine: str, session: Session, bridge: Counted, sink: Recording) -> None:
+        self.engine = engine
+        self.session = session
+        self.bridge = bridge
+        self.sink = sink
+        self._cells = 0
+
+    async def run(self, **cell: str) -> Any:
+        """The values of a cell, given in each language; its error is raised."""
+        self._cells += 1
+        result = await self.session.run(cell[self.engine], engine=self.engine, chunk=f"cell[{self._cells}]")
+        if result.error is not None:
+            raise result.error
+        return result.values
+
+    async def kill(self) -> None:
+        """Ends the state's worker, and waits until that is known."""
+        worker = self.session.states["main", self.engine].worker
+        assert worker is not None
+        gone = asyncio.Event()
+        worker.on_lost[-1] = gone.set
+        os.kill(worker.pid, signal.SIGKILL)
+        await gone.wait()
+
+    @property
+    def told(self) -> str:
+        return self.sink.text("stderr")
+
+    @property
+    def restored(self) -> list[StateRestored]:
+        return [event for event in self.session.recorder if isinstance(event, StateRestored)]
+
+
+def play(engine: str, body: Callable[[World], Awaitable[None]], **more: Any) -> None:
+    async def run() -> None:
+        bridge, sink = Counted(), Recording()
+        async with Session(bridges=[bridge], sink=sink, settings=Settings(model="spell/echo"), limits=LIMITS, **more) as session:
+            await body(World(engine, session, bridge, sink))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_variables_functions_random_numbers_and_ids_come_back_and_nothing_is_called_or_printed_twice(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="n = counted.number('a'); print('once')", javascript="n = await counted.number('a'); console.log('once')")
+        await world.run(
+            lua="id, r = uuid.v4(), math.random(1e9); function add(x) n = n + x end",
+            javascript="id = crypto.randomUUID(); r = Math.random(); function add(x) { n += x }",
+        )
+        await world.run(lua="add(10); add(counted.each(2, function(x) return x * 2 end)[2])",
+                        javascript="add(10); add((await counted.each(2, x => x * 2))[1])")  # fmt: skip
+        look = {"lua": "return n, id, r, math.random(1e9)", "javascript": "[n, id, r, Math.random()]"}
+        calls = len(world.bridge.calls)
+        await world.kill()
+        again = await world.run(**look)
+        assert len(world.bridge.calls) == calls
+        assert world.sink.text("stdout") == "once\n"
+        assert "state restored: 3 cells in " in world.told
+        await world.kill()
+        assert await world.run(**look) != again  # the look itself drew a number, and is a finished cell now
+        flat = again if engine == "lua" else again[0]
+        assert flat[0] == 15
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_never_ends_is_left_out_and_the_others_come_back(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="a = counted.number('x')", javascript="a = await counted.number('x')")
+        with pytest.raises(LimitError) as caught:
+            await world.run(
+                lua="a = 99; string.rep('a', 40):find(string.rep('a*', 40) .. 'b')",
+                javascript="a = 99; 'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')",
+            )
+        assert "is restored before its next cell" in caught.value.message
+        assert await world.run(lua="return a", javascript="a") == [1]
+        assert [event.cells for event in world.restored] == [1]
+        assert "state restored: 1 cell in " in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_was_stopped_halfway_is_named(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="a = 1", javascript="a = 1")
+        with pytest.raises(LimitError):
+            await world.run(lua="a = 2; while true do end", javascript="a = 2; while (true) {}")
+        assert await world.run(lua="return a", javascript="a") == [2]
+        await world.kill()
+        assert await world.run(lua="return a", javascript="a") == [1]
+        assert "not cell[2]: it was stopped" in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_failed_fails_again_and_what_it_had_set_is_there(engine: str) -> None:
+    async def body(world: World) -> None:
+        with pytest.raises(SpellError):
+            await world.run(lua="a = counted.number(); counted.fails()", javascript="a = await counted.number(); await counted.fails()")
+        await world.kill()
+        assert await world.run(lua="return a", javascript="a") == [1]
+        assert world.bridge.calls == ["", "fails"] and world.restored[0].left_out == []
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_python_gave_comes_back(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.session.set("given", [1, 2], engine=engine)
+        await world.session.run(
+            {"lua": "twice = #rows * 2", "javascript": "twice = rows.length * 2"}[engine], engine=engine, inputs={"rows": [1, 2, 3]}
+        )
+        await world.session.call_function("call", engine=engine)
+        await world.run(lua="function add(n) twice = twice + n end", javascript="function add(n) { twice += n }")
+        await world.session.call_function("add", 5, engine=engine)
+        await world.kill()
+        assert await world.session.get("twice", engine=engine) == 11
+        assert await world.session.get("given", engine=engine) == [1, 2]
+        assert world.told == ""
+        await world.run(lua="return 1", javascript="1")
+        assert "state restored" in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stream_that_was_open_is_gone_and_says_so(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="s = llm.stream('a b c'); first = s:next()", javascript="s = await llm.stream('a b c'); first = await s.next()")
+        await world.kill()
+        with pytest.raises(SpellError, match=r"this llm.stream ended with the worker that it was opened in"):
+            await world.run(lua="return s:next()", javascript="await s.next()")
+        assert await world.run(lua="return first", javascript="first") == ["echo: "]
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_outgrew_its_history_is_fresh_and_says_why(engine: str) -> None:
+    async def body(world: World) -> None:
+        world.session.limits = world.session.limits._replace(history_bytes=2_000)
+        await world.run(lua=f"a = '{'x' * 3000}'", javascript=f"a = '{'x' * 3000}'")
+        with pytest.raises(SpellError, match="was lost with its variables .its cells and their answers take more than"):
+            await world.run(
+                lua="string.rep('a', 40):find(string.rep('a*', 40) .. 'b')", javascript="'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')"
+            )
+        assert await world.run(lua="return a == nil", javascript="typeof a == 'undefined'") == [True]
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_states_come_back_on_their_own_and_others_are_untouched(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="a = 1", javascript="a = 1")
+        await world.session.run("a = 2", engine=engine, state="other")
+        await world.kill()
+        assert await world.run(lua="return a", javascript="a") == [1]
+        assert await world.session.get("a", engine=engine, state="other") == 2
+        assert [event.state for event in world.restored] == ["main"]
+
+    play(engine, body)
