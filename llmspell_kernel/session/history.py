@@ -56,6 +56,8 @@ class History:
     _bytes: int = 0
 
     def add(self, cell: PastCell) -> None:
+        if not self.most_bytes:  # who wants none kept
+            return
         self._bytes += cell.size_bytes
         if self._bytes > self.most_bytes:
             self.cells.clear()

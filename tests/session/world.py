@@ -18,7 +18,8 @@ from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker, Item
 from llmspell_kernel.values import Callback, Value
 
 ENGINES = [engine.name for engine in discover()]
-LIMITS = PRESETS["strict"]
+LIMITS = PRESETS["strict"]._replace(history_bytes=0)
+"""A fake worker plays what it was given, and cannot play it again for a state that is restored."""
 
 
 class Recording:
