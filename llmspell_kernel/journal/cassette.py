@@ -1,28 +1,21 @@
 """The text of a cassette: calls with their answers, one a line.  Pure.
 
 Rules
-- A cassette is untrusted input: its size, its lines and every field are checked while they are read, and nothing in it is ever run.
-- Each line ends with a checksum of what stands before it, so that a damaged or edited answer is found and never replayed.
+- A cassette is untrusted input: its size, the checksum of each line and every field are checked while they are read, and nothing in it is run.
 - What differs from run to run (times, ids, the order in which calls ended) is not in it: recording the same answers gives the same bytes.
-- A last line without its end is left out: whoever wrote it was killed, and told nobody of its answer.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from ..errors import LoadError, ValueCrossingError
 from .canonical import canonical
+from .checked_lines import read_lines, with_sum
 
 FORMAT = 1
-MAX_CASSETTE_BYTES = 256 * 1024 * 1024
-MAX_ENTRIES = 200_000
-SUM_CHARS = 16
-_SUM = b',"sum":"'
-_SUM_BYTES = len(_SUM) + SUM_CHARS + len(b'"}')
 
 
 class Used(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
@@ -79,11 +72,11 @@ _read_header = msgspec.json.Decoder(_Header).decode
 
 
 def header() -> bytes:
-    return _line(msgspec.json.encode(_Header(FORMAT)))
+    return with_sum(msgspec.json.encode(_Header(FORMAT)))
 
 
 def line_of(entry: Entry) -> bytes:
-    return _line(msgspec.json.encode(entry))
+    return with_sum(msgspec.json.encode(entry))
 
 
 def text_of(entries: Iterable[Entry]) -> bytes:
@@ -92,56 +85,27 @@ def text_of(entries: Iterable[Entry]) -> bytes:
 
 def read(data: bytes, name: str) -> list[Entry]:
     """The entries of a cassette's text.  Raises LoadError naming the file and the line of the first thing that is wrong."""
-    if len(data) > MAX_CASSETTE_BYTES:
-        raise LoadError(f"is larger than {MAX_CASSETTE_BYTES // (1024 * 1024)} MiB: is it a cassette?", file=name)
-    lines = data.split(b"\n")
-    if len(lines) < 2:
-        raise LoadError("is not a cassette: it has no whole line; record it again", file=name)
-    if len(lines) > MAX_ENTRIES + 2:
-        raise LoadError(f"has more than {MAX_ENTRIES:,} calls", file=name)
-    _check_header(_checked(lines[0], 1, name), name)
-    return _entries(lines[1:-1], name)
-
-
-def _check_header(text: bytes, name: str) -> None:
+    first, *lines = read_lines(data, name)
     try:
-        version = _read_header(text).llmspell_cassette
+        version = _read_header(first).llmspell_cassette
     except (msgspec.MsgspecError, UnicodeError):
         raise LoadError("is not a cassette: its first line does not say so", file=name, line=1) from None
     if not 1 <= version <= FORMAT:
         raise LoadError(
             f"has format {version}, and this version reads up to {FORMAT}; update llmspell, or record it again", file=name, line=1
         )
+    return [read_entry(line, name, number) for number, line in enumerate(lines, 2)]
 
 
-def _entries(lines: Sequence[bytes], name: str) -> list[Entry]:
-    entries: list[Entry] = []
-    for number, line in enumerate(lines, 2):
-        line_text = _checked(line, number, name)
-        try:
-            entry = _read_entry(line_text)
-            for text in (entry.answer, *(arguments for *_, arguments in entry.invoked)):
-                canonical(text)
-            well_formed = canonical(entry.arguments) == bytes(entry.arguments)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError) as error:
-            raise LoadError(f"is no recorded call: {error}", file=name, line=number) from None
-        if not well_formed:
-            raise LoadError("is no recorded call: it is not in the form that they are written in", file=name, line=number)
-        entries.append(entry)
-    return entries
-
-
-def _line(text: bytes) -> bytes:
-    return text[:-1] + _SUM + _sum(text) + b'"}\n'
-
-
-def _sum(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest()[:SUM_CHARS].encode()
-
-
-def _checked(line: bytes, number: int, name: str) -> bytes:
-    """The line without its checksum, which must be right."""
-    text = line[:-_SUM_BYTES] + b"}"
-    if line[-_SUM_BYTES:] != _SUM + _sum(text) + b'"}':
-        raise LoadError("does not have the checksum it was written with: it was edited or damaged; record it again", file=name, line=number)
-    return text
+def read_entry(text: bytes, name: str, line: int) -> Entry:
+    """Raises LoadError for what is no call as `line_of` writes them."""
+    try:
+        entry = _read_entry(text)
+        for value in (entry.answer, *(arguments for *_, arguments in entry.invoked)):
+            canonical(value)
+        well_formed = canonical(entry.arguments) == bytes(entry.arguments)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError) as error:
+        raise LoadError(f"is no recorded call: {error}", file=name, line=line) from None
+    if not well_formed:
+        raise LoadError("is no recorded call: it is not in the form that they are written in", file=name, line=line)
+    return entry

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..journal.cassette import Entry
 from .transcript import Made
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class PastCell:
     calls: Sequence[Made] = ()
     failed: bool = False
     left_out: str = ""
+    entries: Sequence[Entry] = ()
+    """In place of `calls`, of a cell that was read from a file, in the order in which they were asked."""
 
     @property
     def size_bytes(self) -> int:
         code = self.work if isinstance(self.work, str) else self.work.args.decode() if self.work is not None else ""
-        return 200 + len(code) + sum(len(text) for _, text in self.inputs) + sum(made.size_bytes for made in self.calls)
+        given = sum(len(text) for _, text in self.inputs)
+        return 200 + len(code) + given + sum(made.size_bytes for made in self.calls) + sum(len(entry.answer) for entry in self.entries)
 
     @property
     def count(self) -> int:

@@ -53,7 +53,8 @@ class RestoreFailed(Exception):
 async def restore(session: Session, script: ScriptState, past: Sequence[PastCell], limit_s: float) -> tuple[Restored, list[PastCell]]:
     """Runs cells again in a state that is fresh; what came of it, and the state's new history.  Raises RestoreFailed and Interrupted."""
     started = time.monotonic()
-    playback = Playback(entries_of([made for cell in past for made in cell.calls]), "the journal")
+    saved = [entry for cell in past for entry in cell.entries]
+    playback = Playback(saved + entries_of([made for cell in past for made in cell.calls]), "the journal")
     again: list[PastCell] = []
     left_out: list[tuple[str, str]] = []
     ran = 0
@@ -99,6 +100,7 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
         why = "it failed before, and did not this time"
     if not why and run.missing:
         why = f"it asked for what it did not ask before ({', '.join(run.missing[:3])})"
-    if not why and len(run.kept_calls) < len(cell.calls):
-        why = f"it made {len(run.kept_calls)} calls, and {len(cell.calls)} before"
+    before = len(cell.calls) + len(cell.entries)
+    if not why and len(run.kept_calls) < before:
+        why = f"it made {len(run.kept_calls)} calls, and {before} before"
     return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, tuple(run.kept_calls), failed), why

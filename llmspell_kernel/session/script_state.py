@@ -26,6 +26,7 @@ from .exchange import Exchange
 from .history import History
 
 if TYPE_CHECKING:
+    from .recovery import Restored
     from .resources import ResourceTable
 
 INTERRUPT = "interrupt"
@@ -67,6 +68,7 @@ class ScriptState:
         self.entropy = ""
         """What the state's ids are made from: drawn for its first worker, and the same for those that it is restored in."""
         self.history = History(limits.history_bytes)
+        self.last_restored: Restored | None = None
         self.notes: list[str] = []
         """What the next cell is to tell."""
         self._resources = resources
@@ -289,6 +291,11 @@ class ScriptState:
             return "was lost, and is restored before its next cell by running the finished ones again"
         why = f" ({self.history.full})" if self.history.full else ""
         return f"was lost with its variables{why}, the next cell gets a new one"
+
+    def end(self) -> None:
+        """Gives the worker up; whoever needs the state next opens it anew, and nobody is told of a loss."""
+        self.close()
+        self._worker, self._loss_told = None, True
 
     def close(self) -> None:
         self.settle()

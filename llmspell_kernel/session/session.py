@@ -19,7 +19,7 @@ from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
-from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost
+from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.events import CellFinished, CellStarted, StateOpened, StateRestored, WorkerWasLost
 from ..journal.recorder import Recorder
@@ -43,9 +43,11 @@ from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
 from .history import PastCell
-from .recovery import RestoreFailed, restore
+from .recovery import Restored, RestoreFailed, restore
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
+from .saved_states import SavedState, rules_of, save
+from .saved_states import load as load_states
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
@@ -432,6 +434,86 @@ class Session:
         if rules not in script.grants:
             script.grants = (*script.grants, rules)
 
+    async def go_back(self, state: str, engine: str, *, to: int) -> Restored:
+        """The state as it was after the notebook's cell with that number: the later cells are forgotten.
+
+        Raises ConfigError where the state has no such cell, ScriptError while it is busy.
+        """
+        script = self._with_history(state, engine)
+        past = self._past_up_to(script, to)
+        await self._end_worker(script)
+        script.history.replace(past)
+        return await self._restored_now(script)
+
+    async def fork(self, new: str, engine: str, *, state: str = "main", at: int | None = None) -> Restored:
+        """A second state that went through the same cells, all of them or those up to a number.  Raises ConfigError for a name that is taken."""
+        name = self.engines.get(engine).name
+        if (new, name) in self._states:
+            raise ConfigError(f"there is a {name} state '{new}' already; %llmspell reset ends it")
+        script = self._with_history(state, name)
+        past = script.history.cells if at is None else self._past_up_to(script, at)
+        forked = self._named(new, name)
+        forked.seed, forked.entropy, forked.grants = script.seed, script.entropy, script.grants
+        forked.history.replace(past)
+        return await self._restored_now(forked)
+
+    def save(self, file: Path) -> int:
+        """Writes what every state went through to a file, for `resume`; how many cells there are.  Raises OSError."""
+        return save(file, [(_saved(script), script.history.cells) for script in self._states.values() if script.history])
+
+    async def resume(self, file: Path) -> dict[tuple[str, str], Restored]:
+        """Makes the states of a file that `save` wrote, by (name, engine).  Raises LoadError, and ConfigError where one is there already."""
+        found = load_states(file)
+        for saved in found:
+            key = (saved.state.name, self.engines.get(saved.state.engine).name)
+            if key in self._states:
+                raise ConfigError(f"there is a {key[1]} state '{key[0]}' already; %llmspell reset ends it")
+        restored = {}
+        for saved in found:
+            script = self._named(saved.state.name, saved.state.engine)
+            script.seed, script.entropy = saved.state.seed, saved.state.entropy
+            script.grants = tuple(
+                narrowed(saved.state.name, allow, deny) for allow, deny in zip(saved.state.allow, saved.state.deny, strict=False)
+            )
+            script.history.replace(saved.past)
+            restored[saved.state.name, saved.state.engine] = await self._restored_now(script)
+        return restored
+
+    def _with_history(self, state: str, engine: str) -> ScriptState:
+        name = self.engines.get(engine).name
+        script = self._states.get((state, name))
+        if script is None:
+            raise ConfigError(f"there is no {name} state '{state}'{nearest(state, [known for known, of in self._states if of == name])}")
+        if (state, name) in self._runs:
+            raise ScriptError(f"the {name} state '{state}' is busy with another cell")
+        if not script.history:
+            raise ConfigError(
+                f"nothing is known of what the {name} state '{state}' went through{': ' + script.history.full if script.history.full else ''}"
+            )
+        return script
+
+    @staticmethod
+    def _past_up_to(script: ScriptState, count: int) -> list[PastCell]:
+        past = script.history.up_to(count)
+        if not past:
+            known = sorted({cell.count for cell in script.history.cells if cell.count})
+            raise ConfigError(f"no cell of the {script.engine} state '{script.name}' has a number up to {count}; it ran {known}")
+        return past
+
+    async def _end_worker(self, script: ScriptState) -> None:
+        if (background := self._background.pop((script.name, script.engine), None)) is not None:
+            await background.close()
+        await self.resources.release_state(script.number)
+        await script.answered()
+        script.end()
+
+    async def _restored_now(self, script: ScriptState) -> Restored:
+        script.last_restored = None
+        await self._ready(script)
+        script.notes.clear()
+        assert script.last_restored is not None
+        return script.last_restored
+
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""
         key = (name, self.engines.get(engine).name)
@@ -583,6 +665,7 @@ class Session:
         finally:
             script.limits = limits
         script.history.replace(past)
+        script.last_restored = restored
         self.recorder.record(
             StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, [*map(list, restored.left_out)])
         )
@@ -624,6 +707,11 @@ def _for_a_state(value: Value, name: str) -> bytes:
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
+
+
+def _saved(script: ScriptState) -> SavedState:
+    allow, deny = rules_of(script.grants)
+    return SavedState(script.name, script.engine, script.seed, script.entropy, len(script.history.cells), allow, deny)
 
 
 def user_state_folder(environ: Mapping[str, str]) -> Path:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmspell_kernel.errors import LoadError
-from llmspell_kernel.journal import cassette
+from llmspell_kernel.journal import checked_lines
 from llmspell_kernel.journal.canonical import canonical
 from llmspell_kernel.journal.cassette import Entry, Failure, Used, header, line_of, read, text_of
+from llmspell_kernel.journal.checked_lines import with_sum
 
 
 def entry(call: str = "llm.chat", arguments: bytes = b'["hi"]', answer: bytes = b'"yes"', **more: Any) -> Entry:
@@ -71,17 +72,17 @@ def test_no_flipped_byte_is_ever_played_as_something_else() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "is not a cassette: it has no whole line"),
+        (b"", "has no whole line"),
         (b"\n", "line 1: does not have the checksum"),
         (b"{}\n", "line 1: does not have the checksum"),
-        (cassette._line(b'{"x":1}'), "line 1: is not a cassette"),
-        (cassette._line(b'{"llmspell_cassette":99}'), "line 1: has format 99, and this version reads up to 1"),
-        (header() + cassette._line(b'{"call":"a.b"}'), "line 2: is no recorded call: .*arguments"),
-        (header() + cassette._line(b'{"call":"a.b","arguments":[],"extra":1}'), "line 2: is no recorded call: .*extra"),
-        (header() + cassette._line(b'{"call":"a.b","arguments":{"b":1,"a":2}}'), "not in the form that they are written in"),
-        (header() + cassette._line(b'{"call":"a.b","arguments":[],"answer":' + b"[" * 70 + b"]" * 70 + b"}"), "nested deeper than 64"),
-        (header() + cassette._line(b'{"call":5,"arguments":[]}'), "line 2: is no recorded call"),
-        (header() + cassette._line(b'{"call":"\xff","arguments":[]}'), "line 2: is no recorded call"),
+        (with_sum(b'{"x":1}'), "line 1: is not a cassette"),
+        (with_sum(b'{"llmspell_cassette":99}'), "line 1: has format 99, and this version reads up to 1"),
+        (header() + with_sum(b'{"call":"a.b"}'), "line 2: is no recorded call: .*arguments"),
+        (header() + with_sum(b'{"call":"a.b","arguments":[],"extra":1}'), "line 2: is no recorded call: .*extra"),
+        (header() + with_sum(b'{"call":"a.b","arguments":{"b":1,"a":2}}'), "not in the form that they are written in"),
+        (header() + with_sum(b'{"call":"a.b","arguments":[],"answer":' + b"[" * 70 + b"]" * 70 + b"}"), "nested deeper than 64"),
+        (header() + with_sum(b'{"call":5,"arguments":[]}'), "line 2: is no recorded call"),
+        (header() + with_sum(b'{"call":"\xff","arguments":[]}'), "line 2: is no recorded call"),
     ],
 )
 def test_what_is_no_cassette_is_told_with_its_line(text: bytes, said: str) -> None:
@@ -90,11 +91,11 @@ def test_what_is_no_cassette_is_told_with_its_line(text: bytes, said: str) -> No
 
 
 def test_sizes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cassette, "MAX_ENTRIES", 3)
-    with pytest.raises(LoadError, match="more than 3 calls"):
+    monkeypatch.setattr(checked_lines, "MAX_LINES", 3)
+    with pytest.raises(LoadError, match="more than 3 lines"):
         read(text_of(FULL), "x")
-    monkeypatch.setattr(cassette, "MAX_CASSETTE_BYTES", 100)
-    with pytest.raises(LoadError, match="is it a cassette"):
+    monkeypatch.setattr(checked_lines, "MAX_BYTES", 100)
+    with pytest.raises(LoadError, match="is it the right file"):
         read(text_of(FULL), "x")
 
 

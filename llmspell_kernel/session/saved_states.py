@@ -1,0 +1,154 @@
+"""States as a file: what each went through, so that another kernel can go through it again.
+
+Rules
+- A saved file is untrusted input: it has the size caps and the checksums of a cassette, and nothing in it is run but the scripts that it
+  says it holds, in a sandboxed state, with their calls answered from it.
+- What a state was narrowed to is saved with it: resuming widens nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ..errors import LoadError
+from ..journal.cassette import Entry, read_entry
+from ..journal.checked_lines import read_lines, with_sum
+from ..journal.whole_files import read_capped, replace_file
+from ..policy.decide import Grants
+from .history import PastCell
+from .script_state import FunctionCall
+from .transcript import entries_of
+
+FORMAT = 1
+T = TypeVar("T")
+
+
+class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One cell: `code`, or `function` with its arguments; neither for globals that Python set."""
+
+    number: int
+    chunk: str
+    code: str | None = None
+    function: str = ""
+    arguments: msgspec.Raw = msgspec.Raw(b"[]")
+    inputs: dict[str, msgspec.Raw] = {}
+    failed: bool = False
+    left_out: str = ""
+    calls: int = 0
+
+
+class SavedState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`cells` follow in the file, and after each of them its calls."""
+
+    name: str
+    engine: str
+    seed: int
+    entropy: str
+    cells: int
+    allow: list[list[str]] = []
+    deny: list[list[str]] = []
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    llmspell_states: int
+    states: int
+
+
+class Saved(msgspec.Struct):
+    """A state that was read: `past` are its cells, whose entries answer their calls."""
+
+    state: SavedState
+    past: list[PastCell]
+
+
+def save(file: Path, states: Iterable[tuple[SavedState, Sequence[PastCell]]]) -> int:
+    """Writes states to a file, which it replaces; how many cells there are.  Raises OSError."""
+    lines, cells, count = [], 0, 0
+    for state, past in states:
+        count += 1
+        lines.append(msgspec.json.encode(state))
+        for cell in past:
+            cells += 1
+            entries = [*cell.entries, *entries_of(cell.calls)]
+            lines.append(msgspec.json.encode(_saved(cell, len(entries))))
+            lines += [msgspec.json.encode(entry) for entry in entries]
+    header = msgspec.json.encode(_Header(FORMAT, count))
+    os.close(replace_file(file, b"".join(with_sum(line) for line in [header, *lines])))
+    return cells
+
+
+def load(file: Path) -> list[Saved]:
+    """Raises LoadError naming the file and the line of what is wrong."""
+    reader = _Reader(read_lines(read_capped(file, "there is no such file; save states first"), file.name), file.name)
+    header = reader.next(_Header)
+    if header.llmspell_states != FORMAT:
+        raise LoadError(f"has format {header.llmspell_states}, and this version reads {FORMAT}", file=file.name, line=1)
+    found = [_state(reader) for _ in range(header.states)]
+    reader.end()
+    return found
+
+
+class _Reader:
+    """The lines one by one, each as what it must be."""
+
+    def __init__(self, lines: list[bytes], name: str) -> None:
+        self._lines = lines
+        self._name = name
+        self._at = 0
+
+    def next(self, kind: type[T]) -> T:
+        text = self._take()
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise LoadError(f"is not what saved states have here: {error}", file=self._name, line=self._at) from None
+
+    def entry(self) -> Entry:
+        return read_entry(self._take(), self._name, self._at)
+
+    def end(self) -> None:
+        if self._at < len(self._lines):
+            raise LoadError("has more than it says it has", file=self._name, line=self._at + 1)
+
+    def _take(self) -> bytes:
+        if self._at == len(self._lines):
+            raise LoadError("has less than it says it has: it was cut", file=self._name, line=self._at)
+        self._at += 1
+        return self._lines[self._at - 1]
+
+
+def _state(reader: _Reader) -> Saved:
+    state = reader.next(SavedState)
+    past = []
+    for _ in range(state.cells):
+        cell = reader.next(SavedCell)
+        entries = tuple(reader.entry() for _ in range(cell.calls))
+        work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
+        inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())
+        past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries))
+    return Saved(state, past)
+
+
+def _saved(cell: PastCell, calls: int) -> SavedCell:
+    call = cell.work if isinstance(cell.work, FunctionCall) else None
+    return SavedCell(
+        number=cell.number,
+        chunk=cell.chunk,
+        code=cell.work if isinstance(cell.work, str) else None,
+        function=call.function if call is not None else "",
+        arguments=msgspec.Raw(call.args if call is not None else b"[]"),
+        inputs={name: msgspec.Raw(text) for name, text in cell.inputs},
+        failed=cell.failed,
+        left_out=cell.left_out,
+        calls=calls,
+    )
+
+
+def rules_of(grants: Sequence[Grants]) -> tuple[list[list[str]], list[list[str]]]:
+    """What a state was narrowed to, as it is saved."""
+    return [list(rules.allow) for rules in grants], [list(rules.deny) for rules in grants]

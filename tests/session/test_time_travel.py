@@ -1,0 +1,106 @@
+"""Back to an earlier cell, a second state from there, and states that outlive their kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmspell_kernel.errors import ConfigError, DeniedError, LoadError
+from llmspell_kernel.session import Session
+
+from .test_recovery import World, play
+from .world import ENGINES
+
+COUNT = {"lua": "n = (n or 0) + counted.number()", "javascript": "n = (globalThis.n || 0) + await counted.number()"}
+LOOK = {"lua": "return n", "javascript": "n"}
+
+
+async def value(session: Session, engine: str, state: str = "main") -> object:
+    return await session.get("n", engine=engine, state=state)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_goes_back_to_an_earlier_cell_and_forgets_the_later_ones(engine: str) -> None:
+    async def body(world: World) -> None:
+        for _ in range(3):
+            await world.run(**COUNT)  # 1, 3, 6
+        restored = await world.session.go_back("main", engine, to=2)
+        assert (restored.cells, restored.left_out) == (2, [])
+        assert await value(world.session, engine) == 3
+        assert len(world.bridge.calls) == 3
+        await world.run(**COUNT)
+        assert await value(world.session, engine) == 3 + 4
+        await world.kill()
+        assert await world.run(**LOOK) == [7]
+        with pytest.raises(ConfigError, match="no cell of the .* state 'main' has a number up to 0"):
+            await world.session.go_back("main", engine, to=0)
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fork_begins_where_it_is_told_and_goes_its_own_way(engine: str) -> None:
+    async def body(world: World) -> None:
+        for _ in range(3):
+            await world.run(**COUNT)
+        await world.session.fork("then", engine, at=1)
+        await world.session.fork("now", engine)
+        assert [await value(world.session, engine, state) for state in ("main", "then", "now")] == [6, 1, 6]
+        await world.session.run(COUNT[engine], engine=engine, state="then")
+        assert [await value(world.session, engine, state) for state in ("main", "then", "now")] == [6, 5, 6]
+        with pytest.raises(ConfigError, match="there is a .* state 'now' already"):
+            await world.session.fork("now", engine)
+        with pytest.raises(ConfigError, match="there is no .* state 'mian'; did you mean 'main'"):
+            await world.session.fork("x", engine, state="mian")
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_saved_states_come_back_in_another_session_with_what_they_may_not_call(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def first(world: World) -> None:
+        await world.run(**COUNT)
+        await world.session.set("given", ["x"], engine=engine)
+        world.session.narrow("main", engine, deny=["llm.*"])
+        await world.run(lua="function twice() return n * 2 end; s = llm", javascript="function twice() { return n * 2 }")
+        assert world.session.save(file) == 3
+
+    async def second(world: World) -> None:
+        restored = await world.session.resume(file)
+        assert {key: one.cells for key, one in restored.items()} == {("main", engine): 2}
+        assert await value(world.session, engine) == 1 and world.bridge.calls == []
+        assert await world.session.get("given", engine=engine) == ["x"]
+        assert (await world.session.call_function("twice", engine=engine)).value == 2
+        with pytest.raises(DeniedError):
+            await world.run(lua="llm.model()", javascript="await llm.model()")
+        await world.kill()
+        assert await value(world.session, engine) == 1
+        with pytest.raises(ConfigError, match="there is a .* state 'main' already"):
+            await world.session.resume(file)
+
+    play(engine, first)
+    play(engine, second)
+
+
+def test_a_damaged_file_of_states_makes_no_state(tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def body(world: World) -> None:
+        await world.run(**COUNT)
+        await world.run(lua="return llm.chat('x')")
+        world.session.save(file)
+        text = file.read_bytes()
+        for at in range(0, len(text), 7):
+            file.write_bytes(text[:at] + bytes([text[at] ^ 2]) + text[at + 1 :])
+            with pytest.raises(LoadError):
+                await world.session.resume(file)
+        for end in range(0, len(text), 13):
+            file.write_bytes(text[:end])
+            with pytest.raises(LoadError):
+                await world.session.resume(file)
+        assert list(world.session.states) == [("main", "lua")]
+
+    play("lua", body)
