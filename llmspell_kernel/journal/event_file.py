@@ -1,0 +1,105 @@
+"""A session's journal on disk: appended to while it runs, read by `llmspell trace` and its kin.
+
+Rules
+- Lines are whole: they are gathered and written together, at the end of each cell and once there are 64 KiB.  A kernel that is killed loses at most
+  what its running cell had gathered; the disk is told to keep it (fsync) only at the end of the session.
+- A journal that cannot be written (a full disk) stops, and says so once; no cell fails for it.
+- The folder holds the newest `MOST_FILES`; it says to git that it is not to be kept, as journals hold prompts and answers.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import LoadError
+from .event_text import MAX_FILE_BYTES, ReadEvents, header, line_of, read
+from .events import AnyEvent, CellFinished
+
+GATHERED_BYTES = 64 * 1024
+MOST_FILES = 50
+ENDING = ".journal.jsonl"
+
+
+class EventFile:
+    """Made at the first event, so that a session which does nothing leaves nothing.  `failed` is told once why it stopped."""
+
+    def __init__(self, folder: Path, version: str, failed: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._version = version
+        self._failed = failed
+        self._descriptor: int | None = None
+        self._gathered: list[bytes] = []
+        self._bytes = self._written = 0
+        self._stopped = False
+        self.file: Path | None = None
+
+    def __call__(self, event: AnyEvent) -> None:
+        if self._stopped:
+            return
+        line = line_of(event)
+        self._gathered.append(line)
+        self._bytes += len(line)
+        if self._bytes >= GATHERED_BYTES or isinstance(event, CellFinished):
+            self.flush()
+
+    def flush(self) -> None:
+        if self._stopped or not self._gathered:
+            return
+        text = b"".join(self._gathered)
+        self._gathered, self._bytes = [], 0
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            if self._written + len(text) > MAX_FILE_BYTES:
+                self._stop(f"the journal {self.file} is full ({MAX_FILE_BYTES // (1024 * 1024)} MiB); what comes is not kept")
+                return
+            self._write(self._descriptor, text)
+        except OSError as error:
+            self._stop(f"no journal is kept any more: {error.strerror or error} ({self._folder})")
+
+    def close(self) -> None:
+        self.flush()
+        self._stopped = True
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), (self._folder / ".gitignore").open("x") as ignore:
+            ignore.write("*\n")
+        for old in sorted(self._folder.glob(f"*{ENDING}"))[: 1 - MOST_FILES]:
+            old.unlink(missing_ok=True)
+        started = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.localtime(started))
+        self.file = self._folder / f"{stamp}-{os.getpid()}{ENDING}"
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._write(descriptor, header(self._version, started))
+        return descriptor
+
+    def _write(self, descriptor: int, text: bytes) -> None:
+        left = memoryview(text)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        self._written += len(text)
+
+    def _stop(self, why: str) -> None:
+        self._stopped = True
+        self._gathered = []
+        self._failed(why)
+
+
+def load_events(file: Path) -> ReadEvents:
+    """Raises LoadError for what is no journal or cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise LoadError(f"cannot be read: {error.strerror or error}", file=str(file)) from None
+    return read(data, file.name)

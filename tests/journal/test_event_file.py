@@ -1,0 +1,135 @@
+"""A journal on disk: every event comes back, whole lines are read whatever happened to the file, and no cell fails for it."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llmspell_kernel.errors import LoadError
+from llmspell_kernel.journal import event_file
+from llmspell_kernel.journal.event_file import EventFile, load_events
+from llmspell_kernel.journal.event_text import header, line_of, read
+from llmspell_kernel.journal.events import (
+    CallChunk,
+    CallDenied,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CallUsage,
+    CellFinished,
+    CellStarted,
+    Logged,
+    ResourceClosed,
+    StateOpened,
+    StateRestored,
+    WorkerWasLost,
+)
+from llmspell_kernel.values import EMPTY_TABLE, Callback, Opaque, ResourceRef
+
+EVENTS = [
+    StateOpened(1, 1.0, "lua", "main", 0, "ab"),
+    CellStarted(1, 1.0, "lua", "main", "cell[1]", "return 1"),
+    CallStarted(1, 1.1, 1, "llm", "chat", ["hi", {"a": [1, 2.5, None, True], "b": b"\x00\xff"}, Callback(3), EMPTY_TABLE]),
+    CallChunk(1, 1.2, 1, "tea\n\u2028"),
+    CallUsage(1, 1.3, 1, "spell/echo", 1, 2, 0, 0.25, 2, "stop"),
+    CallFinished(1, 1.4, 1, ResourceRef(5, "llm.stream"), 0.3),
+    CallFailed(1, 1.5, 2, "timeout", "too late", 1.0, True),
+    CallDenied(1, 1.5, 3, "http", "get", [Opaque("[large]"), {"$": 1}], "denied", "no"),
+    Logged(1, 1.6, "info", "said", {"n": 2**60}),
+    ResourceClosed(1, 1.7, "main", 5, "llm.stream", "closed"),
+    WorkerWasLost(1, 1.8, "main", "signal SIGKILL"),
+    StateRestored(2, 1.9, "main", 3, 0.1, [["cell[2]", "it was stopped"]]),
+    CellFinished(1, 2.0, "ok", 1.0, "", 0.5, 10),
+]
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    from typing import get_args
+
+    from llmspell_kernel.journal.events import AnyEvent
+
+    assert {type(event) for event in EVENTS} == set(get_args(AnyEvent))
+
+
+def test_every_event_comes_back_as_it_was() -> None:
+    found = read(header("1", 5.0) + b"".join(map(line_of, EVENTS)), "x")
+    assert found == (EVENTS, 0, 5.0)
+
+
+def test_the_first_version_that_was_released_is_still_read() -> None:
+    """These lines stay as they are, whatever the events become."""
+    text = Path(__file__).with_name("journal_format_1.jsonl").read_bytes()
+    found = read(text, "x")
+    assert found.unreadable == 0 and [type(event) for event in found.events] == [type(event) for event in EVENTS]
+    assert [msgspec.structs.astuple(event)[:6] for event in found.events] == [msgspec.structs.astuple(event)[:6] for event in EVENTS]
+
+
+def keep(folder: Path, events: Any = EVENTS) -> tuple[EventFile, list[str]]:
+    told: list[str] = []
+    file = EventFile(folder, "1", told.append)
+    for event in events:
+        file(event)
+    return file, told
+
+
+def test_events_are_on_the_disk_at_the_end_of_their_cell_and_the_folder_is_private(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "journal"
+    file, told = keep(folder)
+    assert file.file is not None and load_events(file.file).events == EVENTS and told == []
+    assert stat.S_IMODE(file.file.stat().st_mode) == 0o600
+    assert (folder / ".gitignore").read_text() == "*\n"
+    file.close()
+
+
+def test_a_session_without_events_leaves_nothing(tmp_path: Path) -> None:
+    file, _ = keep(tmp_path / "journal", [])
+    file.close()
+    assert not (tmp_path / "journal").exists()
+
+
+def test_the_oldest_journals_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_file, "MOST_FILES", 3)
+    for day in range(1, 6):
+        (tmp_path / f"2026-01-0{day}T00-00-00-1{event_file.ENDING}").write_text("")
+    keep(tmp_path)[0].close()
+    names = sorted(path.name for path in tmp_path.glob("*.jsonl"))
+    assert len(names) == 3 and names[0].startswith("2026-01-04")
+
+
+def test_a_journal_that_cannot_be_written_says_so_once_and_nothing_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    file, told = keep(tmp_path / "file" / "journal", EVENTS * 3)
+    assert len(told) == 1 and "no journal is kept any more: Not a directory" in told[0]
+    file.close()
+
+
+def test_a_journal_that_is_full_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_file, "MAX_FILE_BYTES", 4_000)
+    file, told = keep(tmp_path, EVENTS * 20)
+    file.close()
+    assert len(told) == 1 and "is full" in told[0]
+    assert file.file is not None and file.file.stat().st_size <= 4_000
+    assert load_events(file.file).unreadable == 0
+
+
+def test_a_cut_or_damaged_journal_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    text, draw = header("1", 5.0) + b"".join(map(line_of, EVENTS)), random.Random(3)
+    ends = [at for at, byte in enumerate(text) if byte == 10]
+    for cut in range(ends[0] + 1, len(text)):
+        assert read(text[:cut], "x").events == EVENTS[: sum(end < cut for end in ends) - 1]
+    for at in range(ends[0] + 1, len(text)):
+        damaged = bytearray(text)
+        damaged[at] ^= 1 << draw.randrange(8)
+        assert len(read(bytes(damaged), "x").events) >= len(EVENTS) - 2
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"{}\n", b"[]\n", b'{"llmspell_journal":99}\n', os.urandom(100)])
+def test_what_is_no_journal_is_told(text: bytes) -> None:
+    with pytest.raises(LoadError, match="line 1"):
+        read(text, "x")
