@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     """The language of plain cells and of scripts whose file does not tell; "" where none is chosen."""
     journal: str = "off"
     """Are calls written to a cassette ("record"), answered from one ("replay"), or what it lacks made and added ("auto")?"""
+    keep_journal: bool = True
+    """Do sessions in notebooks keep what their calls were in .llmspell/journal, for `llmspell trace`, `cost` and `diff`?"""
     cassette: str = ""
     """The file for it; "" for NAME.cassette.jsonl beside the notebook NAME."""
     confinement: str = "auto"

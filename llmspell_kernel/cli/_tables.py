@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from ..configuration.rules import written
 if TYPE_CHECKING:
     from ..configuration.policy_overview import Line
     from ..configuration.rules import Entry
+    from ..journal.ledger import Line as LedgerLine
+    from ..journal.ledger import Spent
 
 UNWRAPPED_COLUMNS = 10_000
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
@@ -81,6 +83,26 @@ def line_table(lines: Iterable[Line]) -> Table:
     for line in lines:
         table.add_row(Text(f"  {line.name}"), Text(line.value, overflow="fold"), Text(line.origin, style="dim", overflow="fold"))
     return table
+
+
+def ledger_table(by: Sequence[str], lines: Iterable[LedgerLine], total: Spent) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in by:
+        table.add_column(name, overflow="fold")
+    for name in ("requests", "input", "output", "cached", "cost", "unpriced", "replayed"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        table.add_row(*(Text(line.group[name]) for name in by), *_amounts(line.spent))
+    table.add_row(*([Text("all", style="bold")] + [Text("")] * (len(by) - 1))[: len(by)], *_amounts(total))
+    return table
+
+
+def _amounts(spent: Spent) -> list[Text]:
+    from ..render.trace import money
+
+    counts = (spent.requests, spent.input_tokens, spent.output_tokens, spent.cached_tokens)
+    after = (spent.unpriced, spent.replayed)
+    return [*(Text(f"{count:,}") for count in counts), Text(money(spent.cost_usd)), *(Text(f"{count:,}") for count in after)]
 
 
 def _grid() -> Table:

@@ -45,6 +45,7 @@ READER_GONE = 141
 @click.option("--model", metavar="NAME", help="The model that calls use unless they name one.")
 @click.option("--record", metavar="FILE", help="Write calls and answers to a cassette, NAME.cassette.jsonl.")
 @click.option("--replay", metavar="FILE", help="Answer calls from a cassette: no network, no key, no cost.")
+@click.option("--journal", type=click.Path(path_type=Path), metavar="FILE", help="Keep what the calls were, for `llmspell trace`.")
 @click.option("--allow", multiple=True, metavar="PATTERN", help="Allow nothing but this, such as `llm.*`, as far as the settings do.")
 @click.option("--deny", multiple=True, metavar="PATTERN", help="Deny this too.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A setting, as `llmspell config` lists them.")
@@ -57,6 +58,7 @@ def command(
     model: str | None,
     record: str | None,
     replay: str | None,
+    journal: Path | None,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     changes: tuple[str, ...],
@@ -81,7 +83,7 @@ def command(
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
     sources: dict[str, str] = {}
     try:
-        result = asyncio.run(_run(script, params, modules, settings, terminal, sources, (allow, deny)))
+        result = asyncio.run(_run(script, params, modules, settings, terminal, sources, (allow, deny), journal))
     except LoadError as error:
         raise click.UsageError(error.message) from error
     terminal.finish()
@@ -129,6 +131,7 @@ async def _run(
     terminal: Terminal,
     sources: dict[str, str],
     narrowing: tuple[Sequence[str], Sequence[str]],
+    journal: Path | None,
 ) -> ExecutionResult:
     """`sources` gets the texts that errors may show lines of; `narrowing` are patterns to allow and to deny."""
     from ..spells.running import run_async
@@ -140,6 +143,8 @@ async def _run(
             session.recorder.listen(ModelText(terminal))
             terminal.on_reader_gone = session.interrupt
             stops(session.interrupt)
+            if journal is not None:
+                session.keep_journal(journal)
             if any(narrowing):
                 session.narrow("main", script.engine, allow=narrowing[0], deny=narrowing[1])
             sources.update(session.sources, **{script.chunk: script.code})

@@ -139,6 +139,7 @@ CHECKS: Mapping[str, Check] = {
     "engine": _engine,
     "journal": _one_of(JOURNAL_MODES),
     "cassette": _cassette,
+    "keep_journal": _truth,
     "confinement": _one_of(MODES),
     **_checks_of("limits"),
     "grants.allow": _patterns,

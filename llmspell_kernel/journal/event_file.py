@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from ..errors import LoadError
@@ -22,13 +23,19 @@ from .events import AnyEvent, CellFinished
 GATHERED_BYTES = 64 * 1024
 MOST_FILES = 50
 ENDING = ".journal.jsonl"
+_NUMBERS = count()
+"""Several sessions of one process may begin in the same second."""
 
 
 class EventFile:
-    """Made at the first event, so that a session which does nothing leaves nothing.  `failed` is told once why it stopped."""
+    """Made at the first cell's end, so that a session which does nothing leaves nothing.  `failed` is told once why it stopped.
 
-    def __init__(self, folder: Path, version: str, failed: Callable[[str], None]) -> None:
+    Where `file` is given, it is that one, which is replaced, and no other is touched.
+    """
+
+    def __init__(self, folder: Path, version: str, failed: Callable[[str], None], file: Path | None = None) -> None:
         self._folder = folder
+        self._given = file
         self._version = version
         self._failed = failed
         self._descriptor: int | None = None
@@ -71,17 +78,21 @@ class EventFile:
             self._descriptor = None
 
     def _open(self) -> int:
+        started = time.time()
+        self.file = self._given if self._given is not None else self._new_name(started)
+        how = os.O_TRUNC if self._given is not None else os.O_EXCL
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | how, 0o600)
+        self._write(descriptor, header(self._version, started))
+        return descriptor
+
+    def _new_name(self, started: float) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError), (self._folder / ".gitignore").open("x") as ignore:
             ignore.write("*\n")
         for old in sorted(self._folder.glob(f"*{ENDING}"))[: 1 - MOST_FILES]:
             old.unlink(missing_ok=True)
-        started = time.time()
         stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.localtime(started))
-        self.file = self._folder / f"{stamp}-{os.getpid()}{ENDING}"
-        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._write(descriptor, header(self._version, started))
-        return descriptor
+        return self._folder / f"{stamp}-{os.getpid()}-{next(_NUMBERS)}{ENDING}"
 
     def _write(self, descriptor: int, text: bytes) -> None:
         left = memoryview(text)
@@ -93,6 +104,15 @@ class EventFile:
         self._stopped = True
         self._gathered = []
         self._failed(why)
+
+
+FOLDER = Path(".llmspell") / "journal"
+"""Of a notebook's or project's folder."""
+
+
+def journals_in(folder: Path) -> list[Path]:
+    """The journals that sessions left in a folder, oldest first."""
+    return sorted((folder / FOLDER).glob(f"*{ENDING}"))
 
 
 def load_events(file: Path) -> ReadEvents:

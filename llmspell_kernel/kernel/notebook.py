@@ -55,6 +55,8 @@ class Notebook:
         limits = limits_of(settings.preset, settings.limits)
         pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
         self.session = Session(settings=settings, pool=pool, engines=engines)
+        if settings.keep_journal:
+            self.session.keep_journal()
         try:
             self._tape_as_set(settings)
         except SpellError:
@@ -331,7 +333,7 @@ class Notebook:
     def close(self) -> None:
         """Ends every worker; for the end of the process, when no event loop runs any more."""
         try:
-            self.session.end_taping()
+            self.session.end_records()
         finally:
             self.session.kill()
 

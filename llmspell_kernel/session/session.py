@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from .. import __version__ as VERSION
 from ..bridges._bridge import Bridge
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._checking import converted
@@ -21,6 +22,7 @@ from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
 from ..host_types._crossing import to_plain, written
+from ..journal.event_file import FOLDER, EventFile
 from ..journal.events import CellFinished, CellStarted, StateOpened, StateRestored, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants, narrowed
@@ -96,6 +98,8 @@ class Session:
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
         self._exposed: dict[str, Callable[..., Any]] = {}
         self.taping: Taping | None = None
+        self._event_file: EventFile | None = None
+        self._stop_listening: Callable[[], None] = _nothing
         self._telling: set[asyncio.Task[None]] = set()
         self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
         self._confine(self.settings)
@@ -143,6 +147,21 @@ class Session:
     def _policies(self) -> dict[str, Any]:
         """By name, what bridges are told of the policy."""
         return {"network": table_of(self.settings, NetworkPolicy), "files": table_of(self.settings, FilePolicy)}
+
+    def keep_journal(self, file: Path | None = None) -> None:
+        """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
+        self._end_journal()
+        self._event_file = EventFile(self.folder / FOLDER, VERSION, self._tell_of_journal, file)
+        self._stop_listening = self.recorder.listen(self._event_file)
+
+    def _end_journal(self) -> None:
+        if self._event_file is not None:
+            self._stop_listening()
+            self._event_file.close()
+            self._event_file = None
+
+    def _tell_of_journal(self, why: str) -> None:
+        self.sink.write("stderr", f"[{why}]\n")
 
     def tape(self, mode: Mode, file: Path) -> Taping:
         """From the next cell on, calls are recorded in a file, or answered from it; what was recorded until now is ended.
@@ -531,12 +550,19 @@ class Session:
         try:
             for name, engine in list(self._states):
                 await self.forget(name, engine)
-            self.end_taping()
             for task in self._telling:
                 task.cancel()
             await self.bridges.close()
         finally:
             self._pool.close()
+            self.end_records()
+
+    def end_records(self) -> None:
+        """Ends what is written beside the session: cassette and journal.  Awaits nothing; safe to call again."""
+        try:
+            self.end_taping()
+        finally:
+            self._end_journal()
 
     def kill(self) -> None:
         """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
@@ -712,6 +738,10 @@ def _for_a_state(value: Value, name: str) -> bytes:
 def _saved(script: ScriptState) -> SavedState:
     allow, deny = rules_of(script.grants)
     return SavedState(script.name, script.engine, script.seed, script.entropy, len(script.history.cells), allow, deny)
+
+
+def _nothing() -> None:
+    pass
 
 
 def user_state_folder(environ: Mapping[str, str]) -> Path:

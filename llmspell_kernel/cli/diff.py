@@ -1,0 +1,25 @@
+"""`llmspell diff`: two runs side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def command(before: Path, after: Path) -> None:
+    """Compare two journals: answers word by word, calls that only one of them has, tokens, cost and time.
+
+    Exits with 1 where calls or answers differ.
+    """
+    from ..journal.difference import difference
+    from ..journal.event_file import load_events
+    from ..render.journal import difference_text, painted, plain
+
+    found = difference(load_events(before).events, load_events(after).events)
+    click.echo(difference_text(found, painted if sys.stdout.isatty() else plain))
+    sys.exit(int(any(pair.kind != "same" for pair in found.pairs)))

@@ -1,0 +1,33 @@
+"""`llmspell trace`: what the calls of a session were, from its journal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
+@click.option("--html", "html", type=click.Path(path_type=Path), metavar="PAGE", help="Write a page instead.")
+def command(file: Path, as_json: bool, html: Path | None) -> None:
+    """Show the calls in a journal FILE: arguments, answers, tokens, cost, time, attempts and denials, cell by cell.
+
+    Sessions in a notebook keep their journals in .llmspell/journal beside it; `llmspell run --journal FILE` writes one.
+    """
+    from ..journal.event_file import load_events
+    from ..journal.event_text import line_of
+    from ..render.journal import painted, plain, trace_page, trace_text
+
+    found = load_events(file)
+    if found.unreadable:
+        click.echo(f"{found.unreadable} lines of {file.name} could not be read, and are left out", err=True)
+    if as_json:
+        sys.stdout.buffer.write(b"".join(map(line_of, found.events)))
+    elif html is not None:
+        html.write_text(trace_page(found.events, file.name), encoding="utf-8")
+        click.echo(f"written: {html}")
+    else:
+        click.echo(trace_text(found.events, painted if sys.stdout.isatty() else plain))
