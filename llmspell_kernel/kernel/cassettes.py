@@ -1,4 +1,4 @@
-"""Where a notebook's cassette lies: beside it, under its name."""
+"""Where a notebook's cassette and its saved states lie: beside it, under its name."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..settings import CASSETTE_ENDING
 
+STATES_ENDING = ".states.jsonl"
 NOTEBOOK_VARIABLE = "JPY_SESSION_NAME"
 """Jupyter Server sets it for a kernel that it starts: the path of the notebook."""
 
 
 def cassette_of(given: str, environ: Mapping[str, str], folder: Path) -> Path:
     """`given`, from the folder on, else the file beside the notebook.  Raises ConfigError where neither tells."""
-    if given and not given.endswith(CASSETTE_ENDING):
-        raise ConfigError(f"a cassette's name must end with {CASSETTE_ENDING}, and '{given}' does not: a recording replaces the file")
+    return _beside("a cassette", CASSETTE_ENDING, given, environ, folder)
+
+
+def states_file_of(given: str, environ: Mapping[str, str], folder: Path) -> Path:
+    """The same for saved states."""
+    return _beside("a file of states", STATES_ENDING, given, environ, folder)
+
+
+def _beside(what: str, ending: str, given: str, environ: Mapping[str, str], folder: Path) -> Path:
+    if given and not given.endswith(ending):
+        raise ConfigError(f"the name of {what} must end with {ending}, and '{given}' does not: the file is replaced")
     if given:
         return folder / Path(given).expanduser()
     notebook = Path(environ.get(NOTEBOOK_VARIABLE, ""))
     if notebook.suffix != ".ipynb":
-        raise ConfigError(f"who started this kernel does not say what the notebook is called; name the file, as in notes{CASSETTE_ENDING}")
-    return folder / f"{notebook.stem}{CASSETTE_ENDING}"
+        raise ConfigError(f"who started this kernel does not say what the notebook is called; name the file, as in notes{ending}")
+    return folder / f"{notebook.stem}{ending}"

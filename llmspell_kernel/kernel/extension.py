@@ -16,7 +16,7 @@ from ..settings import PYTHON, Settings
 from ..workers.spawn import WorkerProcess
 from .entrance import Entrance, start_spare
 from .magics import register_all
-from .transform import make_transformer
+from .transform import await_commands, make_transformer
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -42,6 +42,9 @@ def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerP
     # position 0: before IPython's own cell_magic takes the cell
     transformers.insert(0, transformer)
     notebook.added.append(lambda: transformers.remove(transformer))
+    after = shell.input_transformers_post
+    after.append(await_commands)
+    notebook.added.append(lambda: after.remove(await_commands))
     notebook.added.append(_add_magics(shell, notebook))
     for names in (shell.user_ns, shell.user_ns_hidden):
         notebook.added.append(_add_name(names, "llmspell", notebook))

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..configuration.rules import apply, entry_of
@@ -15,6 +16,7 @@ from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Interrupted, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
+from ..journal.ledger import BY, By, ledger, rows
 from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
@@ -26,7 +28,7 @@ from ..values import Value
 from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from . import variables
-from .cassettes import cassette_of
+from .cassettes import cassette_of, states_file_of
 from .cells import parse_options
 from .display import LiveView
 from .frameless import named_stop, with_lines
@@ -245,6 +247,14 @@ class Notebook:
         if known is None:
             raise ConfigError(f"there is no '{mode}'{nearest(mode, MODES)}")
         return self.session.tape(known, cassette_of(file, os.environ, self.session.folder))
+
+    def states_file(self, file: str = "") -> Path:
+        """Where states are saved: NAME.states.jsonl beside the notebook where no file is named."""
+        return states_file_of(file, os.environ, self.session.folder)
+
+    def cost(self, by: Sequence[By] = BY) -> list[dict[str, Any]]:
+        """What models took so far, a dict a line: `pandas.DataFrame(llmspell.cost())`."""
+        return rows(ledger(self.session.recorder, by))
 
     def end_taping(self) -> Taping | None:
         """Ends what `tape` began; None where nothing was."""

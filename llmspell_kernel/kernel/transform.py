@@ -5,10 +5,14 @@ It also runs for `is_complete`, so it is total and has no side effects.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from .cells import python_cell, script_cell
 
+AWAITED = ("restart-state", "fork", "resume")
+"""Commands of `%llmspell` that take a while: IPython does not await what a line magic returns either."""
+_LINE_MAGIC = re.compile(rf"^(\s*)(get_ipython\(\)\.run_line_magic\('llmspell', '(?:{'|'.join(AWAITED)})\b)")
 CALL = "await get_ipython().llmspell.run_cell"
 BEFORE = "with get_ipython().llmspell.python_lines():\n"
 
@@ -30,3 +34,8 @@ def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Cal
     # IPython leaves such a transformer out when it asks whether a cell is complete: `%%lua` and Enter then goes on, as other cell magics do
     transform_script_cell.has_side_effects = True  # type: ignore[attr-defined]
     return transform_script_cell
+
+
+def await_commands(lines: list[str]) -> list[str]:
+    """A transformer for `input_transformers_post`, where IPython has made calls of line magics."""
+    return [_LINE_MAGIC.sub(r"\1await \2", line) for line in lines]

@@ -665,6 +665,8 @@ class Session:
             if not script.history:
                 script.notes.append(f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one")
         self.engines.check(script.engine)
+        if self.taping is not None and not script.entropy:
+            script.entropy = self.taping.entropy(script.seed, script.engine, script.name)
         for attempt in range(RESTORE_ATTEMPTS):
             await self.resources.release_state(script.number)
             self._last_state += 1

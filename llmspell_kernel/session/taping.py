@@ -8,6 +8,7 @@ Rules
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,7 @@ class Taping:
         self.known = len(self._kept)
         self._writer = CassetteFile(file) if mode != "replay" else None
         self._transcript = Transcript(self.playback.tape.counts())
+        self._opened: dict[tuple[str, str], int] = {}
         self._recorded: list[tuple[Made, Entry]] = []
 
     @property
@@ -71,6 +73,11 @@ class Taping:
         if self.mode == "replay":
             raise self.playback.missing(effect, written)
         return None
+
+    def entropy(self, seed: int, engine: str, state: str) -> str:
+        """What the ids of a state are made from, 32 hex digits: the same in a recording and its replay, and another after a reset."""
+        opened = self._opened[engine, state] = self._opened.get((engine, state), 0) + 1
+        return hashlib.sha256(f"{seed}\0{engine}\0{state}\0{opened}".encode()).hexdigest()[:32]
 
     def asked(self, made: Made) -> None:
         self._transcript.asked(made)

@@ -14,7 +14,7 @@ from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.events import CallChunk, CallUsage
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
-from llmspell_kernel.session.taping import Mode
+from llmspell_kernel.session.taping import MODES, Mode
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import Callback
 
@@ -124,7 +124,7 @@ def test_a_replay_shows_the_text_of_models_again_and_costs_nothing(file: Path, e
         text = "".join(event.text for event in played.events if isinstance(event, CallChunk))
         return text, [(event.input_tokens, event.output_tokens) for event in played.events if isinstance(event, CallUsage)]
 
-    recorded, replayed = (play(mode, file, engine, SEVERAL[engine][2]) for mode in ("record", "replay"))
+    recorded, replayed = (play(mode, file, engine, SEVERAL[engine][2]) for mode in MODES[:2])
     assert told(recorded) == told(replayed) and told(recorded)[1]
     assert all(not event.cost_usd for event in replayed.events if isinstance(event, CallUsage))
 
@@ -153,6 +153,16 @@ def test_auto_replays_what_is_known_and_adds_what_is_new(file: Path, engine: str
     assert longer.values[0] == fresh.values[0] and len(longer.calls) == 3
     again = play("replay", file, engine, *cells, *cells)
     assert again.values == longer.values and again.calls == []
+
+
+IDS = {"lua": "return uuid.v4(), math.random()", "javascript": "[crypto.randomUUID(), Math.random()]"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ids_and_random_numbers_are_those_of_the_recording(file: Path, engine: str) -> None:
+    recorded, replayed = (play(mode, file, engine, IDS[engine], IDS[engine]) for mode in MODES[:2])
+    assert recorded.values == replayed.values and recorded.values[0] != recorded.values[1]
+    assert play(None, file, engine, IDS[engine]).values != recorded.values[:1]
 
 
 RACE = {

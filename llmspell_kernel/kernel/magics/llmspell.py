@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 from ...configuration.rules import rows, written
-from ...errors import ConfigError, LoadError, nearest
+from ...errors import ConfigError, SpellError, nearest
 from ..frameless import without_frames
 
-COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy", "record", "replay")
+COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
 
 
 def register(shell: Any, notebook: Any) -> None:
-    def llmspell(line: str) -> None:
+    def llmspell(line: str) -> Awaitable[None] | None:
         """Look after the notebook's script states.
 
         %llmspell states                 what states there are
@@ -26,18 +27,54 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell reset ENGINE [NAME]    end a state: the next cell that names it gets a new one
         %llmspell config                 every setting, and where it comes from
         %llmspell config KEY=VALUE ...   change settings of this notebook
+        %llmspell policy                 what scripts may call and use, and the layers around them
+
         %llmspell record [FILE]          from now on, calls and answers are written to a cassette; beside the notebook, if no FILE is named
         %llmspell replay [FILE]          from now on, calls are answered from it: no network, no key, no cost
         %llmspell replay auto [FILE]     ... and what is not on it is called, and added
-        %llmspell record off             end it; so does `replay off`
-        %llmspell policy                 what scripts may call and use, and the layers around them
+        %llmspell record off             ends it; so does `replay off`
+        %llmspell restart-state [ENGINE [NAME]] --to N     back to what a state was after cell N
+        %llmspell fork NEW [ENGINE [NAME]] [--at N]        a second state that went through the same cells, up to N
+        %llmspell save [FILE]            writes what the states went through to a file
+        %llmspell resume [FILE]          makes them again, in this kernel or another one, without calling anything
+        %llmspell trace [N]              the calls of a cell, or of all
+        %llmspell cost [--by cell,model,day] [--csv FILE]  what models took
+        %llmspell diff A B               two cells, or two journals, side by side
         """
+        # not at the top: most kernels never need them
+        from ..journal_commands import COMMANDS as OF_THE_JOURNAL
+
+        def show(shown: Any) -> None:
+            from ...render.shown import shown_bundle
+
+            shell.display_pub.publish(shown_bundle(shown, "None"))
+
         try:
-            _run(shlex.split(line) or ["states"], line, shell, notebook)
-        except (ConfigError, LoadError) as error:
+            words = shlex.split(line) or ["states"]
+            if (command := OF_THE_JOURNAL.get(words[0])) is None:
+                _run(words, line, shell, notebook)
+                return None
+            answer = command(words[1:], notebook, show)
+            return _begun(answer) if isinstance(answer, Coroutine) else None
+        except SpellError as error:
             raise without_frames(error) from None
 
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
+
+
+def _begun(command: Coroutine[Any, Any, None]) -> Awaitable[None]:
+    """Runs also where nobody waits for it."""
+
+    async def shown() -> None:
+        try:
+            await command
+        except SpellError as error:
+            raise without_frames(error) from None
+
+    try:
+        return asyncio.get_running_loop().create_task(shown())
+    except RuntimeError:  # IPython in a terminal, where the transformed line awaits it
+        return shown()
 
 
 def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
@@ -64,39 +101,18 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             print(_settings(notebook))
         case ["config", *pairs]:
             print("\n".join(notebook.configure(*pairs)))
-        case ["record" | "replay", "off"]:
-            print(_ended(notebook.end_taping()))
-        case ["replay", "auto", *file] if len(file) <= 1:
-            print(_began(notebook.tape("auto", *file)))
-        case ["record" | "replay" as mode, *file] if len(file) <= 1:
-            print(_began(notebook.tape(mode, *file)))
         case ["policy"]:
             from ...configuration.policy_overview import text
 
             print(text(notebook.policy))
         case ["reset", *_]:
             raise ConfigError("%llmspell reset needs the language, and may have a state's name: %llmspell reset ENGINE [NAME]")
-        case ["stop" | "engine" | "policy" | "record" | "replay", *_]:
+        case ["stop" | "engine" | "policy", *_]:
             raise ConfigError(f"'%llmspell {line}' has too many words; see %llmspell?")
         case [command, *_]:
-            raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, COMMANDS)}")
+            from ..journal_commands import COMMANDS as OF_THE_JOURNAL
 
-
-def _began(taping: Any) -> str:
-    match taping.mode:
-        case "record":
-            return f"From the next cell on, calls are recorded in {taping.file.name}."
-        case "replay":
-            return f"From the next cell on, calls are answered from {taping.file.name}: {taping.known:,} are recorded, and none is made."
-    return f"From the next cell on, calls are answered from {taping.file.name} ({taping.known:,} are recorded); others are made and added."
-
-
-def _ended(taping: Any) -> str:
-    if taping is None:
-        return "Nothing is recorded or replayed."
-    counts = [f"{taping.played:,} calls replayed"] if taping.mode != "record" else []
-    counts += [f"{taping.recorded:,} recorded"] if taping.mode != "replay" else []
-    return f"Ended: {', '.join(counts)} ({taping.file.name})."
+            raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, [*COMMANDS, *OF_THE_JOURNAL])}")
 
 
 def _tasks(notebook: Any) -> str:
