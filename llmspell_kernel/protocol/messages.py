@@ -11,7 +11,22 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import RemoteProtocolError
-from .steps import EMPTY_LIST, NULL, Allowance, Answer, Background, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
+from .steps import (
+    EMPTY_LIST,
+    NULL,
+    UNLIMITED,
+    Allowance,
+    Answer,
+    Background,
+    Failed,
+    Fault,
+    Finished,
+    Invocation,
+    QueryKind,
+    Returned,
+    Step,
+    Suspended,
+)
 
 MAX_FAULT_TEXT = 64 * 1024
 MAX_FAULT_NAME = 256
@@ -45,7 +60,7 @@ class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
     function: str = ""
     args: msgspec.Raw = EMPTY_LIST
     time_s: float = 0.0
-    allowance: Allowance = Allowance()
+    allowance: Allowance = UNLIMITED
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):
@@ -126,7 +141,11 @@ def clipped(message: WorkerMessage) -> WorkerMessage:
     match message:
         case Stepped(step=Failed(fault=fault, background=background) as step):
             short, kept = clip_fault(fault), _clipped_background(background)
-            return message if short is fault and kept is background else Stepped(message.state, msgspec.structs.replace(step, fault=short, background=kept))
+            return (
+                message
+                if short is fault and kept is background
+                else Stepped(message.state, msgspec.structs.replace(step, fault=short, background=kept))
+            )
         case Stepped(step=Finished(background=Background() as background) as step):
             return Stepped(message.state, msgspec.structs.replace(step, background=_clipped_background(background)))
         case Stepped(step=Suspended() as step) if step.returned:

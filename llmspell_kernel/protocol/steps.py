@@ -101,6 +101,9 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
     """Coroutines and tasks that the state holds and that have not ended, as far as the language has such things."""
 
 
+UNLIMITED = Allowance()
+
+
 class Suspended(msgspec.Struct, frozen=True, gc=False, tag="suspended"):
     """The script waits.  `effects` are all those new since the last step, in the order they were asked.
 

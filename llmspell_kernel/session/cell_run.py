@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import ScriptError, SpellError, WorkerLost
+from ..errors import LimitError, ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
@@ -15,6 +15,7 @@ from ..protocol.steps import Background, Failed, Finished, Step, Suspended
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
+from .met_limits import met
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .sink import Sink
 from .value_lists import check_size, read_values
@@ -47,6 +48,8 @@ class CellRun:
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self.script_time_s = 0.0
+        self.started_s = 0.0
+        """Unix time, as the journal has it."""
         self.output_bytes = 0
         self._output_full = False
         self._bars: set[int] = set()
@@ -68,6 +71,23 @@ class CellRun:
         self.stopped = True
         self._state.stop(why)
         self._state.exchange.news.set()
+
+    def exceed(self, limit: str, value: float, used: float) -> LimitError:
+        """The cell meets a limit that the host counts: it is over.  The error is for whoever is no script."""
+        error = met(limit, value, used)
+        self._state.exceed(error)
+        self._state.exchange.news.set()
+        return error
+
+    def tell_time(self, time_s: float) -> None:
+        """An event of the journal: what the script sees next has its time."""
+        self._state.time_s = max(self._state.time_s, time_s)
+
+    async def keep_pace(self) -> None:
+        """Holds an effect back that comes too fast."""
+        wait_s = self._state.pace.wait_s(self.limits.effects_per_s, time.monotonic())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
