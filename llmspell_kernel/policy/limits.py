@@ -77,7 +77,7 @@ _MET = {
     "effects": "the cell made more than its {:,.0f} calls of bridges",
     "instructions": "the cell ran more than its {:,.0f} instructions",
     "calls_in_flight": "more than {:,.0f} calls wait for their answers at once; wait for some before you begin others",
-    "call_bytes": "the arguments of the calls that wait for their answers are larger than {:,.0f} bytes in all; wait for some before you begin others",
+    "call_bytes": "the calls that wait for their answers have arguments of more than {:,.0f} bytes; wait for some before you begin others",
     "tasks": "the state holds more than {:,.0f} coroutines and tasks that have not ended; let some end before you begin others",
 }
 """What is said of a cell that met one of these: they end it."""

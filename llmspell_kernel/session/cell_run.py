@@ -186,6 +186,8 @@ class CellRun:
             fault = error_of(self._state.exchange.with_fields(step.fault), self._state.engine)
             raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
+        if self._state.exceeded is not None:  # the stop came to nothing, as in a worker that reads no flag
+            raise self._state.explain(self._state.exceeded)
         check_size(step.values, "the results", self.limits.value_bytes)
         return read_values(step.values, "the results")
 
