@@ -1,8 +1,8 @@
 // The script's globals: an allow list, with a Proxy of our own.
 'use strict';
 (function environment(random, removed, preset) {
-  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect;
-  const { create } = Object;
+  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys, preventExtensions } = Reflect;
+  const { create } = Object, Obj = Object;
   const hasOwn = Object.prototype.hasOwnProperty;
   const TypeErr = TypeError, NativeProxy = Proxy, nativeRevocable = Proxy.revocable;
   const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
@@ -72,6 +72,8 @@
     // everything is there: what a script adds from now on is its own
     complete() {
       for (let i = 0; i < removed.length; i++) leaveOut(removed[i]);
+      // The engine itself puts a cell's result into a plain object: a setter for `value` here would run with each, and no cell could end.
+      preventExtensions(Obj.prototype);
       for (const name of ownKeys(globalThis)) if (typeof name === 'string') known[name] = true;
     },
   };
