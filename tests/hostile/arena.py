@@ -100,7 +100,7 @@ class Arena:
 
     async def _attack(self, attack: Attack, engine: str, state: str) -> list[str]:
         cells = attack.cells(engine, self.canaries.names())
-        end, found = await self._contained(engine, cells, state, ruins=attack.ruins)
+        end, found = await self._contained(engine, cells, state)
         assert self.last is not None
         if end not in attack.ends | self._more_ends(attack):
             found.append(f"ended with {end}, not {' or '.join(sorted(attack.ends))}: {self.last!r}")

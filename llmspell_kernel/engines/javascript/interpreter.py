@@ -35,6 +35,7 @@ from ...protocol.steps import (
 )
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
+from .meter import Undisturbed
 from .native import EngineFailure, JSValue, Realm, Stopped, compile_all, load_library, self_test
 from .rewrite import MAX_SOURCE_BYTES, Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
@@ -183,7 +184,6 @@ class JavaScriptState:
         self._hooks = hooks
         self._sources = Sources()
         self._in_cell = False
-        self._is_aligned = True
         self._passed_on: dict[int, list[Place]] = {}
         """Where a function of the script failed that the host had called, by the effect through which the error came back."""
         self._failed: list[Fault] = []
@@ -212,7 +212,6 @@ class JavaScriptState:
     def _step(self, action: Callable[[], Step | None]) -> Step:
         self._realm.enter()
         try:
-            self._align()
             step = action() or self._advance()
         except Stopped:
             step = self._abandon(self._stopped())
@@ -223,20 +222,8 @@ class JavaScriptState:
             self._realm.meter.renew()  # what goes on in the background has the budget of a whole cell
         return step
 
-    def _align(self) -> None:
-        if self._is_aligned:
-            return
-        meter = self._realm.meter
-        meter.counts = False
-        try:
-            self._call("align")
-        finally:
-            meter.counts = True
-        self._is_aligned = True
-
     def _stopped(self) -> Fault:
         """What stopped the script, and where."""
-        self._is_aligned = False
         met, frames = self._realm.meter.met, self._stopped_at()
         if met is None:
             return Fault(code="interrupted", message="stopped", frames=frames)
@@ -439,11 +426,11 @@ class JavaScriptState:
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         self._realm.enter()
-        self._is_aligned, self._realm.meter.counts = False, False
         try:
-            return self._answered(kind, text, value)
-        finally:
-            self._realm.meter.counts = True
+            with Undisturbed(self._realm.meter, self._call_undisturbed):
+                return self._answered(kind, text, value)
+        except (EngineFailure, UnicodeEncodeError) as error:
+            raise ScriptError(f"the engine could not answer: {error}") from None
 
     def _answered(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         if kind == "is_complete":
@@ -453,8 +440,6 @@ class JavaScriptState:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
             raise ScriptError("stopped", code="interrupted") from None
-        except (EngineFailure, UnicodeEncodeError) as error:
-            raise ScriptError(f"the engine could not answer: {error}") from None
         if bytes(reply.value):
             return bytes(reply.value)
         fault = reply.fault
@@ -477,6 +462,10 @@ class JavaScriptState:
 
     # -- between here and the prelude ---------------------------------------------------------------------------------------------------------
 
+    def _call_undisturbed(self, hook: str, *arguments: str) -> bytes:
+        with self._realm.undisturbed():
+            return self._call(hook, *arguments)
+
     def _call(self, hook: str, *arguments: str | JSValue) -> bytes:
         return self._realm.call(self._hooks[hook], *arguments)
 
@@ -494,7 +483,10 @@ class JavaScriptState:
         frames = self._passed_on.get(fault.effect, []) + self._sources.frames(fault.stack)
         # what comes from the host has an effect, and its own limit there
         limit = "memory_bytes" if fault.code == "limit" and fault.effect == 0 else ""
-        return Fault(code=fault.code, message=fault.message, name=fault.name, frames=frames, retryable=fault.retryable, limit=limit)
+        message = fault.message
+        if fault.name == "ReferenceError" and message.startswith(NO_LOADER):
+            message = f"{message}: {NO_IMPORT}"
+        return Fault(code=fault.code, message=message, name=fault.name, frames=frames, retryable=fault.retryable, limit=limit)
 
     def _returns(self, report: _Report) -> list[Returned]:
         return [self._returned(item) for item in report.returned]
@@ -519,13 +511,18 @@ _HOOKS = (
     "take",
     "linger",
     "abandon",
-    "align",
+    "untilPoll",
+    "spin",
+    "pass",
     "stack",
     "members",
     "get",
     "set",
     "declare",
 )
+NO_LOADER = "could not load module"
+"""What the engine says of import(), which has no loader in any state."""
+NO_IMPORT = "a script cannot import; await require(name) loads a module that was registered with the session"
 IMPORTS = (
     "a module is loaded by `await require(name)` and gives what it puts in `exports` or `module.exports`; it can neither import nor export"
 )

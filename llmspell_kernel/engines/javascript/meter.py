@@ -3,14 +3,14 @@
 The prelude (prelude/meter.js) reads and writes them as numbers; no script gets hold of them.  So a limit costs no call across the border, and
 one that the prelude finds met is seen by the interrupt handler, which alone can end a script that catches everything.
 
-The engine polls after every so many calls and jumps, counted on from step to step.  What the host decides by its own clock (a stop, a question
-asked in between) shifts that count, so it is brought to its beginning again before the next step (`align` in prelude/meter.js): the same steps
-are to show a script the same times.
+The engine polls after every so many calls and jumps, counted on from step to step.  What answers a question of the host would shift that count,
+so it is put back afterwards (`Undisturbed`): the same steps are to show a script the same times, whatever is asked in between.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol.steps import UNLIMITED, Allowance
@@ -73,11 +73,39 @@ class Meter:
         """What was met is told."""
         self.numbers[_MET] = 0
 
+    def note_poll(self) -> None:
+        self.numbers[_POLLS] += 1
+
     def polled(self) -> bool:
         """The engine has run so much more: has it met a limit?"""
-        self.numbers[_POLLS] += 1
         if not self.counts:
             return False
         self._polls += 1
         self.numbers[_TIME] += POLL_S * 1000
         return bool(self.numbers[_MET]) or self.instructions > self._allowance.instructions
+
+
+class Undisturbed:
+    """A context in which what the engine runs is no cell's: it is not counted, and leaves no trace in the count of calls and jumps.
+
+    `call` calls one of the hooks of prelude/meter.js.
+    """
+
+    def __init__(self, meter: Meter, call: Callable[..., bytes]) -> None:
+        self._meter = meter
+        self._call = call
+        self._rounds = 0
+
+    def __enter__(self) -> None:
+        self._meter.counts = False
+        self._rounds = int(self._call("untilPoll"))
+
+    def __exit__(self, *_: object) -> None:
+        self._call("untilPoll")
+        # the first call took one of the count, and each round one: POLL_COUNT now, rounds + 1 then
+        more = POLL_COUNT - 2 - self._rounds
+        if more > 0:
+            self._call("spin", str(more))
+        elif more == 0:
+            self._call("pass")
+        self._meter.counts = True

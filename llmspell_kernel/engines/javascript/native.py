@@ -178,6 +178,7 @@ class Realm:
     # -- what runs inside the engine's calls --------------------------------------------------------------------------------------------------
 
     def _interrupt(self, _runtime: int, _opaque: int) -> int:
+        self.meter.note_poll()
         if self._mode == "obey":
             met = self.meter.polled()
             if self._stop.value == GO_ON and not met:

@@ -142,7 +142,7 @@
       world.lingers = true;
       return '{"open":[' + text + '],"tasks":[' + background.labels() + ']}';
     },
-    align() { meter.align(); return ''; },
+    untilPoll: meter.untilPoll, spin: meter.spin, pass: meter.pass,
     // of an error that the engine made
     stack,
     // forget whatever runs; what was printed is still shown

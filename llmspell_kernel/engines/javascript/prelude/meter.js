@@ -14,11 +14,19 @@
       numbers[MET] = which;
       for (;;);
     },
-    // runs until the engine polls
-    align() {
+    // The three that meter.py puts the engine's count back with; each counts as one call, and as one jump for each round.
+    untilPoll() {
       const before = numbers[POLLS];
-      while (numbers[POLLS] === before);
+      let rounds = 0;
+      do { rounds++; } while (numbers[POLLS] === before);
+      return '' + rounds;
     },
+    spin(rounds) {
+      let left = +rounds;
+      do { left--; } while (left > 0);
+      return '';
+    },
+    pass() { return ''; },
     now: () => floor(numbers[TIME]),
   };
 })
