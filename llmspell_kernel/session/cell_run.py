@@ -45,6 +45,8 @@ class CellRun:
         self.failed_bridges: Mapping[str, str] = session.failed_bridges
         self.holds_resources = True
         self.stopped = self.begun = False
+        self.exceeded: LimitError | None = None
+        """The limit that the host has stopped this cell for."""
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self.script_time_s = 0.0
@@ -74,7 +76,7 @@ class CellRun:
 
     def exceed(self, limit: str, value: float, used: float) -> LimitError:
         """The cell meets a limit that the host counts: it is over.  The error is for whoever is no script."""
-        error = met(limit, value, used)
+        error = self.exceeded = met(limit, value, used)
         self._state.exceed(error)
         self._state.exchange.news.set()
         return error
@@ -186,8 +188,8 @@ class CellRun:
             fault = error_of(self._state.exchange.with_fields(step.fault), self._state.engine)
             raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
-        if self._state.exceeded is not None:  # the stop came to nothing, as in a worker that reads no flag
-            raise self._state.explain(self._state.exceeded)
+        if self.exceeded is not None:  # the stop came too late, or to nothing, as in a worker that reads no flag
+            raise self._state.explain(self.exceeded)
         check_size(step.values, "the results", self.limits.value_bytes)
         return read_values(step.values, "the results")
 

@@ -285,11 +285,6 @@ class ScriptState:
         self.stop(LIMIT)
 
     @property
-    def exceeded(self) -> LimitError | None:
-        """The limit for which the host stopped the cell."""
-        return self._exceeded
-
-    @property
     def stopping(self) -> str:
         return self._stopping
 

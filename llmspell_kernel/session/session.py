@@ -464,6 +464,8 @@ class Session:
                 script.close()
             elif run.background is not None and script.worker is not None:
                 self._leave_behind(key, run, script)
+                if run.exceeded is not None:  # by what the cell left behind
+                    self._background[key].exceed(run.exceeded)
             elif background is not None and not run.begun and script.lingers:  # what went on before goes on
                 self._leave_behind(key, background.run, script)
                 if run.stopped:

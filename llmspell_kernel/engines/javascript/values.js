@@ -123,7 +123,7 @@
   const writeBytes = (buffer, offset, length, key, up, job) => {
     const bytes = length === undefined ? new U8(buffer) : new U8(buffer, offset, length);
     const size = apply(viewLength, bytes, []);
-    if (size > maxChars) refuse('the ' + size + ' bytes are more than the limit of ' + maxChars, key, up, job);
+    if (size > maxChars) refuse('the value is larger than the limit of ' + maxChars + ' bytes', key, up, job);
     return counted(tag('b', '"' + apply(toBase64, bytes, []) + '"'), key, up, job);
   };
 
