@@ -90,7 +90,7 @@ def told(limit: str, value: float) -> str:
 
 def raising(limit: str) -> str:
     """How the user sets a limit higher; "" for what is none of ours."""
-    return f"%llmspell config limits.{limit}=... or --set limits.{limit}=... raises the limit" if limit in Limits._fields else ""
+    return f"raise it with %llmspell config limits.{limit}=..." if limit in Limits._fields else ""
 
 
 def limits_of(preset: str, changes: Mapping[str, Any]) -> Limits:
