@@ -18,6 +18,8 @@ from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellErr
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..policy.pace import Pace
+from ..protocol.conversation import MAX_OPEN_EFFECTS
+from ..protocol.framing import MAX_FRAME_BYTES
 from ..protocol.output import Output
 from ..protocol.steps import Allowance, Answer, Invocation, QueryKind, Step, Suspended
 from ..protocol.transitions import ASKED, IN_A_CELL, LIVELY, Phase
@@ -33,6 +35,8 @@ INTERRUPT = "interrupt"
 SCRIPT_TIME = "script time"
 TOTAL_TIME = "total time"
 LIMIT = "limit"
+MOST_CALL_BYTES = MAX_FRAME_BYTES - 8 * 1024 * 1024
+"""All new calls of a step go in one message, with their names and numbers."""
 QUERY_S = 5.0
 """How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
@@ -216,13 +220,18 @@ class ScriptState:
             if self._stopping:
                 raise self._not_begun()
             worker = self._held()
-            limits = self.limits
-            allowance = Allowance(limits.instructions, limits.calls_in_flight, limits.call_bytes, limits.tasks)
+            allowance = self._allowance()
             if isinstance(code, FunctionCall):
                 asking = worker.begin(self.number, "", chunk, code.function, code.args, time_s=self.time_s, allowance=allowance)
             else:
                 asking = worker.begin(self.number, code, chunk, time_s=self.time_s, allowance=allowance)
             return await self._step(asking, budget_s)
+
+    def _allowance(self) -> Allowance:
+        """No more than what the protocol can carry, whatever a user has set."""
+        limits = self.limits
+        calls, call_bytes = min(limits.calls_in_flight, MAX_OPEN_EFFECTS), min(limits.call_bytes, MOST_CALL_BYTES)
+        return Allowance(limits.instructions, calls, call_bytes, limits.tasks)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
         async with self._turn:

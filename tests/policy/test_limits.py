@@ -6,6 +6,7 @@ import pytest
 
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.policy.limits import PRESETS, Limits, limits_of, raising, told
+from llmspell_kernel.protocol.conversation import MAX_OPEN_EFFECTS
 
 
 def test_no_limit_of_a_stricter_preset_is_wider() -> None:
@@ -17,7 +18,7 @@ def test_no_limit_of_a_stricter_preset_is_wider() -> None:
 def test_a_value_that_is_allowed_can_be_an_argument(preset: str) -> None:
     limits = PRESETS[preset]
     assert limits.call_bytes >= limits.value_bytes
-    assert limits.calls_in_flight <= 50_000, "the protocol's own cap"
+    assert limits.calls_in_flight <= MAX_OPEN_EFFECTS
 
 
 def test_a_limit_that_was_met_is_told_with_its_number_and_the_way_to_raise_it() -> None:

@@ -112,20 +112,20 @@ def load_library() -> ctypes.CDLL:
 MOST_STACK_BYTES = 4 * 1024 * 1024
 
 
-def stack_bytes(allowed: int = MOST_STACK_BYTES) -> int:
+def usable_stack_bytes(allowed_bytes: int = MOST_STACK_BYTES) -> int:
     """How deep scripts may recurse: at most half of this process's C stack, which the engine's frames share with ours, between 256 KB and 4 MB.
 
     A call takes about 1.7 KB of C stack in 0.17, so 4 MB are some 2,400 calls.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
     room = MOST_STACK_BYTES if soft == resource.RLIM_INFINITY else min(MOST_STACK_BYTES, soft // 2)
-    return max(256 * 1024, min(allowed, room))
+    return max(256 * 1024, min(allowed_bytes, room))
 
 
 class Realm:
     """One JavaScript runtime with its global object."""
 
-    def __init__(self, library: ctypes.CDLL, memory_bytes: int, stop_address: int, stack: int = MOST_STACK_BYTES) -> None:
+    def __init__(self, library: ctypes.CDLL, memory_bytes: int, stop_address: int, stack_bytes: int = MOST_STACK_BYTES) -> None:
         self._library = library
         self._runtime = library.JS_NewRuntime()
         self._context = library.JS_NewContext(self._runtime) if self._runtime else None
@@ -134,7 +134,7 @@ class Realm:
         self._memory_bytes = memory_bytes
         self._usual_bytes = self._script_bytes = memory_bytes - min(RESERVE_BYTES, memory_bytes // 4)
         self._is_full = False
-        self._stack_bytes = stack_bytes(stack)
+        self._stack_bytes = usable_stack_bytes(stack_bytes)
         self.meter = Meter()
         self._stop_error: JSValue | None = None
         self._stop = ctypes.c_ubyte.from_address(stop_address)
