@@ -74,6 +74,7 @@ PRESETS: dict[str, Limits] = {
 _MET = {
     "script_time_s": "the script ran for more than its {:g} s",
     "total_time_s": "the cell took more than its {:g} s in all",
+    "memory_bytes": "the state needs more than its {:,.0f} bytes of memory",
     "effects": "the cell made more than its {:,.0f} calls of bridges",
     "instructions": "the cell ran more than its {:,.0f} instructions",
     "calls_in_flight": "more than {:,.0f} calls wait for their answers at once; wait for some before you begin others",

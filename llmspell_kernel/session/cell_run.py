@@ -7,11 +7,13 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..errors import LimitError, ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
-from ..protocol.steps import Background, Failed, Finished, Step, Suspended
+from ..protocol.steps import Background, Failed, Fault, Finished, Step, Suspended
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
@@ -185,13 +187,20 @@ class CellRun:
             raise explained from error
         self.take_background(step.background)
         if isinstance(step, Failed):
-            fault = error_of(self._state.exchange.with_fields(step.fault), self._state.engine)
+            fault = error_of(self._whole(step.fault), self._state.engine)
             raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
         if self.exceeded is not None:  # the stop came too late, or to nothing, as in a worker that reads no flag
             raise self._state.explain(self.exceeded)
         check_size(step.values, "the results", self.limits.value_bytes)
         return read_values(step.values, "the results")
+
+    def _whole(self, fault: Fault) -> Fault:
+        """With the fields that no engine carries."""
+        fault, cap = self._state.exchange.with_fields(fault), self.limits.memory_bytes
+        if fault.limit == "memory_bytes" and not fault.value:
+            return msgspec.structs.replace(fault, value=cap, used=cap)
+        return fault
 
     async def resume(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""

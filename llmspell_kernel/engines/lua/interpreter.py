@@ -116,6 +116,7 @@ class LuaState:
             "hook_count": HOOK_COUNT,
             "state": options.state,
             "max_value_bytes": options.max_value_bytes,
+            "memory_bytes": options.memory_bytes,
             "entropy": options.entropy,
             "preset": _bytes(options.preset),
             "removed": _bytes(" ".join(options.removed)),

@@ -10,7 +10,7 @@ local remember = frames.remember
 local HOST, refuse_yield = tasks.HOST, tasks.refuse_yield
 
 local function pump(co, ok, marker, ...)
-  unless_stopped(ok)
+  unless_stopped(ok, marker)
   if co_status(co) == "dead" then ended(co) end
   if ok and rawequal(marker, HOST) then
     if co_isyieldable() then return pump(co, co_resume(co, co_yield(HOST, ...))) end

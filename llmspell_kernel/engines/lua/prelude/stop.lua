@@ -5,15 +5,18 @@
 -- * Once stopped, the stop error passes through pcall, xpcall, coroutines and __close: the hook fires on every instruction until the task is gone.
 -- * A hook counts the instructions of its own coroutine, so who makes fresh coroutines forever looks at the flag as they are made (`check`).
 -- * At the limit of the C stack the hook itself cannot be called, so who catches a failure looks at the flag too (`unless_stopped`).
+-- * Lua's own error of a full memory is a limit too: who catches it is stopped there.  Nothing is allocated on that way.
 -- * All coroutines of a state share one budget.  It is counted up to the next full HOOK_COUNT of each, so that none is free for being short.
 local settings, output, frames = ...
 
-local error, setmetatable = error, setmetatable
+local error, rawequal, setmetatable = error, rawequal, setmetatable
 local sethook, getenv, huge, running = debug.sethook, os.getenv, math.huge, coroutine.running
 local flush_when_due = output.flush_when_due
 local places_of = frames.places
 local VARIABLE, HOOK_COUNT = settings.stop_variable, settings.hook_count
 
+local OUT_OF_MEMORY = "not enough memory" -- Lua's own text
+local FULL = { name = "memory_bytes", value = settings.memory_bytes, used = settings.memory_bytes }
 local STOP = setmetatable({}, { __tostring = function() return "stopped" end, __metatable = false })
 local stopped = false
 local limit -- what was met, as { name, value, used }; nil where the host stopped the script
@@ -41,7 +44,7 @@ end
 local hook
 
 local function halt()
-  places = places or places_of((running()))
+  places = places or limit ~= FULL and places_of((running())) or nil
   sethook(hook, "", 1)
   error(STOP, 0)
 end
@@ -71,7 +74,7 @@ end
 
 -- Given the results of a protected call: raises the stop again where the call swallowed it.
 local function unless_stopped(ok, ...)
-  if not ok then poll() end
+  if not ok and not poll() and rawequal((...), OUT_OF_MEMORY) then stopped, limit = true, FULL end
   if stopped then halt() end
   return ok, ...
 end
