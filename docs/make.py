@@ -108,7 +108,7 @@ def _amount(name: str, preset: limits.Limits) -> str:
     value = getattr(preset, name)
     if name.endswith("_bytes"):
         return f"{value // limits.MiB} MiB"
-    return f"{value:g} s" if name.endswith("_s") else f"{value:,}"
+    return f"{value:g} s" if name.endswith("_s") and not name.endswith("_per_s") else f"{value:,}"
 
 
 def field_docs(kind: type) -> dict[str, str]:

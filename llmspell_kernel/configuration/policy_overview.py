@@ -84,7 +84,7 @@ def _amount(name: str, value: Any) -> str:
     if name.endswith("_bytes") and value >= KIB:
         size, unit = (value / MIB, "MiB") if value >= MIB else (value / KIB, "KiB")
         return f"{size:.4g} {unit}"
-    return f"{written(value)} s" if name.endswith("_s") else written(value)
+    return f"{written(value)} s" if name.endswith("_s") and not name.endswith("_per_s") else written(value)
 
 
 def _rule_lines(rules: Mapping[str, Any]) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from ..errors import ConfigError, nearest
 
 FEATURES = {
     "await": "effects are promises, and a script awaits them",
-    "instruction_limit": "a state can be given a number of instructions that it may run",
+    "instruction_limit": "a cell can be given a number of instructions that it may run",
     "soft_interrupt": "a running script is stopped without losing its state",
     "compile_step": "what runs is made from the script's text, with its lines and columns kept",
 }

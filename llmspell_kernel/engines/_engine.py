@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..protocol.steps import Answer, Invocation, QueryKind, Step
+from ..protocol.steps import Allowance, Answer, Invocation, QueryKind, Step
 
 Emit = Callable[[int, bytes], None]
 """`emit(stream, utf8_text)`: prints.  Stream 1 is stdout, 2 stderr.  Called only while a step runs; ordered before the step's result."""
@@ -29,6 +29,12 @@ class Options(msgspec.Struct, frozen=True):
     """32 hex digits drawn by the host when the state was opened, and kept in the journal: from these come ids that must differ from all others."""
     time_s: float = 0.0
     """Unix time at which the state was opened, for clocks inside the language."""
+    stack_bytes: int = 4 * 1024 * 1024
+    """How deep calls may be nested, where the language's stack is the machine's."""
+    preset: str = ""
+    """The name of the policy's preset, for errors about what it leaves out."""
+    removed: tuple[str, ...] = ()
+    """Names of the language that the preset leaves out, such as `load`: the engine takes them away, and says so where a script uses one."""
 
 
 class StopFlag(Protocol):
@@ -44,6 +50,15 @@ class StopFlag(Protocol):
 
 class State(Protocol):
     """One persistent script world."""
+
+    def allow(self, allowance: Allowance) -> None:
+        """What the next cell may use; called before each `start` and `call`."""
+
+    def tell_time(self, time_s: float) -> None:
+        """The Unix time that clocks inside the language show from now on; called before each `start`, `call` and `resume`.
+
+        Between two calls a clock may go on by what has run, never by a clock of the machine: a replay must show the same times.
+        """
 
     def start(self, code: str, chunk: str) -> Step:
         """Run a cell until it suspends, ends or fails.  Never raises for a fault of the script."""

@@ -37,7 +37,7 @@ from .output import CellOutput
 from .states import ScriptStateHandle, States
 
 log = logging.getLogger(__name__)
-OF_STATES = {"seed", "confinement", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "startup_s"))}
+OF_STATES = {"seed", "confinement", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "stack_bytes", "startup_s"))}
 
 
 class Notebook:
@@ -384,7 +384,8 @@ def _applies_to(key: str, has_states: bool) -> str:
     if key in OF_STATES and has_states:
         return "for states opened from now on (a state that is there keeps its own; `%llmspell reset` ends it)"
     if key == "preset" and has_states:
-        return "from the next cell; its limits of memory and of a value's size and its layers of confinement only for states opened from now on"
+        later = "its limits of memory, stack and of a value's size, its layers and what its languages lack"
+        return f"from the next cell; {later} only for states opened from now on"
     return "from the next cell"
 
 

@@ -27,6 +27,18 @@ class Limits(NamedTuple):
     """How large one value may be that crosses between script and host."""
     resources: int = 100
     """How many streams and the like a state may hold open."""
+    instructions: int = 6_000_000_000
+    """How many instructions the engine may run in one cell; JavaScript counts calls and jumps, ten instructions each."""
+    effects_per_s: float = 50_000
+    """How many calls of bridges a state may make each second; faster ones are held back."""
+    calls_in_flight: int = 2_000
+    """How many calls of bridges may wait for their answers at once."""
+    call_bytes: int = 24 * MiB
+    """How large the arguments of those calls may be in all."""
+    tasks: int = 10_000
+    """How many coroutines and tasks that have not ended a state may hold."""
+    stack_bytes: int = 4 * MiB
+    """How deep JavaScript calls may be nested; some 2,400 calls take 4 MB.  Lua's calls are bounded by Lua itself."""
     history_bytes: int = 32 * MiB
     """How much is kept of a state's cells and their answers, to restore it; one that outgrows it goes on, and cannot be restored."""
     restore_s: float = 10.0
@@ -52,11 +64,49 @@ class Limits(NamedTuple):
         return 4 * self.memory_bytes + 8 * self.value_bytes + 64 * MiB
 
 
+_STANDARD = Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100)
 PRESETS: dict[str, Limits] = {
-    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000, 64 * MiB),
-    "standard": Limits(20, 900, 128 * MiB, 5 * MiB, 10_000, 16 * MiB, 100, 32 * MiB),
-    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20, 8 * MiB),
+    "minimal": Limits(60, 3600, 256 * MiB, 10 * MiB, 100_000, 32 * MiB, 1_000)._replace(
+        instructions=20_000_000_000,
+        effects_per_s=100_000,
+        calls_in_flight=10_000,
+        call_bytes=48 * MiB,
+        tasks=50_000,
+        history_bytes=64 * MiB,
+    ),
+    "standard": _STANDARD,
+    "strict": Limits(5, 120, 64 * MiB, 1 * MiB, 1_000, 4 * MiB, 20)._replace(
+        instructions=1_500_000_000,
+        effects_per_s=10_000,
+        calls_in_flight=200,
+        call_bytes=8 * MiB,
+        tasks=1_000,
+        stack_bytes=2 * MiB,
+        history_bytes=8 * MiB,
+    ),
 }
+"""Instructions are what Lua runs in the script time on the machine they were measured on, where that is the fastest that loops can be."""
+_MET = {
+    "script_time_s": "the script ran for more than its {:g} s",
+    "total_time_s": "the cell took more than its {:g} s in all",
+    "memory_bytes": "the state needs more than its {:,.0f} bytes of memory",
+    "effects": "the cell made more than its {:,.0f} calls of bridges",
+    "instructions": "the cell ran more than its {:,.0f} instructions",
+    "calls_in_flight": "more than {:,.0f} calls wait for their answers at once; wait for some before you begin others",
+    "call_bytes": "the calls that wait for their answers have arguments of more than {:,.0f} bytes; wait for some before you begin others",
+    "tasks": "the state holds more than {:,.0f} coroutines and tasks that have not ended; let some end before you begin others",
+}
+"""What is said of a cell that met one of these: they end it."""
+
+
+def told(limit: str, value: float) -> str:
+    """What happened, of a cell that met a limit."""
+    return _MET[limit].format(value) if limit in _MET else f"the limit {limit} ({value:,.0f}) was met"
+
+
+def raising(limit: str) -> str:
+    """How the user sets a limit higher; "" for what is none of ours."""
+    return f"raise it with %llmspell config limits.{limit}=..." if limit in Limits._fields else ""
 
 
 def limits_of(preset: str, changes: Mapping[str, Any]) -> Limits:

@@ -11,7 +11,22 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import RemoteProtocolError
-from .steps import EMPTY_LIST, NULL, Answer, Background, Failed, Fault, Finished, Invocation, QueryKind, Returned, Step, Suspended
+from .steps import (
+    EMPTY_LIST,
+    NULL,
+    UNLIMITED,
+    Allowance,
+    Answer,
+    Background,
+    Failed,
+    Fault,
+    Finished,
+    Invocation,
+    QueryKind,
+    Returned,
+    Step,
+    Suspended,
+)
 
 MAX_FAULT_TEXT = 64 * 1024
 MAX_FAULT_NAME = 256
@@ -34,7 +49,7 @@ class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
 
 
 class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
-    """Host: run code.  `chunk` names it in errors (`cell[3]`).
+    """Host: run code.  `chunk` names it in errors (`cell[3]`); `time_s` is the time that the script sees, as in Resume.
 
     With a `function` nothing is compiled: the cell is a call of that global function of the script (`words.count`) with the values of `args`.
     """
@@ -44,6 +59,8 @@ class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
     chunk: str
     function: str = ""
     args: msgspec.Raw = EMPTY_LIST
+    time_s: float = 0.0
+    allowance: Allowance = UNLIMITED
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):
@@ -52,6 +69,7 @@ class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):
     state: int
     answers: list[Answer] = []
     invocations: list[Invocation] = []
+    time_s: float = 0.0
 
 
 class Query(msgspec.Struct, frozen=True, gc=False, tag="query"):
@@ -121,9 +139,13 @@ def clipped(message: WorkerMessage) -> WorkerMessage:
     honest worker may have sent: a message of 64 MB holds millions of faults, each of which takes microseconds.
     """
     match message:
-        case Stepped(step=Failed(fault=fault, background=background)):
+        case Stepped(step=Failed(fault=fault, background=background) as step):
             short, kept = clip_fault(fault), _clipped_background(background)
-            return message if short is fault and kept is background else Stepped(message.state, Failed(short, kept))
+            return (
+                message
+                if short is fault and kept is background
+                else Stepped(message.state, msgspec.structs.replace(step, fault=short, background=kept))
+            )
         case Stepped(step=Finished(background=Background() as background) as step):
             return Stepped(message.state, msgspec.structs.replace(step, background=_clipped_background(background)))
         case Stepped(step=Suspended() as step) if step.returned:

@@ -15,6 +15,11 @@ Name = Annotated[str, msgspec.Meta(max_length=256)]
 """Names of effects come from the catalogue, which has none this long: a worker that sends one is broken, so it is refused, not clipped."""
 
 
+MOST = 2**53
+"""No limit: a number that every language holds exactly."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+
+
 class Place(msgspec.Struct, frozen=True, gc=False):
     """One frame of a script's stack, innermost first.  Lines and columns count from 1; 0 = the engine does not say."""
 
@@ -79,15 +84,37 @@ class Returned(msgspec.Struct, frozen=True, gc=False):
     fault: Fault | None = None
 
 
+class Allowance(msgspec.Struct, frozen=True, gc=False):
+    """What a cell may use, as policy on the host says.  Who uses more is stopped; no script can catch that.
+
+    The engine ends the cell with a fault of the code `limit`, whose `limit` is the field's name here and whose message is empty, as the host has
+    the text; the state stays.
+    """
+
+    instructions: int = MOST
+    """An engine that cannot count them may count something else that grows with them."""
+    calls_in_flight: int = MOST
+    """Calls of the host that wait for their answers, at once."""
+    call_bytes: int = MOST
+    """The text of their arguments, in all."""
+    tasks: int = MOST
+    """Coroutines and tasks that the state holds and that have not ended, as far as the language has such things."""
+
+
+UNLIMITED = Allowance()
+
+
 class Suspended(msgspec.Struct, frozen=True, gc=False, tag="suspended"):
     """The script waits.  `effects` are all those new since the last step, in the order they were asked.
 
     `abandoned` are effects nobody waits for any more (the losing side of a race): the host cancels them and must not answer.
+    `instructions`, here and below, is what the cell has run of them up to now, 0 where the engine does not count.
     """
 
     effects: list[Effect] = []
     returned: list[Returned] = []
     abandoned: list[int] = []
+    instructions: Count = 0
 
 
 class Background(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +137,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False, tag="finished"):
 
     values: msgspec.Raw = EMPTY_LIST
     background: Background | None = None
+    instructions: Count = 0
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
@@ -117,6 +145,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False, tag="failed"):
 
     fault: Fault
     background: Background | None = None
+    instructions: Count = 0
 
 
 Step = Suspended | Finished | Failed

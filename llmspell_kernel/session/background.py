@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import SpellError
+from ..errors import LimitError, SpellError
 from ..protocol.steps import Failed, Suspended
 from .faults import error_of
 from .script_state import INTERRUPT, TOTAL_TIME, ScriptState
@@ -44,6 +44,11 @@ class BackgroundRun:
     def interrupt(self) -> None:
         """Stops all of it."""
         self._stop(INTERRUPT)
+
+    def exceed(self, error: LimitError) -> None:
+        """Stops all of it for a limit that was met."""
+        self._state.exceed(error)
+        self._state.exchange.news.set()
 
     def on_end(self, listener: Callable[[asyncio.Task[None]], None]) -> None:
         self._task.add_done_callback(listener)
@@ -85,9 +90,11 @@ class BackgroundRun:
         step = await self.run.resume()
         assert not isinstance(step, Suspended), "the table of transitions allows none here"
         self.run.take_background(step.background)
-        if isinstance(step, Failed):
-            fault = error_of(step.fault, self._state.engine)
-            self.run.tell(f"background work ended: {self._state.explain(fault).message}")
+        ended: SpellError | None = error_of(step.fault, self._state.engine) if isinstance(step, Failed) else None
+        if self.run.background is None:
+            ended = ended or self.run.exceeded
+        if ended is not None:
+            self.run.tell(f"background work ended: {self._state.explain(ended).message}")
 
     def _goes_on(self) -> bool:
         return self.run.background is not None and self._state.worker is not None

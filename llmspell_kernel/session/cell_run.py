@@ -7,15 +7,18 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
-from ..errors import ScriptError, SpellError, WorkerLost
+from ..errors import LimitError, ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
-from ..protocol.steps import Background, Effect, Failed, Finished, Step, Suspended
+from ..protocol.steps import Background, Effect, Failed, Fault, Finished, Step, Suspended
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
+from .met_limits import met
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .sink import Sink
 from .transcript import Made
@@ -58,9 +61,13 @@ class CellRun:
         self.stopped = self.begun = False
         self.cut_short = False
         """Was the script stopped, by whatever, before it came to its end?"""
+        self.exceeded: LimitError | None = None
+        """The limit that the host has stopped this cell for."""
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self.script_time_s = 0.0
+        self.started_s = 0.0
+        """Unix time, as the journal has it."""
         self.output_bytes = 0
         self._output_full = False
         self._bars: set[int] = set()
@@ -100,6 +107,23 @@ class CellRun:
         self.stopped = True
         self._state.stop(why)
         self._state.exchange.news.set()
+
+    def exceed(self, limit: str, value: float, used: float) -> LimitError:
+        """The cell meets a limit that the host counts: it is over.  The error is for whoever is no script."""
+        error = self.exceeded = met(limit, value, used)
+        self._state.exceed(error)
+        self._state.exchange.news.set()
+        return error
+
+    def tell_time(self, time_s: float) -> None:
+        """An event of the journal: what the script sees next has its time."""
+        self._state.time_s = max(self._state.time_s, time_s)
+
+    async def keep_pace(self) -> None:
+        """Holds an effect back that comes too fast."""
+        wait_s = self._state.pace.wait_s(self.limits.effects_per_s, time.monotonic())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
@@ -195,11 +219,20 @@ class CellRun:
             raise explained from error
         self.take_background(step.background)
         if isinstance(step, Failed):
-            fault = error_of(self._state.exchange.with_fields(step.fault), self._state.engine)
+            fault = error_of(self._whole(step.fault), self._state.engine)
             raise (self._state.explain(fault) if self._state.stopping else fault)
         assert isinstance(step, Finished)
+        if self.exceeded is not None:  # the stop came too late, or to nothing, as in a worker that reads no flag
+            raise self._state.explain(self.exceeded)
         check_size(step.values, "the results", self.limits.value_bytes)
         return read_values(step.values, "the results")
+
+    def _whole(self, fault: Fault) -> Fault:
+        """With the fields that no engine carries."""
+        fault, cap = self._state.exchange.with_fields(fault), self.limits.memory_bytes
+        if fault.limit == "memory_bytes" and not fault.value:
+            return msgspec.structs.replace(fault, value=cap, used=cap)
+        return fault
 
     async def resume(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""

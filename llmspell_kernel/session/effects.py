@@ -15,7 +15,7 @@ import msgspec
 from ..bridges._bridge import Resource
 from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, DeniedError, InternalError, LimitError, ScriptError, SpellError, nearest
+from ..errors import BridgeError, DeniedError, InternalError, ScriptError, SpellError, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.cassette import Used
 from ..journal.events import (
@@ -138,6 +138,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         return error
+    await run.keep_pace()
     started = time.time()
     run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
@@ -158,6 +159,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         return error
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started, context.replayed))
+    run.tell_time(now)
     return value, text
 
 
@@ -274,7 +276,7 @@ def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, argument
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if run.effects > (cap := run.limits.effects):
-        raise LimitError(f"the cell has used its {cap:g} effects", limit="effects", value=cap, used=run.effects)
+        raise run.exceed("effects", cap, run.effects)
     if isinstance(verdict, Ask):
         raise DeniedError(
             f"{facts.capability} needs the user's consent ({verdict.reason}), and nobody can be asked here", capability=facts.capability
@@ -369,3 +371,4 @@ def _failed(
 ) -> None:
     now = time.time()
     run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))
+    run.tell_time(now)

@@ -38,6 +38,10 @@ class Exchange:
         self._resources = resources
         self._value_bytes = value_bytes
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._sizes: dict[int, int] = {}
+        """By effect: how large its arguments are, while it has no answer."""
+        self._waiting_bytes = 0
+        """All of them."""
         self._answers: list[Answer] = []
         self._given: dict[int, list[int]] = {}
         """By effect: the resources that its answer holds, until the answer is sent."""
@@ -64,8 +68,24 @@ class Exchange:
             self._settle(returned)
         if step.abandoned:
             self._abandon(set(step.abandoned))
-        for effect in step.effects if start else ():
+        if not start or not self._has_room(step.effects, run):
+            return
+        for effect in step.effects:
+            self._sizes[effect.id] = len(effect.args)
+            self._waiting_bytes += len(effect.args)
             self._tasks[effect.id] = asyncio.create_task(self._answer(effect, run), name=f"{effect.bridge}.{effect.method}")
+
+    def _has_room(self, asked: Sequence[Effect], run: CellRun) -> bool:
+        """May so much more be in flight?  An honest worker has looked itself, so one that is not is stopped before it costs anything here."""
+        limits = run.limits
+        if (count := len(self._tasks) + len(asked)) > limits.calls_in_flight:
+            run.exceed("calls_in_flight", limits.calls_in_flight, count)
+            return False
+        size = self._waiting_bytes + sum(len(effect.args) for effect in asked)
+        if size > limits.call_bytes:
+            run.exceed("call_bytes", limits.call_bytes, size)
+            return False
+        return True
 
     def message(self) -> tuple[list[Answer], list[Invocation]]:
         """What the state is told next; what does not fit stays for the message after it."""
@@ -102,7 +122,7 @@ class Exchange:
         """Cancels every effect but those to `keep`, and waits until they are gone; names those that resist for so long."""
         leaving = {number: task for number, task in self._tasks.items() if number not in keep}
         for number, task in leaving.items():
-            del self._tasks[number]
+            self._taken_out(number)
             task.cancel()
         self._forget_answers({answer.id for answer in self._answers}.difference(keep))
         if not keep:
@@ -136,16 +156,20 @@ class Exchange:
         except Exception as error:
             # our own fault, or a listener's of the journal; without an answer the script would wait for ever
             answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
-        if self._tasks.pop(effect.id, None) is None:
+        if self._taken_out(effect.id) is None:
             return self._drop(effect.id)  # given up in the meantime by the script, or its cell is over: nobody may be told
         if answer.fault is not None and (answer.fault.limit or answer.fault.capability) and len(self._faults) < REMEMBERED_FAULTS:
             self._faults[answer.fault.code, answer.fault.message] = answer.fault
         self._answers.append(answer)
         self.news.set()
 
+    def _taken_out(self, number: int) -> asyncio.Task[None] | None:
+        self._waiting_bytes -= self._sizes.pop(number, 0)
+        return self._tasks.pop(number, None)
+
     def _abandon(self, numbers: set[int]) -> None:
         for number in numbers:
-            task = self._tasks.pop(number, None)
+            task = self._taken_out(number)
             if task is not None:
                 task.cancel()
         self._forget_answers(numbers)

@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..protocol.messages import clip_fault
 from ..protocol.steps import Fault, Place
+from .met_limits import met
 
 NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
 
@@ -59,7 +60,7 @@ def error_of(fault: Fault, engine: str) -> SpellError:
         case "denied":
             return DeniedError(fault.message, capability=fault.capability, frames=frames, engine=engine)
         case "limit":
-            return LimitError(fault.message, limit=fault.limit, value=fault.value, used=fault.used, frames=frames, engine=engine)
+            return met(fault.limit, fault.value, fault.used, message=fault.message, frames=frames, engine=engine)
         case "interrupted":
             return Interrupted(fault.message, frames=frames, engine=engine)
         case "internal":

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from ..bridges._bridge import Resource
-from ..errors import LimitError, ScriptError, ValueCrossingError
+from ..errors import ScriptError, ValueCrossingError
 from ..journal.events import ResourceClosed
 from ..journal.recorder import Recorder
 from ..values import ResourceRef, Value
 from .faults import report
+from .met_limits import met
 
 RELEASE_S = 3.0
 """How long anyone waits for a resource to close: one that never does goes on alone."""
@@ -63,12 +64,8 @@ class ResourceTable:
         """Raises LimitError where the state holds `limit` already; releasing the refused one is then the caller's."""
         held = sum(owner == state for owner, _ in self._kept)
         if held >= limit:
-            raise LimitError(
-                f"this state holds {held} open resources, its limit is {limit}; close those that are done with",
-                limit="resources",
-                value=limit,
-                used=held + 1,
-            )
+            message = f"this state holds {held} open resources, its limit is {limit}; close those that are done with"
+            raise met("resources", limit, held + 1, message=message)
         number = self._last[state] = self._last.get(state, 0) + 1
         self._kept[state, number] = Kept(state_name, cell, resource)
         return ResourceRef(number, resource.type)

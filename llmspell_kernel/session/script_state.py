@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,13 +17,17 @@ import msgspec
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
 from ..policy.decide import Grants
 from ..policy.limits import Limits
+from ..policy.pace import Pace
+from ..protocol.conversation import MAX_OPEN_EFFECTS
+from ..protocol.framing import MAX_FRAME_BYTES
 from ..protocol.output import Output
-from ..protocol.steps import Answer, Invocation, QueryKind, Step, Suspended
+from ..protocol.steps import Allowance, Answer, Invocation, QueryKind, Step, Suspended
 from ..protocol.transitions import ASKED, IN_A_CELL, LIVELY, Phase
 from ..workers.pool import WorkerPool
 from ..workers.worker import Worker
 from .exchange import Exchange
 from .history import History
+from .met_limits import met
 
 if TYPE_CHECKING:
     from .recovery import Restored
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 INTERRUPT = "interrupt"
 SCRIPT_TIME = "script time"
 TOTAL_TIME = "total time"
+LIMIT = "limit"
+MOST_CALL_BYTES = MAX_FRAME_BYTES - 8 * 1024 * 1024
+"""All new calls of a step go in one message, with their names and numbers."""
 QUERY_S = 5.0
 """How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
@@ -53,7 +60,16 @@ class ScriptState:
     """`number` is the state's id in the protocol; it changes with the worker, so an old worker's messages can never be taken for a new one's."""
 
     def __init__(
-        self, name: str, engine: str, pool: WorkerPool, limits: Limits, catalogue: dict[str, Any], seed: int, resources: ResourceTable
+        self,
+        name: str,
+        engine: str,
+        pool: WorkerPool,
+        limits: Limits,
+        catalogue: dict[str, Any],
+        seed: int,
+        resources: ResourceTable,
+        preset: str = "",
+        left_out: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.engine = engine
@@ -65,6 +81,12 @@ class ScriptState:
         self.seed = seed
         self.grants: tuple[Grants, ...] = ()
         """What the state was narrowed to, on top of what the session grants; a new worker changes nothing of it."""
+        self._preset, self._left_out = preset, left_out
+        self.time_s = 0.0
+        """What clocks inside the language show next: a time that stands in the journal, so that a replay can show it again."""
+        self.instructions = 0
+        """What the cell that runs, or ran last, has run of them; 0 where the engine does not count."""
+        self.pace = Pace()
         self.entropy = ""
         """What the state's ids are made from: drawn for its first worker, and the same for those that it is restored in."""
         self.history = History(limits.history_bytes)
@@ -76,6 +98,8 @@ class ScriptState:
         self.background_tasks: list[str] = []
         self._worker: Worker | None = None
         self._stopping = ""
+        self._exceeded: LimitError | None = None
+        """What the host stopped the script for, where it was a limit that the host counts."""
         self._kill_timer: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
         """One question or step at a time: a completion asked while a cell waits must not meet the cell's next step."""
@@ -156,7 +180,10 @@ class ScriptState:
             "max_value_bytes": self.limits.value_bytes,
             "seed": self.seed,
             "entropy": entropy,
-            "time_s": time.time(),
+            "time_s": self.time_s or time.time(),
+            "stack_bytes": self.limits.stack_bytes,
+            "preset": self._preset,
+            "removed": self._left_out,
         }
         try:
             async with asyncio.timeout(self.limits.startup_s):
@@ -199,15 +226,22 @@ class ScriptState:
             if self._stopping:
                 raise self._not_begun()
             worker = self._held()
+            allowance = self._allowance()
             if isinstance(code, FunctionCall):
-                asking = worker.begin(self.number, "", chunk, code.function, code.args)
+                asking = worker.begin(self.number, "", chunk, code.function, code.args, time_s=self.time_s, allowance=allowance)
             else:
-                asking = worker.begin(self.number, code, chunk)
+                asking = worker.begin(self.number, code, chunk, time_s=self.time_s, allowance=allowance)
             return await self._step(asking, budget_s)
+
+    def _allowance(self) -> Allowance:
+        """No more than what the protocol can carry, whatever a user has set."""
+        limits = self.limits
+        calls, call_bytes = min(limits.calls_in_flight, MAX_OPEN_EFFECTS), min(limits.call_bytes, MOST_CALL_BYTES)
+        return Allowance(limits.instructions, calls, call_bytes, limits.tasks)
 
     async def resume(self, answers: list[Answer], invocations: list[Invocation], budget_s: float) -> Step:
         async with self._turn:
-            return await self._step(self._held().resume(self.number, answers, invocations), budget_s)
+            return await self._step(self._held().resume(self.number, answers, invocations, time_s=self.time_s), budget_s)
 
     def _held(self) -> Worker:
         """The worker.  Raises WorkerLost where the state was closed while its cell waited."""
@@ -237,7 +271,7 @@ class ScriptState:
 
     def renew(self) -> None:
         """A cell begins: what stopped the last one is forgotten."""
-        self._stopping = ""
+        self._stopping, self._exceeded = "", None
 
     def settle(self) -> None:
         """A cell ended: its stop, if any, is over."""
@@ -260,6 +294,11 @@ class ScriptState:
             lose = self._worker.lose
             self._kill_timer = asyncio.get_running_loop().call_later(self.limits.stop_grace_s, lose, "it did not stop when asked")
 
+    def exceed(self, error: LimitError) -> None:
+        """Stops the script for a limit that the host counts: no script can catch what is no answer."""
+        self._exceeded = self._exceeded or error
+        self.stop(LIMIT)
+
     @property
     def stopping(self) -> str:
         return self._stopping
@@ -273,12 +312,13 @@ class ScriptState:
                 return Interrupted(f"stopped{tail}", engine=self.engine)
             case "script time":
                 cap = self.limits.script_time_s
-                message = f"the script ran for more than its {cap:g} s{tail}"
-                return LimitError(message, limit="script_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
+                return met("script_time_s", cap, cap, tail=tail, frames=error.frames, engine=self.engine)
             case "total time":
                 cap = self.limits.total_time_s
-                message = f"the cell took more than its {cap:g} s in all{tail}"
-                return LimitError(message, limit="total_time_s", value=cap, used=cap, frames=error.frames, engine=self.engine)
+                return met("total_time_s", cap, cap, tail=tail, frames=error.frames, engine=self.engine)
+            case "limit" if self._exceeded is not None:
+                limit = self._exceeded
+                return met(limit.limit, limit.value, limit.used, tail=tail, frames=error.frames, engine=self.engine)
         if isinstance(error, WorkerLost):
             return WorkerLost(
                 f"the worker of the {self.engine} state was lost: {error.message}{tail}", reason=error.reason, engine=self.engine
@@ -311,6 +351,7 @@ class ScriptState:
             step = await asking
         finally:
             timer.cancel()
+        self.instructions = step.instructions
         if not isinstance(step, Suspended):
             self.settle()
         return step

@@ -271,6 +271,7 @@ class Session:
         status: Any = "error"
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
         run = CellRun(self, script, number, chunk, kept, limits, (*self.grants, *script.grants))
+        run.started_s = started
         try:
             values = await self._execute(script, run, work, inputs)
             for name in outputs:
@@ -591,6 +592,7 @@ class Session:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         self._runs[key] = run
         script.limits = run.limits
+        run.tell_time(run.started_s)
         background = self._background.pop(key, None)
         try:
             if background is not None:
@@ -613,6 +615,8 @@ class Session:
                 script.close()
             elif run.background is not None and script.worker is not None:
                 self._leave_behind(key, run, script)
+                if run.exceeded is not None:  # by what the cell left behind
+                    self._background[key].exceed(run.exceeded)
             elif background is not None and not run.begun and script.lingers:  # what went on before goes on
                 self._leave_behind(key, background.run, script)
                 if run.stopped:
@@ -641,8 +645,11 @@ class Session:
     def _named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
         if key not in self._states:
-            catalogue = self.bridges.catalogue()
-            self._states[key] = ScriptState(name, engine, self._pool, self.limits, catalogue, self.settings.seed, self.resources)
+            catalogue, settings = self.bridges.catalogue(), self.settings
+            left_out = PRESETS[settings.preset].left_out.get(engine, ())
+            self._states[key] = ScriptState(
+                name, engine, self._pool, self.limits, catalogue, settings.seed, self.resources, settings.preset, left_out
+            )
         return self._states[key]
 
     async def _ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..errors import LimitError, ValueCrossingError
+from ..errors import ValueCrossingError
 from ..host_types._crossing import written as written_value
 from ..values import Value, check_items, loads
+from .met_limits import met
 
 _items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -26,12 +27,8 @@ def read_values(written: bytes | msgspec.Raw, what: str, *, empty_as_object: boo
 def check_size(written: bytes | msgspec.Raw, what: str, limit: int) -> None:
     """Raises LimitError where a written form is over the policy's size of one value."""
     if len(written) > limit:
-        raise LimitError(
-            f"{what}: {len(written)} bytes, the limit of one value is {limit} bytes; pass less, or in parts",
-            limit="value_bytes",
-            value=limit,
-            used=len(written),
-        )
+        message = f"{what}: {len(written)} bytes, the limit of one value is {limit} bytes; pass less, or in parts"
+        raise met("value_bytes", limit, len(written), message=message)
 
 
 def write_values(values: Iterable[Value]) -> msgspec.Raw:

@@ -34,7 +34,7 @@ from llmspell_kernel.protocol.messages import (
     encode,
 )
 from llmspell_kernel.protocol.output import Output
-from llmspell_kernel.protocol.steps import EMPTY_LIST, NULL, Answer, Fault, Invocation, QueryKind, Step
+from llmspell_kernel.protocol.steps import EMPTY_LIST, NULL, UNLIMITED, Allowance, Answer, Fault, Invocation, QueryKind, Step
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.worker import Worker, check_engine
@@ -147,15 +147,25 @@ class FakeWorker:
         if self._refusal is not None:
             raise ScriptError(self._refusal.message, code=self._refusal.code)
 
-    async def begin(self, state: int, code: str, chunk: str, function: str = "", args: bytes | msgspec.Raw = EMPTY_LIST) -> Step:
+    async def begin(
+        self,
+        state: int,
+        code: str,
+        chunk: str,
+        function: str = "",
+        args: bytes | msgspec.Raw = EMPTY_LIST,
+        *,
+        time_s: float = 0.0,
+        allowance: Allowance = UNLIMITED,
+    ) -> Step:
         self.calls.append(("call", (state, function, bytes(args), chunk)) if function else ("begin", (state, code, chunk)))
         self._stop.clear()
-        self._say(Begin(state, code, chunk, function, msgspec.Raw(bytes(args))))
+        self._say(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance))
         return await self._play(state)
 
-    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
+    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation], *, time_s: float = 0.0) -> Step:
         self.calls.append(("resume", (state, answers, invocations)))
-        self._say(Resume(state, answers, invocations))
+        self._say(Resume(state, answers, invocations, time_s))
         return await self._play(state)
 
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:

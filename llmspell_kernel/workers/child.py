@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -136,12 +137,10 @@ class Child:
         match message:
             case OpenState():
                 return self._open(message)
-            case Begin(state=state, chunk=chunk, function=function, args=args) if function:
-                return self._step(state, lambda engine: engine.call(function, args, chunk))
-            case Begin(state=state, code=code, chunk=chunk):
-                return self._step(state, lambda engine: engine.start(code, chunk))
-            case Resume(state=state, answers=answers, invocations=invocations):
-                return self._step(state, lambda engine: engine.resume(answers, invocations))
+            case Begin():
+                return self._begin(message)
+            case Resume(state=state, answers=answers, invocations=invocations, time_s=time_s):
+                return self._step(state, time_s, lambda engine: engine.resume(answers, invocations))
             case Query():
                 return self._query(message)
             case CloseState(state=state):
@@ -156,10 +155,20 @@ class Child:
             return Opened(message.state, Fault("internal", f"cannot open a {message.engine} state: {type(error).__name__}: {error}"))
         return Opened(message.state)
 
-    def _step(self, state: int, run: Any) -> WorkerMessage:
+    def _begin(self, message: Begin) -> WorkerMessage:
+        def run(state: Any) -> Step:
+            state.allow(message.allowance)
+            if message.function:
+                return state.call(message.function, message.args, message.chunk)  # type: ignore[no-any-return]
+            return state.start(message.code, message.chunk)  # type: ignore[no-any-return]
+
+        return self._step(message.state, message.time_s, run)
+
+    def _step(self, state: int, time_s: float, run: Callable[[Any], Step]) -> WorkerMessage:
         self._emitter.state = state
         self._stop.begin_step(state)
         try:
+            self._states[state].tell_time(time_s)
             step: Step = run(self._states[state])
         except MemoryError:
             step = Failed(Fault("limit", "the worker's memory limit was met"))

@@ -29,7 +29,7 @@ from ..protocol.messages import (
     WorkerMessage,
 )
 from ..protocol.output import Output, OutputReader
-from ..protocol.steps import EMPTY_LIST, NULL, Answer, Invocation, QueryKind, Step
+from ..protocol.steps import EMPTY_LIST, NULL, UNLIMITED, Allowance, Answer, Invocation, QueryKind, Step
 from ..protocol.transitions import Phase
 from .spawn import WorkerProcess
 
@@ -111,13 +111,23 @@ class Worker:
         if isinstance(answer, Opened) and answer.fault is not None:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
 
-    async def begin(self, state: int, code: str, chunk: str, function: str = "", args: bytes | msgspec.Raw = EMPTY_LIST) -> Step:
+    async def begin(
+        self,
+        state: int,
+        code: str,
+        chunk: str,
+        function: str = "",
+        args: bytes | msgspec.Raw = EMPTY_LIST,
+        *,
+        time_s: float = 0.0,
+        allowance: Allowance = UNLIMITED,
+    ) -> Step:
         self._to_stop.discard(state)  # what stopped its last cell
         self._idle_output = 0
-        return self._stepped(await self._ask(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)))))
+        return self._stepped(await self._ask(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance)))
 
-    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation]) -> Step:
-        return self._stepped(await self._ask(Resume(state, answers, invocations)))
+    async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation], *, time_s: float = 0.0) -> Step:
+        return self._stepped(await self._ask(Resume(state, answers, invocations, time_s)))
 
     async def query(self, state: int, kind: QueryKind, text: str, value: bytes | msgspec.Raw = NULL) -> bytes:
         answer = await self._ask(Query(state, kind, text, msgspec.Raw(bytes(value))))

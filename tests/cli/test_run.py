@@ -203,3 +203,10 @@ def test_a_script_requires_a_module_file(folder: Folder) -> None:
     missing = folder.run("main.lua", code, "--module", "gone.lua")
     assert (missing.returncode, "gone.lua: cannot read" in missing.stderr) == (2, True)
     assert "llmspell run --module FILE" in folder.run("main.lua", code).stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("endless.lua", "while true do end"), ("endless.js", "for (;;);")])
+def test_a_limit_set_for_one_run_ends_it_and_the_error_names_it(folder: Folder, name: str, code: str) -> None:
+    done = folder.run(name, code, "--set", "limits.instructions=1000000")
+    assert done.returncode != 0
+    assert "the cell ran more than its 1,000,000 instructions" in done.stderr

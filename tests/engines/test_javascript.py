@@ -44,7 +44,8 @@ ENDLESS = [
 @pytest.mark.parametrize("code", ENDLESS)
 def test_a_stop_ends_every_loop_and_the_state_goes_on(world: World, code: str) -> None:
     world.result("kept = 7")
-    assert failed(world.stopped(code)) == Fault(code="interrupted", message="stopped")
+    fault = failed(world.stopped(code))
+    assert (fault.code, fault.message) == ("interrupted", "stopped")
     assert world.result("kept + 1") == [8]
 
 
@@ -549,8 +550,7 @@ def test_globals_are_given_and_taken(world: World) -> None:
         world.state.query("get", "f", b"")
 
 
-def test_an_accessor_on_every_object_cannot_replace_a_cells_result(world: World) -> None:
-    world.start("Object.defineProperty(Object.prototype, 'value', {get() { return {code: 'denied'} }, set(_) {}, configurable: true})")
-    assert "delete Object.prototype.value" in world.fault("3").message
-    world.start("delete Object.prototype.value")
+def test_no_accessor_can_be_put_on_every_object_where_it_would_meet_each_cells_result(world: World) -> None:
+    fault = world.fault("Object.defineProperty(Object.prototype, 'value', {get() { return 1 }, set(_) { for (;;); }, configurable: true})")
+    assert "not extensible" in fault.message
     assert world.result("3") == [3]

@@ -61,7 +61,6 @@ class Arena:
         self.preset = preset
         self.last: ExecutionResult | None = None
         """What came of the last cell of the last attack."""
-        self._memory_share = MEMORY_SHARE
         self._runner = asyncio.Runner()
         self._states = 0
         self.session = self.run(self._open(Settings(preset=preset, limits=changes, model="spell/echo")))
@@ -101,9 +100,7 @@ class Arena:
 
     async def _attack(self, attack: Attack, engine: str, state: str) -> list[str]:
         cells = attack.cells(engine, self.canaries.names())
-        self._memory_share = attack.memory_share
-        end, found = await self._contained(engine, cells, state, ruins=attack.ruins)
-        self._memory_share = MEMORY_SHARE
+        end, found = await self._contained(engine, cells, state)
         assert self.last is not None
         if end not in attack.ends | self._more_ends(attack):
             found.append(f"ended with {end}, not {' or '.join(sorted(attack.ends))}: {self.last!r}")
@@ -153,7 +150,7 @@ class Arena:
         latest_s = (self.limits.total_time_s if result.metrics.waiting_s > 0.1 else self.limits.script_time_s) + self.limits.stop_grace_s
         if took_s > latest_s + self.limits.end_s * (result.metrics.effects > 0) + LATE_S:
             found.append(f"the reply took {took_s:.2f} s")
-        if (growth := await sampler) > self.limits.memory_bytes * self._memory_share + MEMORY_MORE:
+        if (growth := await sampler) > self.limits.memory_bytes * MEMORY_SHARE + MEMORY_MORE:
             found.append(f"the worker grew by {growth / MiB:.0f} MiB under a cap of {self.limits.memory_bytes // MiB} MiB")
         if self.canaries.secret in told(result):
             found.append("the cell tells the secret")

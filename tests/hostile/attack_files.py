@@ -5,8 +5,6 @@
     javascript = "..."
     ends = "error"             # or a list of ends (below); where left out: value, error or limit
     gives = [...]              # the results of the last cell; it must then end with a value
-    ruins = true               # it spoils its own state so that even 1 + 1 fails there: the state must be thrown away
-    memory_share = 2.2         # a known weakness: its worker may grow by that share of the cap rather than MEMORY_SHARE
 
 Ends: `value`; `error` is one that the script could catch; `limit` a limit that was met; `lost` a worker that died without a limit being told,
 which only attacks on memory may do.  In code, @VARIABLE@, @FILE@, @FOLDER@, @PORT@, @PID@ and @HOST@ stand for the canaries (canaries.py).
@@ -22,7 +20,7 @@ from typing import Any
 FOLDER = Path(__file__).parent / "attacks"
 ENGINES = ("lua", "javascript")
 ENDS = frozenset({"value", "error", "limit", "lost"})
-FIELDS = {*ENGINES, "ends", "gives", "ruins", "memory_share"}
+FIELDS = {*ENGINES, "ends", "gives"}
 MEMORY_SHARE = 1.35
 """By how much more than its state's cap a worker's process may grow, beside what arena.MEMORY_MORE allows."""
 CONTAINED = ("value", "error", "limit")
@@ -41,8 +39,6 @@ class Attack:
         self.ends = frozenset([ends] if isinstance(ends, str) else ends)
         if self.ends - ENDS:
             raise ValueError(f"{topic}:{name} ends in no known way: {sorted(self.ends - ENDS)}")
-        self.ruins: bool = raw.get("ruins", False)
-        self.memory_share: float = raw.get("memory_share", MEMORY_SHARE)
         self._code = {engine: raw[engine] for engine in ENGINES if engine in raw}
 
     @property

@@ -24,6 +24,7 @@ from llmspell_kernel.protocol.messages import (
     Stepped,
     WorkerMessage,
     decode_from_host,
+    decode_from_worker,
     encode,
 )
 from llmspell_kernel.protocol.steps import Answer, Background, Effect, Failed, Fault, Finished, Invocation, Place, Returned, Suspended
@@ -307,6 +308,13 @@ def test_a_fault_that_a_function_raised_is_clipped_too() -> None:
 def test_a_name_longer_than_any_in_a_catalogue_is_a_breach(effect: Effect) -> None:
     with pytest.raises(RemoteProtocolError, match="not a message of the protocol"):
         hear(at(Phase.RUNNING), Stepped(STATE, Suspended([effect])))
+
+
+@pytest.mark.parametrize("count", [-1, 2**53 + 1, 2**80])
+def test_a_count_of_instructions_that_cannot_be_one_is_a_breach(count: int) -> None:
+    text = encode(Stepped(STATE, Finished(instructions=7))).replace(b'"instructions":7', f'"instructions":{count}'.encode())
+    with pytest.raises(RemoteProtocolError, match="not a message of the protocol"):
+        decode_from_worker(text)
 
 
 def lingers(*effects: int, open_: Sequence[int], **more: Any) -> Stepped:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmspell_kernel.errors import BridgeError, DeniedError, ScriptError
+from llmspell_kernel.errors import BridgeError, DeniedError, LimitError, ScriptError
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CallFinished, CallStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Suspended
+from llmspell_kernel.session import ExecutionResult
 from llmspell_kernel.shown import Data, Table, in_plain_data
 from llmspell_kernel.testing.fake_worker import FakeWorker, Item
 from llmspell_kernel.values import dumps, loads
@@ -132,19 +133,19 @@ def test_every_call_ends_in_the_journal_exactly_once() -> None:
     assert cancelled.code == "cancelled"
 
 
-def test_the_effect_over_the_limit_is_refused_and_those_before_are_not() -> None:
-    async def play() -> World:
+def test_the_effect_over_the_limit_is_refused_and_ends_its_cell_even_where_the_worker_goes_on() -> None:
+    async def play() -> tuple[World, ExecutionResult]:
         async with world(
             [*[asks(effect(number, "echo", number)) for number in (1, 2, 3)], Finished()], limits=LIMITS._replace(effects=2)
         ) as made:
-            await made.session.run("x")
-            return made
+            return made, await made.session.run("x")
 
-    done = asyncio.run(play())
+    done, result = asyncio.run(play())
     assert done.probe.calls == ["echo", "echo"]
-    fault = answers(done.fake)[3].fault
-    assert fault is not None
-    assert "2 effects" in fault.message
+    assert 3 not in answers(done.fake)
+    assert isinstance(result.error, LimitError)
+    assert (result.error.limit, result.error.value) == ("effects", 2)
+    assert "%llmspell config limits.effects=" in result.error.message
 
 
 def test_the_effect_limit_counts_anew_in_each_cell() -> None:

@@ -11,7 +11,7 @@ declaration = EngineDeclaration(
     file_endings=[".js", ".mjs"],
     mime_types=["text/javascript", "application/javascript"],
     # the compile step: a cell's top-level declarations can be made again
-    features=frozenset({"await", "soft_interrupt", "compile_step"}),
+    features=frozenset({"await", "soft_interrupt", "instruction_limit", "compile_step"}),
     needed={
         "quickjs": "quickjs-ng",
         "_quickjs": "quickjs-ng",

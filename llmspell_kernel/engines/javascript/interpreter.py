@@ -18,17 +18,34 @@ from typing import Any
 import msgspec
 
 from ...errors import ConfigError, ScriptError, ValueCrossingError
-from ...protocol.steps import Answer, Background, Effect, Failed, Fault, Finished, Invocation, Place, QueryKind, Returned, Step, Suspended
+from ...protocol.steps import (
+    Allowance,
+    Answer,
+    Background,
+    Effect,
+    Failed,
+    Fault,
+    Finished,
+    Invocation,
+    Place,
+    QueryKind,
+    Returned,
+    Step,
+    Suspended,
+)
 from .._engine import Emit, Options, StopFlag
 from .completeness import status
+from .meter import Undisturbed
 from .native import EngineFailure, JSValue, Realm, Stopped, compile_all, load_library, self_test
 from .rewrite import MAX_SOURCE_BYTES, Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
 
-STOPPED = Fault(code="interrupted", message="stopped")
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
 OUT_OF_MEMORY = Fault(
-    code="limit", name="InternalError", message="the script has used up its memory; drop what is no longer needed, or reset the state"
+    code="limit",
+    name="InternalError",
+    message="the script has used up its memory; drop what is no longer needed, or reset the state",
+    limit="memory_bytes",
 )
 
 ENDING = ("interrupted", "limit")
@@ -132,7 +149,8 @@ class JavaScriptEngine:
         self._late = [_bytes_to_lend((_here / name).read_text("ascii").encode()) for name in LATE]
 
     def open(self, options: Options, catalogue: Mapping[str, Any]) -> JavaScriptState:
-        realm = Realm(self._library, options.memory_bytes, self._stop.address)
+        realm = Realm(self._library, options.memory_bytes, self._stop.address, options.stack_bytes)
+        realm.meter.tell_time(options.time_s)
         try:
             return JavaScriptState(realm, self._emit, self._hooks(realm, options, catalogue))
         except BaseException:
@@ -145,7 +163,8 @@ class JavaScriptEngine:
         with realm.undisturbed():
             prelude, *parts = [realm.load(part) for part in (self._prelude, *self._parts)]
             late = [realm.lend(text) for text in self._late]
-            select = realm.apply(prelude, _settings(options, catalogue), *parts, *late)
+            shared = realm.lend(realm.meter.numbers)
+            select = realm.apply(prelude, _settings(options, catalogue), shared, *parts, *late)
             hooks = {name: realm.keep(realm.apply(select, name)) for name in _HOOKS}
             realm.release(select)
             realm.release(realm.apply(hooks["ready"]))
@@ -172,6 +191,12 @@ class JavaScriptState:
 
     # -- steps --------------------------------------------------------------------------------------------------------------------------------
 
+    def allow(self, allowance: Allowance) -> None:
+        self._realm.meter.allow(allowance)
+
+    def tell_time(self, time_s: float) -> None:
+        self._realm.meter.tell_time(time_s)
+
     def start(self, code: str, chunk: str) -> Step:
         return self._step(lambda: self._begin(code, chunk))
 
@@ -187,11 +212,33 @@ class JavaScriptState:
     def _step(self, action: Callable[[], Step | None]) -> Step:
         self._realm.enter()
         try:
-            return action() or self._advance()
+            step = action() or self._advance()
         except Stopped:
-            return self._abandon(STOPPED)
+            step = self._abandon(self._stopped())
         except EngineFailure as error:
-            return self._abandon(Fault(code="limit", name="InternalError", message=f"the engine met its limit: {error}"))
+            step = self._abandon(Fault(code="limit", name="InternalError", message=f"the engine met its limit: {error}"))
+        step = msgspec.structs.replace(step, instructions=self._realm.meter.instructions)
+        if not isinstance(step, Suspended):
+            self._realm.meter.renew()  # what goes on in the background has the budget of a whole cell
+        return step
+
+    def _stopped(self) -> Fault:
+        """What stopped the script, and where."""
+        met, frames = self._realm.meter.met, self._stopped_at()
+        if met is None:
+            return Fault(code="interrupted", message="stopped", frames=frames)
+        return Fault(code="limit", message="", limit=met.limit, value=met.value, used=met.used, frames=frames)
+
+    def _stopped_at(self) -> list[Place]:
+        """The engine knows of each function where it made its last call.  Of the innermost one that is not where it was stopped."""
+        error = self._realm.stop_error
+        if error is None:
+            return []
+        with self._realm.undisturbed():
+            frames = self._sources.frames(self._call("stack", error).decode())
+        if frames:
+            frames[0] = Place(frames[0].chunk, 0, 0, frames[0].function)
+        return frames
 
     def _begin(self, code: str, chunk: str) -> Step | None:
         source = code.encode("utf-8", "surrogatepass")
@@ -220,6 +267,7 @@ class JavaScriptState:
 
     def _new_cell(self) -> None:
         self._realm.make_room()
+        self._realm.meter.renew()
         self._call("begin")
         self._in_cell = True
         self._passed_on.clear()
@@ -358,7 +406,7 @@ class JavaScriptState:
     def _abandon(self, fault: Fault) -> Failed:
         """Ends the cell with a fault: nothing of it goes on."""
         self._in_cell = False
-        if fault.code == "limit":
+        if fault.limit == "memory_bytes":
             self._realm.note_full()
         self._failed.clear()
         self._realm.discard_jobs()
@@ -370,7 +418,7 @@ class JavaScriptState:
             return Failed(
                 Fault(code=fault.code, name=fault.name, message=f"{fault.message} (what it printed is lost: {error})", frames=fault.frames)
             )
-        if fault.code == "limit":
+        if fault.code in ENDING:
             self._realm.collect_garbage()
         return Failed(fault)
 
@@ -378,6 +426,13 @@ class JavaScriptState:
 
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         self._realm.enter()
+        try:
+            with Undisturbed(self._realm.meter, self._call_undisturbed):
+                return self._answered(kind, text, value)
+        except (EngineFailure, UnicodeEncodeError) as error:
+            raise ScriptError(f"the engine could not answer: {error}") from None
+
+    def _answered(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         if kind == "is_complete":
             return _encode(self._is_complete(text))
         arguments = (text, value.decode("utf-8", "replace")) if kind in ("set", "declare") else (text,)
@@ -385,8 +440,6 @@ class JavaScriptState:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
             raise ScriptError("stopped", code="interrupted") from None
-        except (EngineFailure, UnicodeEncodeError) as error:
-            raise ScriptError(f"the engine could not answer: {error}") from None
         if bytes(reply.value):
             return bytes(reply.value)
         fault = reply.fault
@@ -409,6 +462,10 @@ class JavaScriptState:
 
     # -- between here and the prelude ---------------------------------------------------------------------------------------------------------
 
+    def _call_undisturbed(self, hook: str, *arguments: str) -> bytes:
+        with self._realm.undisturbed():
+            return self._call(hook, *arguments)
+
     def _call(self, hook: str, *arguments: str | JSValue) -> bytes:
         return self._realm.call(self._hooks[hook], *arguments)
 
@@ -424,7 +481,12 @@ class JavaScriptState:
 
     def _fault(self, fault: _Fault) -> Fault:
         frames = self._passed_on.get(fault.effect, []) + self._sources.frames(fault.stack)
-        return Fault(code=fault.code, message=fault.message, name=fault.name, frames=frames, retryable=fault.retryable)
+        # what comes from the host has an effect, and its own limit there
+        limit = "memory_bytes" if fault.code == "limit" and fault.effect == 0 else ""
+        message = fault.message
+        if fault.name == "ReferenceError" and message.startswith(NO_LOADER):
+            message = f"{message}: {NO_IMPORT}"
+        return Fault(code=fault.code, message=message, name=fault.name, frames=frames, retryable=fault.retryable, limit=limit)
 
     def _returns(self, report: _Report) -> list[Returned]:
         return [self._returned(item) for item in report.returned]
@@ -449,11 +511,18 @@ _HOOKS = (
     "take",
     "linger",
     "abandon",
+    "untilPoll",
+    "spin",
+    "pass",
+    "stack",
     "members",
     "get",
     "set",
     "declare",
 )
+NO_LOADER = "could not load module"
+"""What the engine says of import(), which has no loader in any state."""
+NO_IMPORT = "a script cannot import; await require(name) loads a module that was registered with the session"
 IMPORTS = (
     "a module is loaded by `await require(name)` and gives what it puts in `exports` or `module.exports`; it can neither import nor export"
 )
@@ -490,6 +559,8 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "entropy": [int(entropy[at : at + 8], 16) for at in range(0, len(entropy), 8)],
         "late": list(LATE.values()),
         "max_value_bytes": options.max_value_bytes,
+        "preset": options.preset,
+        "removed": options.removed,
         "memory_bytes": options.memory_bytes,
         "bridges": catalogue.get("bridges", {}),
         "resources": catalogue.get("resources", {}),

@@ -13,8 +13,11 @@ import ctypes
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import _quickjs
+
+from .meter import Meter
 
 EVAL_COMPILE_ONLY, EVAL_ASYNC = 1 << 5, 1 << 7
 WRITE_BYTECODE, STRIP_SOURCE, READ_BYTECODE = 1 << 0, 1 << 4, 1 << 0
@@ -106,20 +109,23 @@ def load_library() -> ctypes.CDLL:
     return library
 
 
-def stack_bytes() -> int:
-    """How deep scripts may recurse: half of this process's C stack, which the engine's frames share with ours, between 256 KB and 4 MB.
+MOST_STACK_BYTES = 4 * 1024 * 1024
+
+
+def usable_stack_bytes(allowed_bytes: int = MOST_STACK_BYTES) -> int:
+    """How deep scripts may recurse: at most half of this process's C stack, which the engine's frames share with ours, between 256 KB and 4 MB.
 
     A call takes about 1.7 KB of C stack in 0.17, so 4 MB are some 2,400 calls.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    limit = 4 * 1024 * 1024
-    return limit if soft == resource.RLIM_INFINITY else max(256 * 1024, min(limit, soft // 2))
+    room = MOST_STACK_BYTES if soft == resource.RLIM_INFINITY else min(MOST_STACK_BYTES, soft // 2)
+    return max(256 * 1024, min(allowed_bytes, room))
 
 
 class Realm:
     """One JavaScript runtime with its global object."""
 
-    def __init__(self, library: ctypes.CDLL, memory_bytes: int, stop_address: int) -> None:
+    def __init__(self, library: ctypes.CDLL, memory_bytes: int, stop_address: int, stack_bytes: int = MOST_STACK_BYTES) -> None:
         self._library = library
         self._runtime = library.JS_NewRuntime()
         self._context = library.JS_NewContext(self._runtime) if self._runtime else None
@@ -128,7 +134,9 @@ class Realm:
         self._memory_bytes = memory_bytes
         self._usual_bytes = self._script_bytes = memory_bytes - min(RESERVE_BYTES, memory_bytes // 4)
         self._is_full = False
-        self._stack_bytes = stack_bytes()
+        self._stack_bytes = usable_stack_bytes(stack_bytes)
+        self.meter = Meter()
+        self._stop_error: JSValue | None = None
         self._stop = ctypes.c_ubyte.from_address(stop_address)
         self._stopped = False
         self._mode = "obey"  # "obey" the stop flag, "ignore" it, or "end" whatever runs
@@ -170,8 +178,10 @@ class Realm:
     # -- what runs inside the engine's calls --------------------------------------------------------------------------------------------------
 
     def _interrupt(self, _runtime: int, _opaque: int) -> int:
+        self.meter.note_poll()
         if self._mode == "obey":
-            if self._stop.value == GO_ON:
+            met = self.meter.polled()
+            if self._stop.value == GO_ON and not met:
                 return 0
             self._stopped = True
             return 1
@@ -193,6 +203,8 @@ class Realm:
     def enter(self) -> None:
         """To be called at the start of each step: forgets an earlier stop and tells the engine where this thread's stack is."""
         self._stopped = False
+        self.meter.clear()
+        self._forget_stop_error()
         self._library.JS_UpdateStackTop(self._runtime)
 
     def check(self) -> None:
@@ -239,7 +251,7 @@ class Realm:
         try:
             self.check()
         except Stopped:
-            self._free(result[1])
+            self._keep_stop_error(result[1])
             raise
         return result
 
@@ -266,8 +278,13 @@ class Realm:
             if done == 0:
                 return None
             if done < 0:
-                self.check()
-                return self._exception()
+                error = self._exception()
+                try:
+                    self.check()
+                except Stopped:
+                    self._keep_stop_error(error)
+                    raise
+                return error
 
     def call(self, function: JSValue, *arguments: str | JSValue) -> bytes:
         """Calls one of our own functions: its text as UTF-8.  Raises Stopped or EngineFailure."""
@@ -290,11 +307,28 @@ class Realm:
                 if value is not argument:
                     self._free(value)
         if result.tag == TAG_EXCEPTION:
+            if self._stopped:
+                self._keep_stop_error(self._exception())
+                raise Stopped
             text = self._exception_text()
             if self._mode == "obey":
                 self.check()
             raise EngineFailure(text)
         return result
+
+    @property
+    def stop_error(self) -> JSValue | None:
+        """What the engine threw where it was stopped; held by the realm until the next step."""
+        return self._stop_error
+
+    def _keep_stop_error(self, value: JSValue) -> None:
+        self._forget_stop_error()
+        self._stop_error = value
+
+    def _forget_stop_error(self) -> None:
+        held, self._stop_error = self._stop_error, None
+        if held is not None:
+            self._free(held)
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -341,9 +375,9 @@ class Realm:
     def collect_garbage(self) -> None:
         self._library.JS_RunGC(self._runtime)
 
-    def lend(self, data: ctypes.Array[ctypes.c_char]) -> JSValue:
+    def lend(self, data: ctypes.Array[Any]) -> JSValue:
         """An ArrayBuffer of bytes that stay where they are.  They must outlive the realm, and no script may get hold of it."""
-        value: JSValue = self._library.JS_NewArrayBuffer(self._context, data, len(data), 0, _leave, None, False)
+        value: JSValue = self._library.JS_NewArrayBuffer(self._context, data, ctypes.sizeof(data), 0, _leave, None, False)
         if value.tag == TAG_EXCEPTION:
             raise EngineFailure(self._exception_text())
         return self.keep(value)
@@ -367,6 +401,7 @@ class Realm:
             return
         self._mode = "end"
         self.forget_rejections()
+        self._forget_stop_error()
         for value in self._owned:
             self._free(value)
         self._library.JS_FreeContext(self._context)

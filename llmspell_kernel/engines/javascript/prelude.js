@@ -5,7 +5,7 @@
 // JSON made here; whatever a script's getters, traps and prototypes do, a hook ends with a text or with an exception that the interpreter maps.
 // `parts` are the functions of the files beside this one and in prelude/, found by their names, and the bytes of the files in late/.
 'use strict';
-(function prelude(settingsText, ...parts) {
+(function prelude(settingsText, shared, ...parts) {
   const { apply, defineProperty } = Reflect;
   const { create, freeze, keys: keysOf } = Object;
   const weakGet = WeakMap.prototype.get, weakSet = WeakMap.prototype.set;
@@ -16,14 +16,16 @@
 
   // -- what every part may use: `tools` ---------------------------------------------------------------------------------------------------
   const { seed, entropy } = settings;
-  const environment = make.environment(make.random(seed[0], seed[1], 0x9e3779b9));
+  const environment = make.environment(make.random(seed[0], seed[1], 0x9e3779b9), settings.removed, settings.preset);
+  const meter = make.meter(shared);
+  make.clock(environment, meter);
   const { isProxy, shown, global, held } = environment;
   const { each, has, member } = make.lists(environment);
   const values = make.values(settings.max_value_bytes, isProxy);
   const labels = new WeakMap();
   const { inspect, format, lookUp } = make.inspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
   const tools = {
-    __proto__: null, ...environment, ...make.queues(), each, has, member, values, inspect, format, lookUp,
+    __proto__: null, ...environment, ...make.queues(), meter, living: make.living(meter), each, has, member, values, inspect, format, lookUp,
     clip: (text, size) => (text.length > size ? apply(slice, text, [0, size]) + '...' : text),
     label: (thing, text) => { apply(weakSet, labels, [thing, text]); },
     // an uncaught error of a callback that nobody awaits: told at once, as an error of the cell
@@ -31,7 +33,7 @@
   };
   const { put, drain } = tools;
   const hint = tools.hint = make.nearest(tools);
-  const { describe, dress, fault, argument, answering } = make.faults(tools, settings.memory_bytes);
+  const { describe, dress, fault, stack, argument, answering } = make.faults(tools, settings.memory_bytes);
   tools.describe = describe;
   tools.fault = fault;
 
@@ -140,6 +142,9 @@
       world.lingers = true;
       return '{"open":[' + text + '],"tasks":[' + background.labels() + ']}';
     },
+    untilPoll: meter.untilPoll, spin: meter.spin, pass: meter.pass,
+    // of an error that the engine made
+    stack,
     // forget whatever runs; what was printed is still shown
     abandon() { anew(); return output.drain(); },
     declare: answering((_, text) => {

@@ -34,12 +34,11 @@
   const asyncGenerator = getPrototypeOf(async function* () {}).prototype;
   learn(objectPrototype, 'instance');
   learn(Date.prototype, 'Date'), learn(Map.prototype, 'Map'), learn(Set.prototype, 'Set'), learn(WeakMap.prototype, 'WeakMap');
-  learn(WeakSet.prototype, 'WeakSet'), learn(WeakRef.prototype, 'WeakRef'), learn(RegExp.prototype, 'RegExp');
+  learn(WeakSet.prototype, 'WeakSet'), learn(RegExp.prototype, 'RegExp');
   learn(Promise.prototype, 'Promise'), learn(Error.prototype, 'Error'), learn(generator, 'Generator');
   learn(asyncGenerator, 'AsyncGenerator'), learn(Iterator.prototype, 'Iterator'), learn(typedArray, 'view');
   learn(DataView.prototype, 'DataView'), learn(ArrayBuffer.prototype, 'ArrayBuffer'), learn(Number.prototype, 'Number');
   learn(String.prototype, 'String'), learn(Boolean.prototype, 'Boolean'), learn(Symbol.prototype, 'Symbol');
-  learn(FinalizationRegistry.prototype, 'FinalizationRegistry');
 
   const kindOf = (value) => {
     if (isArray(value)) return 'array';
@@ -124,7 +123,7 @@
   const writeBytes = (buffer, offset, length, key, up, job) => {
     const bytes = length === undefined ? new U8(buffer) : new U8(buffer, offset, length);
     const size = apply(viewLength, bytes, []);
-    if (size > maxChars) refuse('the ' + size + ' bytes are more than the limit of ' + maxChars, key, up, job);
+    if (size > maxChars) refuse('the value is larger than the limit of ' + maxChars + ' bytes', key, up, job);
     return counted(tag('b', '"' + apply(toBase64, bytes, []) + '"'), key, up, job);
   };
 

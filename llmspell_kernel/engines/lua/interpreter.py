@@ -19,38 +19,41 @@ import msgspec
 from lupa import lua54
 
 from ...errors import ScriptError, ValueCrossingError
-from ...protocol.steps import Answer, Failed, Fault, Invocation, QueryKind, Step
+from ...protocol.steps import Allowance, Answer, Failed, Fault, Invocation, QueryKind, Step
 from .._engine import Emit, Options, StopFlag
 
-HOOK_COUNT = 10_000
-"""Instructions between two looks at the stop flag; its cost does not depend on it (x2 on tight loops whatever the number)."""
+HOOK_COUNT = 1_000
+"""Instructions between two looks at the stop flag and the budget, which is counted in these steps; a hook doubles the time of tight loops
+whatever the number, and this one adds 3 % to ten times as many."""
 RESERVE_PART = 64
 """This part of a state's memory is kept back, and given out to the cells of a full state, so that one of them can empty it."""
 HEADROOM_BYTES = 32 * 1024
 """What a cell that empties a full state needs to begin and to report."""
-OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met"))
+OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met", limit="memory_bytes"))
 
 PRELUDE: Mapping[str, Sequence[str]] = {
     "output": ["settings"],
-    "stop": ["settings", "output"],
+    "frames": [],
+    "stop": ["settings", "output", "frames"],
+    "living": ["stop"],
+    "clock": ["stop"],
     "sealed": [],
     "nearest": [],
-    "frames": [],
     "faults": ["sealed", "frames"],
     "values": ["settings", "sealed", "faults"],
-    "effects": ["values"],
-    "tasks": ["stop", "frames", "faults", "effects"],
+    "effects": ["stop", "values"],
+    "tasks": ["stop", "living", "frames", "faults", "effects"],
     "gates": ["faults", "tasks"],
-    "coroutines": ["stop", "frames", "tasks"],
+    "coroutines": ["stop", "living", "frames", "tasks"],
     "bridges": ["sealed", "nearest", "values", "tasks"],
-    "libraries": ["sealed"],
-    "environment": ["output", "stop", "sealed", "values", "coroutines", "libraries"],
+    "libraries": ["sealed", "clock"],
+    "environment": ["settings", "output", "stop", "sealed", "faults", "values", "coroutines", "libraries"],
     "library": ["values", "libraries", "environment"],
     "handles": ["sealed", "bridges", "tasks", "gates", "library"],
     "cells": ["faults", "environment"],
     "steps": ["output", "stop", "frames", "faults", "values", "effects", "tasks", "cells"],
     "inside": [
-        *("settings", "frames", "sealed", "nearest", "faults", "values", "stop", "tasks", "gates"),
+        *("settings", "frames", "sealed", "nearest", "faults", "values", "stop", "living", "clock", "effects", "tasks", "gates"),
         *("bridges", "libraries", "environment", "library", "handles", "cells", "steps"),
     ],
 }
@@ -100,6 +103,7 @@ class LuaState:
         self._bare_bytes = self._lua.get_memory_used(total=True)  # lupa's limit is about what comes on top
         self._lua.eval("math.randomseed")(options.seed)
         self._inside = self._boot(prelude, stop, options)
+        self._inside.tell_time(options.time_s)
         self._answer, self._go_on = self._inside.answer, self._inside.go_on
         self._declare(catalogue)
         self._add_libraries(libraries)
@@ -112,7 +116,10 @@ class LuaState:
             "hook_count": HOOK_COUNT,
             "state": options.state,
             "max_value_bytes": options.max_value_bytes,
+            "memory_bytes": options.memory_bytes,
             "entropy": options.entropy,
+            "preset": _bytes(options.preset),
+            "removed": _bytes(" ".join(options.removed)),
         }
         tables = {"settings": self._lua.table_from(facts)}
         for name, source in prelude.items():
@@ -139,6 +146,12 @@ class LuaState:
             library["code"](name, code)
             if folder != "parts":
                 library[folder](name)
+
+    def allow(self, allowance: Allowance) -> None:
+        self._inside.allow(allowance.instructions, allowance.calls_in_flight, allowance.call_bytes, allowance.tasks)
+
+    def tell_time(self, time_s: float) -> None:
+        self._inside.tell_time(time_s)
 
     def start(self, code: str, chunk: str) -> Step:
         # compiled outside the limit: it is our text here, and a state that is full must still take the cell that empties it

@@ -22,7 +22,7 @@ from llmspell_kernel.engines._engine import Emit, Options, StopFlag
 from llmspell_kernel.protocol.framing import frame
 from llmspell_kernel.protocol.messages import Stepped, encode
 from llmspell_kernel.protocol.output import record
-from llmspell_kernel.protocol.steps import Effect, Finished, Step, Suspended
+from llmspell_kernel.protocol.steps import Allowance, Effect, Finished, Step, Suspended
 
 
 class ActingState:
@@ -30,6 +30,10 @@ class ActingState:
         self._stop = stop
         self._emit = emit
         self._options = options
+
+    def allow(self, allowance: Allowance) -> None: ...
+
+    def tell_time(self, time_s: float) -> None: ...
 
     def start(self, code: str, chunk: str) -> Step:
         command, _, rest = code.partition(" ")

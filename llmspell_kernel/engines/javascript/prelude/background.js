@@ -1,6 +1,6 @@
 // async.background and async.tasks: work that a cell does not wait for, and that goes on between cells.
 'use strict';
-(function background({ describe, shown, label, values }, fail) {
+(function background({ describe, shown, label, values, living }, fail) {
   const { apply, defineProperty } = Reflect;
   const { stringify } = JSON;
   const TypeErr = TypeError, Text = String, { slice, toWellFormed } = String.prototype;
@@ -8,6 +8,7 @@
   const mapSet = Map.prototype.set, mapDelete = Map.prototype.delete, mapForEach = Map.prototype.forEach;
   let live = new Map(), size = 0, count = 0;
 
+  living.of(() => size);
   const run = async (called, id, state) => {
     const mine = live;
     try { return await called(); } catch (error) {
@@ -33,6 +34,7 @@
   const global = {
     background(called, name) {
       if (typeof called !== 'function') throw new TypeErr('async.background takes a function');
+      living.begins();
       const id = ++count, state = { __proto__: null, done: false };
       const text = name === undefined ? 'task ' + id : apply(toWellFormed, apply(slice, Text(name), [0, 100]), []);
       apply(mapSet, live, [id, text]);

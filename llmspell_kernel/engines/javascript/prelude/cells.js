@@ -5,7 +5,7 @@
 (function cells({ clip, isProxy, values, inspect, describe }, valueAt) {
   const { apply } = Reflect;
   const { lastIndexOf, slice } = String.prototype;
-  const hasOwn = Object.prototype.hasOwnProperty, TypeErr = TypeError, ReferenceErr = ReferenceError;
+  const ReferenceErr = ReferenceError;
 
   // outcome: '' until the cell has ended; one that ends after the next has begun has an object of its own
   const newCell = () => ({ __proto__: null, outcome: '' });
@@ -23,7 +23,6 @@
       const mine = cell;
       try {
         const settled = await promise;
-        if (!apply(hasOwn, settled, ['value'])) throw new TypeErr("Object.prototype has a property 'value' that swallows every result; delete Object.prototype.value");
         let value = settled.value;
         if (isPromise(value)) value = await value;
         mine.outcome = finished(value);

@@ -1,37 +1,34 @@
 // Effects: what a script asks of the host, and the world that waits for the answers.
 'use strict';
-(function effects({ shown, isProxy, values, newQueue, put }, signals) {
+(function effects({ shown, isProxy, values, meter, newQueue, put }, signals) {
   const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
   const { stringify } = JSON;
   const { create, keys: keysOf } = Object;
   const { captureStackTrace } = Error;
-  const Err = Error, RangeErr = RangeError, P = Promise;
+  const Err = Error, P = Promise;
   const hasOwn = Object.prototype.hasOwnProperty;
-  const MAX_OPEN_EFFECTS = 50000;
 
   // A world lasts until a cell begins with nothing left over, or until all that runs is stopped.  pending: effects by id; open: how many of
-  // them a cell waits for; quiet: how many it does not; calls: functions that the host called and that have not returned.
+  // them a cell waits for; quiet: how many it does not; size: their arguments; calls: functions that the host called and that have not returned.
   const newWorld = () => ({
-    __proto__: null, pending: create(null), open: 0, quiet: 0, calls: 0, lingers: false,
+    __proto__: null, pending: create(null), open: 0, quiet: 0, size: 0, calls: 0, lingers: false,
     effects: newQueue(), returned: newQueue(), abandoned: newQueue(), modules: newQueue(), failed: newQueue(),
   });
   let world = newWorld(), effectCount = 0;
 
   // Starts an effect with its arguments as text.  A cell ends without waiting for a quiet one.
   const start = (head, text, tail, method, quiet) => {
-    if (world.open + world.quiet >= MAX_OPEN_EFFECTS) {
-      const error = new RangeErr('more than ' + MAX_OPEN_EFFECTS + ' calls are waiting for an answer; await some of them first');
-      values.remember(error, 'limit', false);
-      throw error;
-    }
+    if (world.open + world.quiet >= meter.limit(meter.CALLS)) meter.exceed(meter.CALLS, world.open + world.quiet + 1);
+    if (world.size + text.length > meter.limit(meter.CALL_BYTES)) meter.exceed(meter.CALL_BYTES, world.size + text.length);
     const site = new Err();
     captureStackTrace(site, method);
     const id = ++effectCount;
-    const entry = { __proto__: null, id, site, quiet, promise: null, resolve: null, reject: null, item: null, forget: null };
+    const entry = { __proto__: null, id, site, quiet, size: text.length, promise: null, resolve: null, reject: null, item: null, forget: null };
     entry.promise = new P((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
     put(world.effects, '{"id":' + id + head + text + tail);
     entry.item = world.effects.last;
     world.pending[id] = entry;
+    world.size += entry.size;
     if (quiet) world.quiet++; else world.open++;
     return entry;
   };
@@ -39,6 +36,7 @@
     const entry = world.pending[id];
     if (entry === undefined) return undefined;
     delete world.pending[id];
+    world.size -= entry.size;
     if (entry.quiet) world.quiet--; else world.open--;
     if (entry.forget !== null) entry.forget();
     return entry;

@@ -1,8 +1,8 @@
 // The script's globals: an allow list, with a Proxy of our own.
 'use strict';
-(function environment(random) {
-  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect;
-  const { create } = Object;
+(function environment(random, removed, preset) {
+  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys, preventExtensions } = Reflect;
+  const { create } = Object, Obj = Object;
   const hasOwn = Object.prototype.hasOwnProperty;
   const TypeErr = TypeError, NativeProxy = Proxy, nativeRevocable = Proxy.revocable;
   const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
@@ -15,7 +15,7 @@
     'encodeURIComponent escape unescape Infinity NaN undefined eval Number Boolean String Math Reflect Symbol DisposableStack globalThis ' +
     'BigInt Date RegExp JSON Proxy Map Set WeakMap WeakSet ArrayBuffer Uint8ClampedArray Int8Array Uint8Array Int16Array Uint16Array ' +
     'Int32Array Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array DataView Promise AsyncDisposableStack ' +
-    'WeakRef FinalizationRegistry DOMException btoa atob';
+    'DOMException btoa atob';
   for (const name of allow.split(' ')) known[name] = true;
   for (const name of ownKeys(globalThis)) if (typeof name === 'string' && !(name in known)) delete globalThis[name];
   // a script's prepareStackTrace would be handed our own functions (CallSite.getFunction)
@@ -36,6 +36,27 @@
   }.revocable));
   defineProperty(globalThis, 'Proxy', hidden(KnownProxy));
 
+  // What is left out is still there for `instanceof` and the like, as where a page forbids it (CSP); it only makes nothing.
+  const { getPrototypeOf } = Reflect;
+  const EvalErr = EvalError;
+  const refusal = (name) => new EvalErr("'" + name + "' is not in the preset " + preset + ': a script cannot make code from text');
+  const withoutFunctions = () => {
+    const kinds = [function () {}, async function () {}, function* () {}, async function* () {}];
+    for (let i = 0; i < kinds.length; i++) {
+      const prototype = getPrototypeOf(kinds[i]), { name } = prototype.constructor;
+      const none = { [name]: function () { throw refusal(name); } }[name];
+      defineProperty(none, 'prototype', { __proto__: null, value: prototype, writable: false });
+      defineProperty(prototype, 'constructor', { __proto__: null, value: none, writable: false, configurable: false });
+      if (i === 0) defineProperty(globalThis, 'Function', hidden(none));
+    }
+  };
+  const leaveOut = (name) => {
+    if (name === 'Function') return withoutFunctions();
+    if (getOwnPropertyDescriptor(globalThis, name) === undefined) return;
+    const none = { [name](..._) { throw refusal(name); } }[name];
+    defineProperty(globalThis, name, hidden(none));
+  };
+
   // a re-run of the same cells draws the same numbers
   defineProperty(Math, 'random', hidden({ random() { return ((random() >>> 5) * 67108864 + (random() >>> 6)) / 9007199254740992; } }.random));
 
@@ -50,6 +71,9 @@
     isOurs: (name) => name in known,
     // everything is there: what a script adds from now on is its own
     complete() {
+      for (let i = 0; i < removed.length; i++) leaveOut(removed[i]);
+      // The engine itself puts a cell's result into a plain object: a setter for `value` here would run with each, and no cell could end.
+      preventExtensions(Obj.prototype);
       for (const name of ownKeys(globalThis)) if (typeof name === 'string') known[name] = true;
     },
   };

@@ -84,5 +84,7 @@
   const answering = (action) => (first, second) => {
     try { return '{"value":' + action(first, second) + '}'; } catch (error) { return '{"fault":' + describe(error) + '}'; }
   };
-  return { __proto__: null, describe, dress, fault, argument, answering };
+  // of an error that the engine made itself
+  const stack = (error) => (isError(error) ? stackOf(error, undefined) : '');
+  return { __proto__: null, describe, dress, fault, stack, argument, answering };
 })

@@ -1,11 +1,13 @@
 // setTimeout, setInterval and their ends, over the effect timer.sleep: a cell waits for its timers, and clearing one cancels its effect.
 'use strict';
-(function timers({ raise }, { start, abandon, headOf }) {
-  const { apply } = Reflect;
+(function timers({ raise, living }, { start, abandon, headOf }) {
+  const { apply, getOwnPropertyDescriptor } = Reflect;
   const TypeErr = TypeError, Num = Number;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete;
   const head = headOf('timer', 'sleep');
+  const mapSize = getOwnPropertyDescriptor(Map.prototype, 'size').get;
   let live = new Map(), count = 0;
+  living.of(() => apply(mapSize, live, []));
 
   const sleep = (milliseconds, site, quiet) => {
     const ms = Num(milliseconds);
@@ -30,6 +32,7 @@
   };
   const add = (callback, milliseconds, args, repeats, site) => {
     if (typeof callback !== 'function') throw new TypeErr(site.name + ' takes a function');
+    living.begins();
     const timer = { __proto__: null, callback, milliseconds, args, repeats, entry: sleep(milliseconds, site, false) };
     const id = ++count;
     apply(mapSet, live, [id, timer]);

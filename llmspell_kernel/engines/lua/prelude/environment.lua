@@ -4,11 +4,11 @@
 -- * Limits pass through: every function here that catches errors raises the stop again.
 -- * Source only: bytecode is refused, and a finalizer (`__gc`, which runs with hooks off) cannot be set.
 -- * A script may change its globals; nothing of ours reads them again.
-local output, stop, sealed, values, coroutines, libraries = ...
+local settings, output, stop, sealed, faults, values, coroutines, libraries = ...
 
 local error, getmetatable, load, pcall, rawget, rawset, select, setmetatable, tostring, type, xpcall =
   error, getmetatable, load, pcall, rawget, rawset, select, setmetatable, tostring, type, xpcall
-local concat = table.concat
+local concat, gmatch = table.concat, string.gmatch
 local collect = collectgarbage
 local write = output.write
 local STOP, stopped, unless_stopped = stop.STOP, stop.stopped, stop.unless_stopped
@@ -105,6 +105,15 @@ function ENV.collectgarbage(what)
   if what == nil or what == "collect" then return 0 end
   if what == "count" then return collect("count") end
   error("collectgarbage('" .. tostring(what) .. "') is not available to scripts", 2)
+end
+
+---------------------------------------------------------------------------------------------------------------- what the preset leaves out
+
+for name in gmatch(settings.removed, "%S+") do
+  if ENV[name] ~= nil then
+    ENV[name] = nil
+    faults.note_left_out(name, "'" .. name .. "' is not in the preset " .. settings.preset)
+  end
 end
 
 return ENV

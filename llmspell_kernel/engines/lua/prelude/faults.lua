@@ -54,11 +54,13 @@ local function readable(text, most)
 end
 
 local earlier_locals = {} -- top-level local -> chunk it belonged to
+local left_out = {} -- what the language has and this state has not -> why
 
 local function hint(message)
   local name = match(message, "global '([%a_][%w_]*)'")
-  local chunk = name and find(message, "nil value", 1, true) and earlier_locals[name]
-  if not chunk then return message end
+  if not name or not find(message, "nil value", 1, true) then return message end
+  local chunk = earlier_locals[name]
+  if not chunk then return left_out[name] and message .. " (" .. left_out[name] .. ")" or message end
   return message .. " ('" .. name .. "' was a local of " .. chunk .. ", and locals end with their cell; drop 'local' there to keep it)"
 end
 
@@ -79,7 +81,7 @@ local function read_text(text, found)
   elseif sub(text, 1, #OURS) == OURS then
     text = sub(text, #OURS + 1)
   end
-  if text == OUT_OF_MEMORY then return "limit", "the state's memory limit was met", found end
+  if text == OUT_OF_MEMORY then return "limit", "the state's memory limit was met", found, "memory_bytes" end
   return "script", hint(text), found
 end
 
@@ -122,9 +124,9 @@ local function is_fault(value) return type(value) == "table" and rawequal(raw_me
 -- Whatever a script raised, as plain fields.
 local function read(value)
   local found = frames.take(value)
-  local code, message, name, retryable = "script", "", "", false
+  local code, message, name, retryable, limit = "script", "", "", false, nil
   if type(value) == "string" then
-    code, message, found = read_text(value, found)
+    code, message, found, limit = read_text(value, found)
   elseif type(value) == "table" then
     if fault_places[value] then found = frames.append({ tunpack(fault_places[value]) }, found) end
     message, name = message_of(value), rawget(value, "name")
@@ -141,6 +143,7 @@ local function read(value)
     message = readable(message, MOST_MESSAGE_BYTES),
     name = type(name) == "string" and readable(name, MOST_NAME_BYTES) or "",
     retryable = retryable,
+    limit = limit,
     frames = found,
   }
 end
@@ -165,6 +168,7 @@ return {
   is_memory = function(value) return value == OUT_OF_MEMORY end,
   is_reserved = function(code) return RESERVED[code] == true end,
   message = message_of,
+  note_left_out = function(name, why) left_out[name] = why end,
   note_local = function(name, chunk) earlier_locals[name] = chunk end,
   raise = raise,
   read = read,

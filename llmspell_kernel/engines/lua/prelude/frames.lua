@@ -53,6 +53,7 @@ return {
   add_script = function(chunk) scripts[chunk] = true end,
   append = append,
   forget = forget,
+  places = places,
   is_script = function(chunk) return scripts[chunk] == true end,
   remember = remember,
   take = take,

@@ -1,7 +1,7 @@
 -- What the host side calls.  Only strings, numbers and opaque Lua references reach it; no host object ever comes in.
 --
 -- Rule: a query runs nothing of the script, in a state that may be waiting: raw reads only, and libraries as they were made.
-local settings, frames, sealed, nearest, faults, values, stop, tasks, gates, bridges, libraries, ENV, library, handles, cells, steps = ...
+local settings, frames, sealed, nearest, faults, values, stop, living, clock, effects, tasks, gates, bridges, libraries, ENV, library, handles, cells, steps = ...
 
 local error, load, next, rawequal, rawget, rawset, tostring, type = error, load, next, rawequal, rawget, rawset, tostring, type
 local concat, gmatch, sort = table.concat, string.gmatch, table.sort
@@ -98,6 +98,14 @@ local function remove_bridge(name)
 end
 
 return {
+  -- what holds from now on
+  allow = function(instructions, calls_in_flight, call_bytes, tasks_living)
+    stop.allow(instructions)
+    effects.allow(calls_in_flight, call_bytes)
+    living.allow(tasks_living)
+  end,
+  tell_time = clock.tell,
+
   -- running
   prepare = steps.prepare,
   prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,

@@ -3,9 +3,9 @@
 -- Rules
 -- * What is not named here is not there: no io, debug, package, os.execute, string.dump or collectgarbage('stop').
 -- * No hook runs inside a C function, so a length that is absurd is refused, and a length that a metamethod gives is asked once and pinned.
-local sealed = ...
+local sealed, clock = ...
 
-local error, next, rawget, rawlen, setmetatable, type = error, next, rawget, rawlen, setmetatable, type
+local error, next, rawget, rawlen, select, setmetatable, type = error, next, rawget, rawlen, select, setmetatable, type
 local gmatch, rep, move, tointeger = string.gmatch, string.rep, table.move, math.tointeger
 local raw_metatable = sealed.raw_metatable
 
@@ -62,6 +62,13 @@ lists.move = sane_move
 local numbers = {}
 for name, value in next, math do numbers[name] = value end
 
+-- Lua's own draws a seed from the clock and from an address: a re-run of the same cells would not draw the same numbers.
+local random, randomseed = math.random, math.randomseed
+function numbers.randomseed(...)
+  if select("#", ...) == 0 then return randomseed(random(0)) end
+  return randomseed(...)
+end
+
 -- Method calls on strings find the script's own string library, and nobody finds the metatable that all strings share.
 local string_metatable = raw_metatable("")
 string_metatable.__index = text
@@ -70,7 +77,7 @@ string_metatable.__metatable = false
 return {
   own = { math = math, string = string, table = table, utf8 = utf8 }, -- Lua's, for stdlib/ alone
   math = numbers,
-  os = copy(os, "clock date difftime time"),
+  os = clock.library,
   string = text,
   table = lists,
   utf8 = copy(utf8, "char charpattern codes codepoint len offset"),

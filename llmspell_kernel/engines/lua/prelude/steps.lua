@@ -5,8 +5,6 @@ local ipairs, match, tostring, type = ipairs, string.match, tostring, type
 local collect, concat = collectgarbage, table.concat
 local quote = values.quote
 
-local STOPPED = '{"type":"failed","fault":{"code":"interrupted","message":"stopped"}}'
-
 local returned = {} -- texts of what host-called functions gave since the last step
 local open_invocations = 0 -- of the cell
 
@@ -19,7 +17,8 @@ local function record_text(fault)
   local places = {}
   for i, place in ipairs(fault.frames) do places[i] = place_text(place) end
   return '{"code":' .. quote(fault.code) .. ',"message":' .. quote(fault.message) .. ',"name":' .. quote(fault.name)
-    .. ',"retryable":' .. tostring(fault.retryable) .. ',"frames":[' .. concat(places, ",") .. "]}"
+    .. ',"retryable":' .. tostring(fault.retryable) .. (fault.limit and ',"limit":' .. quote(fault.limit) or "")
+    .. ',"frames":[' .. concat(places, ",") .. "]}"
 end
 
 local function fault_text(value) return record_text(faults.read(value)) end
@@ -45,9 +44,29 @@ local function abandon(why)
   collect()
 end
 
+-- Where the script was: a stop that came while it waited finds it where its cell waits.
+local function stopped_places()
+  local main = tasks.main()
+  local places = stop.places() or main and main.co and not main.done and frames.places(main.co) or {}
+  for i, place in ipairs(places) do places[i] = place_text(place) end
+  return concat(places, ",")
+end
+
+-- The text of an error about a limit is the host's, which knows how to raise it.
+local function stopped_fault_text()
+  local limit, places = stop.limit(), stopped_places()
+  if not limit then return '{"code":"interrupted","message":"stopped","frames":[' .. places .. "]}" end
+  return '{"code":"limit","message":"","limit":' .. quote(limit.name) .. ',"value":' .. limit.value .. ',"used":' .. limit.used
+    .. ',"frames":[' .. places .. "]}"
+end
+
+-- What the cell has run so far, as a field.
+local function run_text() return ',"instructions":' .. stop.spent() end
+
 local function stopped_step()
+  local text = '{"type":"failed","fault":' .. stopped_fault_text() .. run_text() .. "}"
   abandon("everything was stopped")
-  return STOPPED
+  return text
 end
 
 local function labels_text()
@@ -73,7 +92,8 @@ local function ended(text)
   open_invocations = 0
   tasks.run()
   if stop.stopped() then return stopped_step() end
-  text = text .. background_text() .. "}"
+  text = text .. run_text() .. background_text() .. "}"
+  stop.renew() -- what goes on in the background has the budget of a whole cell
   output.flush()
   return text
 end
@@ -82,7 +102,7 @@ local function failed(value)
   local text = '{"type":"failed","fault":' .. fault_text(value)
   if faults.is_memory(value) then
     abandon("the state's memory limit was met")
-    return text .. "}"
+    return text .. run_text() .. "}"
   end
   text = ended(text)
   frames.forget()
@@ -98,7 +118,8 @@ end
 
 local function suspended()
   local asked, abandoned = effects.take()
-  local text = '{"type":"suspended","effects":[' .. asked .. '],"returned":[' .. take_returned() .. '],"abandoned":[' .. abandoned .. "]}"
+  local text = '{"type":"suspended","effects":[' .. asked .. '],"returned":[' .. take_returned() .. '],"abandoned":[' .. abandoned .. "]"
+    .. run_text() .. "}"
   output.flush()
   return text
 end
@@ -130,7 +151,7 @@ end
 
 -- No cell runs, but the background did: it never suspends, because nobody waits for it.
 local function idle()
-  local text = '{"type":"finished","values":[]' .. background_text() .. "}"
+  local text = '{"type":"finished","values":[]' .. run_text() .. background_text() .. "}"
   output.flush()
   return text
 end

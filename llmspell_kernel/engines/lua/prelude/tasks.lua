@@ -3,16 +3,16 @@
 -- Rules
 -- * HOST is passed up by every yield that is meant for the scheduler; scripts never see it, and what a script yields is compared raw.
 -- * A task belongs to the cell, which waits for it and ends it, or to the background, which outlives cells; what a task spawns belongs where it does.
-local stop, frames, faults, effects = ...
+local stop, living, frames, faults, effects = ...
 
 local error, ipairs, next, rawequal = error, ipairs, next, rawequal
-local co_close, co_create, co_isyieldable, co_resume, co_status, co_yield =
-  coroutine.close, coroutine.create, coroutine.isyieldable, coroutine.resume, coroutine.status, coroutine.yield
+local co_close, co_isyieldable, co_resume, co_status, co_yield =
+  coroutine.close, coroutine.isyieldable, coroutine.resume, coroutine.status, coroutine.yield
 local pack, sort, unpack = table.pack, table.sort, table.unpack
-local arm, stopped, unless_stopped = stop.arm, stop.stopped, stop.unless_stopped
+local stopped, unless_stopped = stop.stopped, stop.unless_stopped
 local remember = frames.remember
 local fault, raise = faults.fault, faults.raise
-local ask, give_up = effects.ask, effects.give_up
+local ask, give_up, settled = effects.ask, effects.give_up, effects.settled
 
 local HOST = {}
 local NOT_HERE = " cannot wait inside a callback of string.gsub, table.sort or a similar function"
@@ -38,7 +38,7 @@ local function new_task(group) return { group = group, number = 0, done = false,
 
 local function start_in(group, fn, ...)
   local task = new_task(group)
-  task.co = arm(co_create(fn))
+  task.co = living.make(fn)
   group.live[task], group.count = true, group.count + 1
   enqueue(task, ...)
   return task
@@ -104,6 +104,7 @@ end
 
 local function end_task(task, ok)
   task.done, task.ok = true, ok
+  if task.co then living.ended(task.co) end
   local group = task.group
   if group.live[task] then group.live[task], group.count = nil, group.count - 1 end
 end
@@ -115,6 +116,7 @@ local function announce(task)
 end
 
 local function no_longer_waits(task)
+  settled(task.effect)
   waiting[task.effect] = nil
   task.group.open = task.group.open - 1
   task.effect = nil
@@ -283,6 +285,7 @@ end
 local function end_all(why)
   for _, group in ipairs({ cell, background }) do
     for task in next, group.live do
+      if task.co then living.ended(task.co) end
       task.done, task.ok, task.error = true, false, fault("cancelled", why)
     end
   end

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from llmspell_kernel.engines import Emit, Engine, Options, State, StopFlag
 from llmspell_kernel.engines.lua import interpreter as lua
-from llmspell_kernel.protocol.steps import Answer, Invocation, QueryKind, Step
+from llmspell_kernel.protocol.steps import Allowance, Answer, Invocation, QueryKind, Step
 
 _decode = getdecoder("rot13")
 """Looked up now: Python loads a codec's file when it is first asked for, and a confined worker opens none."""
@@ -35,6 +35,12 @@ class Rot13Engine:
 class Rot13State:
     def __init__(self, inner: State) -> None:
         self._inner = inner
+
+    def allow(self, allowance: Allowance) -> None:
+        self._inner.allow(allowance)
+
+    def tell_time(self, time_s: float) -> None:
+        self._inner.tell_time(time_s)
 
     def start(self, code: str, chunk: str) -> Step:
         return self._inner.start(decoded(code), chunk)
