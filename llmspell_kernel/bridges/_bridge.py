@@ -180,6 +180,9 @@ class Context(Protocol):
     ) -> None:
         """What the call used; shown in the trace and summed by the ledger.  `cost_usd` None = the price is not known."""
 
+    def passes(self, seconds: float) -> None:
+        """So long was the call asked to let pass: clocks of scripts go on by it in a replay, which does not wait."""
+
     def show(self, shown: Shown) -> None:
         """Shows one of the things of `llmspell_kernel.shown` in the cell's output, such as `Table(rows)`."""
 

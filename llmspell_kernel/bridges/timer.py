@@ -20,4 +20,5 @@ class Timer(Bridge):
     @method
     async def sleep(self, ctx: Context, seconds: Seconds) -> None:
         """Waits that many seconds; other calls of the script go on, and the stop button ends the wait."""
+        ctx.passes(seconds)
         await asyncio.sleep(seconds)

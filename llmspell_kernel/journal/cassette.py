@@ -3,11 +3,13 @@
 Rules
 - A cassette is untrusted input: its size, the checksum of each line and every field are checked while they are read, and nothing in it is run.
 - What differs from run to run (times, ids, the order in which calls ended) is not in it: recording the same answers gives the same bytes.
+  The one time in it is that of the clocks of scripts, which a new recording takes over from the old one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -48,7 +50,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_un
     `arguments` is canonical; there is an `answer`, or a `failure`, or the call was `given_up` before either.  `opener` names the call that gave
     the thing whose method this is, as journal.tape names calls.  `invoked` are the calls of the script's functions meanwhile, in order: the
     function, named by the call that was given it and its place there ("" = this call), and its arguments.  `after` names a call that was
-    asked later and answered earlier, where the script may have seen that.
+    asked later and answered earlier, where the script may have seen that.  `passed_s` is
+    the time that the call was asked to let pass.
     """
 
     call: str
@@ -61,40 +64,51 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_un
     used: Used | None = None
     opener: str = ""
     after: str = ""
+    passed_s: float = 0.0
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     llmspell_cassette: int
+    clock_s: float
+
+
+class Cassette(NamedTuple):
+    """`clock_s` is what the clocks of scripts show when a recording or replay begins, in Unix seconds."""
+
+    clock_s: float
+    entries: list[Entry]
 
 
 _read_entry = msgspec.json.Decoder(Entry).decode
 _read_header = msgspec.json.Decoder(_Header).decode
 
 
-def header() -> bytes:
-    return with_sum(msgspec.json.encode(_Header(FORMAT)))
+def header(clock_s: float) -> bytes:
+    return with_sum(msgspec.json.encode(_Header(FORMAT, clock_s)))
 
 
 def line_of(entry: Entry) -> bytes:
     return with_sum(msgspec.json.encode(entry))
 
 
-def text_of(entries: Iterable[Entry]) -> bytes:
-    return header() + b"".join(map(line_of, entries))
+def text_of(clock_s: float, entries: Iterable[Entry]) -> bytes:
+    return header(clock_s) + b"".join(map(line_of, entries))
 
 
-def read(data: bytes, name: str) -> list[Entry]:
-    """The entries of a cassette's text.  Raises LoadError naming the file and the line of the first thing that is wrong."""
+def read(data: bytes, name: str) -> Cassette:
+    """What a cassette's text holds.  Raises LoadError naming the file and the line of the first thing that is wrong."""
     first, *lines = read_lines(data, name)
     try:
-        version = _read_header(first).llmspell_cassette
+        head = _read_header(first)
     except (msgspec.MsgspecError, UnicodeError):
         raise LoadError("is not a cassette: its first line does not say so", file=name, line=1) from None
-    if not 1 <= version <= FORMAT:
+    if not 1 <= head.llmspell_cassette <= FORMAT:
         raise LoadError(
-            f"has format {version}, and this version reads up to {FORMAT}; update llmspell, or record it again", file=name, line=1
+            f"has format {head.llmspell_cassette}, and this version reads up to {FORMAT}; update llmspell, or record it again",
+            file=name,
+            line=1,
         )
-    return [read_entry(line, name, number) for number, line in enumerate(lines, 2)]
+    return Cassette(head.clock_s, [read_entry(line, name, number) for number, line in enumerate(lines, 2)])
 
 
 def read_entry(text: bytes, name: str, line: int) -> Entry:

@@ -12,11 +12,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cassette import Entry, header, line_of, read, text_of
+from .cassette import Cassette, Entry, header, line_of, read, text_of
 from .whole_files import read_capped, replace_file, write_whole
 
 
-def load_cassette(file: Path) -> list[Entry]:
+def load_cassette(file: Path) -> Cassette:
     """Raises LoadError naming the file, and the line where one is wrong."""
     return read(read_capped(file, "there is no such cassette; record one first"), file.name)
 
@@ -24,15 +24,16 @@ def load_cassette(file: Path) -> list[Entry]:
 class CassetteFile:
     """One recording.  Raises OSError where the disk refuses; what was written before stays readable."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, clock_s: float) -> None:
         self.file = file
+        self._clock_s = clock_s
         self._descriptor: int | None = None
 
     def append(self, entry: Entry) -> None:
         """Adds a line; the first one replaces the old cassette."""
         line = line_of(entry)
         if self._descriptor is None:
-            self._descriptor = replace_file(self.file, header() + line)
+            self._descriptor = replace_file(self.file, header(self._clock_s) + line)
         else:
             write_whole(self._descriptor, line)
 
@@ -42,7 +43,7 @@ class CassetteFile:
 
     def finish(self, entries: Sequence[Entry]) -> None:
         """The whole recording in its lasting order; with no entries too, as a recording without calls is one."""
-        os.close(replace_file(self.file, text_of(entries)))
+        os.close(replace_file(self.file, text_of(self._clock_s, entries)))
         self.close()
 
     def close(self) -> None:

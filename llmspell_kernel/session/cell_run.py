@@ -66,7 +66,7 @@ class CellRun:
         self.background: Background | None = None
         """What the cell left behind when it ended."""
         self.script_time_s = 0.0
-        self.started_s = 0.0
+        self.started_s = self.began_s = 0.0
         """Unix time, as the journal has it."""
         self.output_bytes = 0
         self._output_full = False
@@ -173,6 +173,7 @@ class CellRun:
 
     async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
+        self.began_s = self._state.time_s
         deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
         self._state.listen(self.printed, self._state.exchange.news.set)
         self._live, ended_well = True, False

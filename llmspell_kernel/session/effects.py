@@ -53,6 +53,8 @@ class EffectContext:
         self.call_id = call_id
         self.state = run.state_name
         self.cell = run.chunk
+        self.ended_s = 0.0
+        """What clocks of scripts are to show after the call, where that is not the time of day."""
         self.replayed = False
         """Did the answer come from a cassette?"""
         self.made: Made | None = None
@@ -91,6 +93,10 @@ class EffectContext:
                 finish_reason,
             )
         )
+
+    def passes(self, seconds: float) -> None:
+        if self.made is not None:
+            self.made.passed_s += seconds
 
     def show(self, shown: Shown) -> None:
         self._run.show(shown)
@@ -159,7 +165,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         return error
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started, context.replayed))
-    run.tell_time(now)
+    run.tell_time(context.ended_s or now)
     return value, text
 
 
@@ -207,7 +213,8 @@ async def _kept_call(
     finally:
         run.keep(made)
         if recording and taping is not None:
-            taping.ended(made)
+            taping.ended(made, context)
+        made.ended_s = context.ended_s or time.time()
 
 
 async def _recorded(
@@ -371,4 +378,4 @@ def _failed(
 ) -> None:
     now = time.time()
     run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))
-    run.tell_time(now)
+    run.tell_time(context.ended_s or now)

@@ -36,6 +36,10 @@ class PastCell:
     left_out: str = ""
     entries: Sequence[Entry] = ()
     """In place of `calls`, of a cell that was read from a file, in the order in which they were asked."""
+    times: Sequence[float] = ()
+    """What clocks of scripts showed after each of those."""
+    began_s: float = 0.0
+    """What they showed at its start."""
 
     @property
     def size_bytes(self) -> int:

@@ -75,10 +75,11 @@ class NotRecorded(ScriptError):
 
 
 class Playback:
-    """`source` is what errors call the entries; `played` counts calls."""
+    """`source` is what errors call the entries, `times` what clocks of scripts showed after each; `played` counts calls."""
 
-    def __init__(self, entries: Sequence[Entry], source: str) -> None:
+    def __init__(self, entries: Sequence[Entry], source: str, times: Sequence[float] = ()) -> None:
         self.tape = Tape(entries)
+        self._times = times
         self.source = source
         self.played = 0
         self._openers: dict[tuple[int, int], str] = {}
@@ -101,6 +102,7 @@ class Playback:
         entry, name = self.tape[position], self.tape.name(position)
         self.played += 1
         context.replayed = True
+        context.ended_s = self._times[position] if self._times else 0.0
         if FUNCTION in written:
             for place, callback in enumerate(callbacks(loads(written))):
                 self._callbacks[name, place] = callback.id

@@ -2,7 +2,7 @@
 
 Rules
 - Nothing is called twice, shown twice or paid twice: each answer comes from the history, and output goes nowhere.
-- The worker gets the seed and the entropy of the lost one, so random numbers and ids are the same.
+- The worker gets the seed, the entropy and the times of the lost one, so random numbers, ids and clocks are the same.
 - The cell that the worker died in is left out: it did not finish.  A cell that was stopped halfway is left out too, as nobody knows how far
   it came.
 - A cell that asks for what it did not ask before, or ends otherwise, has diverged: it is named, and the cells after it still run.
@@ -21,7 +21,7 @@ from .cell_run import CellRun
 from .history import PastCell
 from .playback import Playback
 from .sink import NullSink
-from .transcript import entries_of
+from .transcript import entries_of, times_of
 
 if TYPE_CHECKING:
     from .script_state import ScriptState
@@ -54,7 +54,10 @@ async def restore(session: Session, script: ScriptState, past: Sequence[PastCell
     """Runs cells again in a state that is fresh; what came of it, and the state's new history.  Raises RestoreFailed and Interrupted."""
     started = time.monotonic()
     saved = [entry for cell in past for entry in cell.entries]
-    playback = Playback(saved + entries_of([made for cell in past for made in cell.calls]), "the journal")
+    calls = [made for cell in past for made in cell.calls]
+    times = [time_s for cell in past for time_s in cell.times] + times_of(calls)
+    playback = Playback(saved + entries_of(calls), "the journal", times)
+    script.time_s = 0.0
     again: list[PastCell] = []
     left_out: list[tuple[str, str]] = []
     ran = 0
@@ -86,6 +89,7 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
     run = CellRun(session, script, cell.number, cell.chunk, NullSink(), limits, (*session.grants, *script.grants))
     run.recorder, run.playback, run.taping = Recorder(), playback, None
     script.limits = limits
+    run.tell_time(cell.began_s)
     script.renew()
     failed, why = False, ""
     try:
@@ -103,4 +107,4 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
     before = len(cell.calls) + len(cell.entries)
     if not why and len(run.kept_calls) < before:
         why = f"it made {len(run.kept_calls)} calls, and {before} before"
-    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, tuple(run.kept_calls), failed), why
+    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, tuple(run.kept_calls), failed, began_s=cell.began_s), why

@@ -22,7 +22,7 @@ from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
 from .history import PastCell
 from .script_state import FunctionCall
-from .transcript import entries_of
+from .transcript import entries_of, times_of
 
 FORMAT = 1
 T = TypeVar("T")
@@ -39,6 +39,8 @@ class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     inputs: dict[str, msgspec.Raw] = {}
     failed: bool = False
     left_out: str = ""
+    began_s: float = 0.0
+    times: list[float] = []
     calls: int = 0
 
 
@@ -49,6 +51,7 @@ class SavedState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     engine: str
     seed: int
     entropy: str
+    opened_s: float
     cells: int
     allow: list[list[str]] = []
     deny: list[list[str]] = []
@@ -130,7 +133,7 @@ def _state(reader: _Reader) -> Saved:
         entries = tuple(reader.entry() for _ in range(cell.calls))
         work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
         inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())
-        past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries))
+        past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries, cell.times, cell.began_s))
     return Saved(state, past)
 
 
@@ -145,6 +148,8 @@ def _saved(cell: PastCell, calls: int) -> SavedCell:
         inputs={name: msgspec.Raw(text) for name, text in cell.inputs},
         failed=cell.failed,
         left_out=cell.left_out,
+        began_s=cell.began_s,
+        times=[*cell.times, *times_of(cell.calls)],
         calls=calls,
     )
 

@@ -84,6 +84,8 @@ class ScriptState:
         self._preset, self._left_out = preset, left_out
         self.time_s = 0.0
         """What clocks inside the language show next: a time that stands in the journal, so that a replay can show it again."""
+        self.opened_s = 0.0
+        """What they showed first."""
         self.instructions = 0
         """What the cell that runs, or ran last, has run of them; 0 where the engine does not count."""
         self.pace = Pace()
@@ -152,6 +154,12 @@ class ScriptState:
         finally:
             self._getting = None
 
+    def _opens_at(self) -> float:
+        """What clocks show first: for a state that is restored, what they showed first then."""
+        if not (self.history and self.opened_s):
+            self.opened_s = self.time_s or time.time()
+        return self.opened_s
+
     def _not_begun(self) -> Interrupted:
         return Interrupted("stopped before it began", engine=self.engine)
 
@@ -180,7 +188,7 @@ class ScriptState:
             "max_value_bytes": self.limits.value_bytes,
             "seed": self.seed,
             "entropy": entropy,
-            "time_s": self.time_s or time.time(),
+            "time_s": self._opens_at(),
             "stack_bytes": self.limits.stack_bytes,
             "preset": self._preset,
             "removed": self._left_out,

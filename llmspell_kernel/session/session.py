@@ -53,7 +53,7 @@ from .saved_states import load as load_states
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
-from .taping import Mode, Taping
+from .taping import CELL_S, Mode, Taping
 from .value_lists import check_size, write_values
 
 RESTORE_ATTEMPTS = 3
@@ -303,7 +303,7 @@ class Session:
         """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
         left_out = "it was stopped" if run.cut_short or status == "interrupted" else ""
         given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
-        return PastCell(run.cell, run.chunk, work, given, tuple(run.kept_calls), status != "ok", left_out)
+        return PastCell(run.cell, run.chunk, work, given, tuple(run.kept_calls), status != "ok", left_out, began_s=run.began_s)
 
     def _limits_within(self, timeout_s: float | None) -> Limits:
         if timeout_s is None:
@@ -473,7 +473,7 @@ class Session:
         script = self._with_history(state, name)
         past = script.history.cells if at is None else self._past_up_to(script, at)
         forked = self._named(new, name)
-        forked.seed, forked.entropy, forked.grants = script.seed, script.entropy, script.grants
+        forked.seed, forked.entropy, forked.opened_s, forked.grants = script.seed, script.entropy, script.opened_s, script.grants
         forked.history.replace(past)
         return await self._restored_now(forked)
 
@@ -491,7 +491,7 @@ class Session:
         restored = {}
         for saved in found:
             script = self._named(saved.state.name, saved.state.engine)
-            script.seed, script.entropy = saved.state.seed, saved.state.entropy
+            script.seed, script.entropy, script.opened_s = saved.state.seed, saved.state.entropy, saved.state.opened_s
             script.grants = tuple(
                 narrowed(saved.state.name, allow, deny) for allow, deny in zip(saved.state.allow, saved.state.deny, strict=False)
             )
@@ -592,7 +592,7 @@ class Session:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         self._runs[key] = run
         script.limits = run.limits
-        run.tell_time(run.started_s)
+        run.tell_time(self.taping.pass_time(CELL_S) if self.taping is not None else run.started_s)
         background = self._background.pop(key, None)
         try:
             if background is not None:
@@ -685,7 +685,7 @@ class Session:
     async def _restored(self, script: ScriptState, cell: int, *, last: bool) -> bool:
         """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
         title = self.engines.get(script.engine).title
-        limits = script.limits
+        limits, time_s = script.limits, script.time_s
         try:
             restored, past = await restore(self, script, script.history.cells, limits.restore_s)
         except Interrupted:
@@ -698,7 +698,7 @@ class Session:
                 script.notes.append(f"{title} state not restored: {failure.message}; this cell runs in a new one")
             return False
         finally:
-            script.limits = limits
+            script.limits, script.time_s = limits, time_s
         script.history.replace(past)
         script.last_restored = restored
         self.recorder.record(
@@ -746,7 +746,7 @@ def _for_a_state(value: Value, name: str) -> bytes:
 
 def _saved(script: ScriptState) -> SavedState:
     allow, deny = rules_of(script.grants)
-    return SavedState(script.name, script.engine, script.seed, script.entropy, len(script.history.cells), allow, deny)
+    return SavedState(script.name, script.engine, script.seed, script.entropy, script.opened_s, len(script.history.cells), allow, deny)
 
 
 def _nothing() -> None:

@@ -3,12 +3,15 @@
 Rules
 - Policy comes first: what is denied stays denied in a replay.  A replayed call reaches no bridge, asks nobody and costs nothing.
 - A method that only shows or computes (`replay="call"`) is called again and is not on the cassette.
+- Clocks of scripts begin with the cassette's time and go on by what is counted: a millisecond a call, what a call was asked to wait, a second
+  a cell.  They show a replay what they showed the recording; a cassette that is deleted first begins with the time of day.
 - In a strict replay a call that is not on the cassette is an error; with `auto` it is made, and added.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +20,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError
-from ..journal.cassette import Entry
+from ..errors import BridgeError, LoadError
+from ..journal.cassette import Cassette, Entry
 from ..journal.cassette_file import CassetteFile, load_cassette
 from ..protocol.steps import Effect
 from ..values import Value
@@ -33,6 +36,10 @@ Mode = Literal["record", "replay", "auto"]
 MODES: tuple[Mode, ...] = ("record", "replay", "auto")
 
 
+CALL_S, CELL_S = 0.001, 1.0
+"""How long a call and a cell take by the clocks of scripts, while calls are recorded or replayed."""
+
+
 class Taping:
     """One recording or replay, until its `close`.  `recorded` counts calls, `known` those that were on the cassette.
 
@@ -42,11 +49,12 @@ class Taping:
     def __init__(self, mode: Mode, file: Path) -> None:
         self.mode = mode
         self.file = file
-        plays = mode == "replay" or (mode == "auto" and file.exists())
-        self._kept: Sequence[Entry] = load_cassette(file) if plays else ()
+        found = _found(mode, file)
+        self._kept: Sequence[Entry] = found.entries if mode != "record" else ()
+        self._clock_s = found.clock_s
         self.playback = Playback(self._kept, f"the cassette {file.name}")
         self.known = len(self._kept)
-        self._writer = CassetteFile(file) if mode != "replay" else None
+        self._writer = CassetteFile(file, found.clock_s) if mode != "replay" else None
         self._transcript = Transcript(self.playback.tape.counts())
         self._opened: dict[tuple[str, str], int] = {}
         self._recorded: list[tuple[Made, Entry]] = []
@@ -69,7 +77,10 @@ class Taping:
             return None
         position = self.playback.find(run, effect, written)
         if position is not None:
-            return await self.playback.play(run, context, effect, written, position)
+            try:
+                return await self.playback.play(run, context, effect, written, position)
+            finally:
+                context.ended_s = self.pass_time(CALL_S + self.playback.tape[position].passed_s)
         if self.mode == "replay":
             raise self.playback.missing(effect, written)
         return None
@@ -82,8 +93,14 @@ class Taping:
     def asked(self, made: Made) -> None:
         self._transcript.asked(made)
 
-    def ended(self, made: Made) -> None:
+    def pass_time(self, seconds: float) -> float:
+        """What clocks of scripts show after so long: time that can be had again, as it is counted and not measured."""
+        self._clock_s = round(self._clock_s + seconds, 3)
+        return self._clock_s
+
+    def ended(self, made: Made, context: EffectContext) -> None:
         """Writes a call down, before anyone learns of its answer.  Raises BridgeError where the disk refuses."""
+        context.ended_s = self.pass_time(CALL_S + made.passed_s)
         entry = self._transcript.entry(made)
         self._recorded.append((made, entry))
         assert self._writer is not None
@@ -105,6 +122,15 @@ class Taping:
         if self._writer is not None and (self._recorded or self.mode == "record"):
             new = sorted(self._recorded, key=lambda one: one[0].place)
             self._writer.finish([*self._kept, *(_with_use(made, entry) for made, entry in new)])
+
+
+def _found(mode: Mode, file: Path) -> Cassette:
+    """What is to be played; of a cassette that is recorded anew its clock, so that the same answers give the same bytes."""
+    if mode == "replay" or (mode == "auto" and file.exists()):
+        return load_cassette(file)
+    with suppress(LoadError):
+        return load_cassette(file)
+    return Cassette(float(int(time.time())), [])
 
 
 def _with_use(made: Made, entry: Entry) -> Entry:

@@ -27,9 +27,11 @@ class Made:
         "answer",
         "call",
         "chunks",
+        "ended_s",
         "failure",
         "given_up",
         "invoked",
+        "passed_s",
         "place",
         "state",
         "step",
@@ -53,6 +55,9 @@ class Made:
         self.chunks: list[str] = []
         self.invoked: list[tuple[Callback, bytes]] = []
         self.used: Used | None = None
+        self.passed_s = 0.0
+        self.ended_s = 0.0
+        """What clocks of scripts showed after it."""
 
     def failed(self, error: BaseException) -> None:
         fault = fault_of(error, self.call)
@@ -103,6 +108,7 @@ class Transcript:
             invoked=[self._invoked(made, callback, arguments) for callback, arguments in made.invoked],
             used=whole(made.used),
             after=told.overtaken_by(made.place, name, made.step),
+            passed_s=made.passed_s,
         )
 
     def _invoked(self, made: Made, callback: Callback, arguments: bytes) -> tuple[str, int, msgspec.Raw]:
@@ -157,6 +163,11 @@ def entries_of(calls: Sequence[Made]) -> list[Entry]:
             at += 1
         done.append((made.place, transcript.entry(made)))
     return [entry for _, entry in sorted(done, key=lambda one: one[0])]
+
+
+def times_of(calls: Sequence[Made]) -> list[float]:
+    """What clocks showed after each, in the order of `entries_of`."""
+    return [made.ended_s for made in sorted(calls, key=lambda made: made.place)]
 
 
 def whole(used: Used | None) -> Used | None:

@@ -72,6 +72,9 @@ class FakeContext:
         used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
         self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
 
+    def passes(self, seconds: float) -> None:
+        self.calls.append(("passes", seconds))
+
     def show(self, shown: Shown) -> None:
         self.calls.append(("show", shown))
 

@@ -22,25 +22,25 @@ def entry(number: int, size: int = 1) -> Entry:
 
 
 def numbers(file: Path) -> list[int]:
-    return [msgspec.json.decode(one.arguments)[0] for one in load_cassette(file)]
+    return [msgspec.json.decode(one.arguments)[0] for one in load_cassette(file).entries]
 
 
 def test_each_entry_is_there_as_soon_as_it_is_written_and_the_end_puts_them_in_order(tmp_path: Path) -> None:
     file = tmp_path / "n.cassette.jsonl"
-    writer = CassetteFile(file)
+    writer = CassetteFile(file, 5.0)
     for number in (2, 1):
         writer.append(entry(number))
     assert numbers(file) == [2, 1]
     writer.finish([entry(1), entry(2)])
-    assert file.read_bytes() == text_of([entry(1), entry(2)])
+    assert file.read_bytes() == text_of(5.0, [entry(1), entry(2)])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [file.name]
 
 
 def test_the_old_cassette_stays_until_the_first_new_entry(tmp_path: Path) -> None:
     file = tmp_path / "n.cassette.jsonl"
-    file.write_bytes(text_of([entry(7)]))
-    writer = CassetteFile(file)
+    file.write_bytes(text_of(5.0, [entry(7)]))
+    writer = CassetteFile(file, 5.0)
     assert numbers(file) == [7]
     writer.append(entry(8))
     assert numbers(file) == [8]
@@ -59,7 +59,7 @@ import resource, signal, sys
 from pathlib import Path
 from tests.journal.test_cassette_file import CassetteFile, entry
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-writer = CassetteFile(Path(sys.argv[1]))
+writer = CassetteFile(Path(sys.argv[1]), 5.0)
 writer.append(entry(0))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 for number in range(1, 50):
@@ -84,7 +84,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.journal.test_cassette_file import CassetteFile, entry
-writer = CassetteFile(Path(sys.argv[1]))
+writer = CassetteFile(Path(sys.argv[1]), 5.0)
 for number in range(100_000):
     writer.append(entry(number, number % 300))
     print(number, flush=True)

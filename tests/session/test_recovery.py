@@ -72,13 +72,14 @@ def test_variables_functions_random_numbers_and_ids_come_back_and_nothing_is_cal
     async def body(world: World) -> None:
         await world.run(lua="n = counted.number('a'); print('once')", javascript="n = await counted.number('a'); console.log('once')")
         await world.run(
-            lua="id, r = uuid.v4(), math.random(1e9); function add(x) n = n + x end",
-            javascript="id = crypto.randomUUID(); r = Math.random(); function add(x) { n += x }",
+            lua="id, r, t = uuid.v4(), math.random(1e9), os.date(); function add(x) n = n + x end",
+            javascript="id = crypto.randomUUID(); r = Math.random(); t = Date.now(); function add(x) { n += x }",
         )
         await world.run(lua="add(10); add(counted.each(2, function(x) return x * 2 end)[2])",
                         javascript="add(10); add((await counted.each(2, x => x * 2))[1])")  # fmt: skip
-        look = {"lua": "return n, id, r, math.random(1e9)", "javascript": "[n, id, r, Math.random()]"}
+        look = {"lua": "return n, id, r, t, math.random(1e9)", "javascript": "[n, id, r, t, Math.random()]"}
         calls = len(world.bridge.calls)
+        before = await world.session.get("id", engine=engine), await world.session.get("t", engine=engine)
         await world.kill()
         again = await world.run(**look)
         assert len(world.bridge.calls) == calls
@@ -87,7 +88,7 @@ def test_variables_functions_random_numbers_and_ids_come_back_and_nothing_is_cal
         await world.kill()
         assert await world.run(**look) != again  # the look itself drew a number, and is a finished cell now
         flat = again if engine == "lua" else again[0]
-        assert flat[0] == 15
+        assert flat[0] == 15 and (flat[1], flat[3]) == before
 
     play(engine, body)
 

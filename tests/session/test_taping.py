@@ -155,12 +155,16 @@ def test_auto_replays_what_is_known_and_adds_what_is_new(file: Path, engine: str
     assert again.values == longer.values and again.calls == []
 
 
-IDS = {"lua": "return uuid.v4(), math.random()", "javascript": "[crypto.randomUUID(), Math.random()]"}
+IDS = {
+    "lua": "local t = os.time(); sleep(0.2); return uuid.v4(), math.random(), os.time() - t, os.clock(), counted.number(os.date())",
+    "javascript": "t = Date.now(); await sleep(0.2); [crypto.randomUUID(), Math.random(), Date.now() - t, await counted.number(String(new Date()))]",
+}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_ids_and_random_numbers_are_those_of_the_recording(file: Path, engine: str) -> None:
+def test_ids_random_numbers_and_clocks_are_those_of_the_recording(file: Path, engine: str) -> None:
     recorded, replayed = (play(mode, file, engine, IDS[engine], IDS[engine]) for mode in MODES[:2])
+    assert recorded.errors == [None, None]
     assert recorded.values == replayed.values and recorded.values[0] != recorded.values[1]
     assert play(None, file, engine, IDS[engine]).values != recorded.values[:1]
 
@@ -221,4 +225,4 @@ def test_python_calls_are_recorded_too(file: Path) -> None:
             return await session.call_bridge("counted", "number", "k")
 
     assert asyncio.run(call("record")) == asyncio.run(call("replay")) == 1
-    assert [entry.call for entry in load_cassette(file)] == ["counted.number"]
+    assert [entry.call for entry in load_cassette(file).entries] == ["counted.number"]
