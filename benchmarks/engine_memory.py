@@ -37,7 +37,9 @@ def javascript_bytes(state: Any) -> Callable[[], int]:
     realm = state._realm
     limit = ctypes.c_uint64.from_address(realm._runtime + LIMIT_AT).value
     if limit != realm._script_bytes:
-        raise SystemExit(f"the library's count of its memory is not where it was: {limit} stands where the limit {realm._script_bytes} should")
+        raise SystemExit(
+            f"the library's count of its memory is not where it was: {limit} stands where the limit {realm._script_bytes} should"
+        )
     return lambda: ctypes.c_uint64.from_address(realm._runtime + COUNT_AT).value
 
 

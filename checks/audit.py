@@ -129,7 +129,9 @@ def report(packages: Sequence[Package], known: Mapping[Package, Sequence[str]], 
     if vulnerable:
         return 1
     if unasked:
-        print(f"{len(unasked)} could not be asked about, so this audit says nothing about them. Run it where {' or '.join(silent)} can be reached.")
+        print(
+            f"{len(unasked)} could not be asked about, so this audit says nothing about them. Run it where {' or '.join(silent)} can be reached."
+        )
         return 2
     return 0
 

@@ -21,7 +21,7 @@ RESUME = 151
 
 def start(folder: str, package: str) -> None:
     """Arcs of files below the folder `package` go, as lines `file from to`, into a file of this process's own in `folder`."""
-    descriptor = os.open(os.path.join(folder, f"{os.getpid()}.arcs"), os.O_CREAT | os.O_RDWR, 0o600)
+    descriptor = os.open(f"{folder}/{os.getpid()}.arcs", os.O_CREAT | os.O_RDWR, 0o600)
     os.truncate(descriptor, FILE_BYTES)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)

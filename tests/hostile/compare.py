@@ -28,12 +28,14 @@ from .arena import peak_growth, told
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "security.md"
 HEAD, END = "<!-- compared: attacks -->\n", "<!-- end of what is compared -->\n"
-PATIENCE_S = 3.0
+PATIENCE_S = 4.0
 """No answer until then is harm; a script's own time is a second."""
+REACHED = "reached-51f0"
 CAP_BYTES = 64 * MiB
 MUCH_MEMORY, MUCH_OUTPUT = 3 * CAP_BYTES, 20 * MiB
-SECRET, VARIABLE = "9c41secret6b1f0e", "COMPARED_API_KEY"
-COLUMNS = ("a script tries to", "go-llmspell", "rs-llmspell", "plain lupa", "us")
+SECRET, VARIABLE = "7e3c91a6b1f0", "COMPARED_API_KEY"
+"""Reads like a wrong number, so that a parser names all of it."""
+COLUMNS = ("a script tries to", "go-llmspell", "rs-llmspell", "plain lupa (reproduced)", "us (reproduced)")
 
 
 class Outcome(NamedTuple):
@@ -57,16 +59,17 @@ class Attack(NamedTuple):
 
 
 def read() -> list[Attack]:
-    raw = tomllib.loads((HERE / "compared.toml").read_text("utf-8"))
-    found = []
-    for name, entry in raw["attacks"].items():
-        peers = [_linked(entry[peer], raw["sources"]) if peer in entry else "" for peer in ("go", "rs")]
-        found.append(Attack(name, entry["title"], entry["lua"], entry.get("next", ""), entry.get("after", ""), *peers))
-    return found
+    empty = dict.fromkeys(Attack._fields, "")
+    return [Attack(**{**empty, **entry, "name": name}) for name, entry in _raw()["attacks"].items()]
 
 
-def _linked(text: str, sources: Mapping[str, str]) -> str:
-    return re.sub(r"\[([a-z-]+)\]", lambda match: f"[{match[1]}]({sources[match[1]]})", text)
+def sources() -> Mapping[str, str]:
+    """Address by name."""
+    return dict(_raw()["sources"])
+
+
+def _raw() -> dict[str, Any]:
+    return tomllib.loads((HERE / "compared.toml").read_text("utf-8"))
 
 
 class Place(NamedTuple):
@@ -80,7 +83,7 @@ class Place(NamedTuple):
 
     def fill(self, text: str) -> str:
         (self.folder / "secret").write_text(SECRET)
-        values = {"FILE": str(self.folder / "secret"), "MADE": str(self.made), "VARIABLE": VARIABLE, "SECRET": SECRET}
+        values = {"FILE": str(self.folder / "secret"), "MADE": str(self.made), "VARIABLE": VARIABLE, "SECRET": SECRET, "REACHED": REACHED}
         return re.sub("@([A-Z]+)@", lambda match: values[match[1]], text)
 
 
@@ -89,7 +92,7 @@ def harm_of(place: Place, text: str, growth: int, output_bytes: int) -> str:
         return "it is done"
     if SECRET in text:
         return "the secret is told"
-    if text == "reached":
+    if REACHED in text:
         return "it is reached"
     if growth > MUCH_MEMORY:
         return "the memory grows far over its cap"
@@ -209,12 +212,13 @@ async def _with_key(attack: Attack) -> Outcome:
 
 
 def _cited(text: str) -> str:
-    return text or "unknown"
+    return f"cited: {text}" if text else "unknown"
 
 
 def table() -> str:
     lines = [COLUMNS, ("---",) * len(COLUMNS), *rows()]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    drawn = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([*drawn, "", *(f"[{name}]: {address}" for name, address in sources().items()), ""])
 
 
 def written(page: str, text: str) -> str:
