@@ -89,9 +89,10 @@ def asked_of(stdout: str, stderr: str, packages: Sequence[Package]) -> Asked:
     except (ValueError, KeyError):
         lines = stderr.strip().splitlines() or ["it said nothing"]
         return Asked({}, dict.fromkeys(packages, f"pip-audit gave no answer: {lines[-1]}"))
-    known = {
+    said = {
         Package(normal(entry["name"]), entry["version"]): [each["id"] for each in entry["vulns"]] for entry in found if "version" in entry
     }
+    known = {package: said[package] for package in packages if package in said}
     skipped = {normal(entry["name"]): entry["skip_reason"] for entry in found if "skip_reason" in entry}
     unasked = {package: skipped.get(package.name, "pip-audit does not name it") for package in packages if package not in known}
     return Asked(known, unasked)
