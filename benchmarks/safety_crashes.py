@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
-from figures import LANGUAGES, Figure, Language, Measure, Runs, Unmeasurable
+from figures import LANGUAGES, Figure, Language, Measure, Runs
 from kernel_client import Kernel, memory_of
 
 CRASHES = 500
@@ -35,12 +35,10 @@ BUSY = {
 FILL = {"lua": "for i = 1, 9000 do timer.sleep(0) end", "js": "for (let i = 0; i < 9000; i++) await timer.sleep(0)"}
 
 
-def worker_in_use(kernel: Kernel) -> int:
-    """The oldest: the spare was started when this one was taken."""
+def worker_in_use(kernel: Kernel) -> int | None:
+    """The oldest: the spare was started when this one was taken.  None while none has begun."""
     workers = [child for child in psutil.Process(kernel.pid).children() if "llmspell_kernel.workers.child" in " ".join(child.cmdline())]
-    if not workers:
-        raise Unmeasurable("the kernel has no worker")
-    return int(min(workers, key=lambda worker: worker.create_time()).pid)
+    return int(min(workers, key=lambda worker: worker.create_time()).pid) if workers else None
 
 
 def crash(kernel: Kernel, language: Language, chance: random.Random) -> str:
@@ -51,7 +49,8 @@ def crash(kernel: Kernel, language: Language, chance: random.Random) -> str:
         pause = chance.uniform(0, LATEST_S)
         while not ended.wait(pause):
             with suppress(ProcessLookupError, psutil.Error):
-                os.kill(worker_in_use(kernel), chance.choice(SIGNALS))
+                if (worker := worker_in_use(kernel)) is not None:
+                    os.kill(worker, chance.choice(SIGNALS))
             pause = AGAIN_S
 
     killer = threading.Thread(target=end_its_worker)
