@@ -41,11 +41,12 @@ fuzz: $(VENV)/.ready
 	$(BIN)/python -m tests.hostile.fuzz_scripts --minutes $(MINUTES) --seed $(SEED)
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 1800 tests/protocol/test_fuzz.py
 
-# What tests run of the package, workers, kernels and commands included; fails where a part is below its bar.
+# What tests run of the package, workers, kernels and commands included; fails where a part is below its bar.  A test that fails here fails
+# nothing else: being watched takes time, and some tests measure it.  `make test` is where all must pass.
 COVERAGE := build/coverage
 coverage: $(VENV)/.weights
 	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	COVERAGE_FILE=$(COVERAGE)/.coverage PYTHONPATH=checks $(BIN)/python -m coverage run \
+	-COVERAGE_FILE=$(COVERAGE)/.coverage PYTHONPATH=checks $(BIN)/python -m coverage run \
 	    -m pytest -m "not slow" -p measured_workers --measure-workers $(COVERAGE)/workers
 	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage combine --quiet $(COVERAGE)
 	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage json --quiet -o $(COVERAGE)/coverage.json
