@@ -11,12 +11,15 @@ from functools import partial
 from figures import LANGUAGES, Figure, Language, Measure, Runs, Unmeasurable, median, ms
 from kernel_client import Kernel
 
+from llmspell_kernel.engines import discover
 from llmspell_kernel.policy.layers import confinement_of
-from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.spawn import WorkerProcess
+from llmspell_kernel.workers.worker import Worker
 
 CELLS, ROUNDS = 100, 15
 SLOWER_MOST = 0.05
 START_MORE_S = 0.005
+STARTUP_S = 10.0
 MODES = ("off", "auto")
 WORK = {
     "lua": "local t = {} for i = 1, 300 do t[i] = ('x'):rep(i) end return #table.concat(t)",
@@ -55,16 +58,17 @@ def throughput(language: Language, runs: Runs) -> Iterator[Figure]:
 
 
 async def start_once(layers: tuple[str, ...]) -> float:
-    pool = WorkerPool(startup_s=10.0, layers=layers)
+    engines = discover()
+    started = time.perf_counter()
+    worker = Worker(WorkerProcess(engines, layers))
     try:
-        started = time.perf_counter()
-        worker = await pool.take(keep_spare=False)
+        await worker.started(STARTUP_S)
         taken = time.perf_counter() - started
         if missing := {name: why for name in layers if (why := worker.layers.get(name, "not reported"))}:
             raise Unmeasurable(f"this machine lacks layers of confinement: {missing}")
         return taken
     finally:
-        pool.close()
+        worker.close()
 
 
 async def starts(times: int) -> tuple[list[float], list[float]]:
