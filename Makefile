@@ -43,10 +43,10 @@ fuzz: $(VENV)/.ready
 
 # What tests run of the package, workers, kernels and commands included; fails where a part is below its bar.  A test that fails here fails
 # nothing else: being watched takes time, and some tests measure it.  `make test` is where all must pass.
-COVERAGE := build/coverage
+COVERAGE := $(CURDIR)/build/coverage
 coverage: $(VENV)/.weights
 	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	-COVERAGE_FILE=$(COVERAGE)/.coverage PYTHONPATH=checks $(BIN)/python -m coverage run \
+	-COVERAGE_FILE=$(COVERAGE)/.coverage PYTHONPATH=$(CURDIR)/checks $(BIN)/python -m coverage run \
 	    -m pytest -m "not slow" -p measured_workers --measure-workers $(COVERAGE)/workers
 	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage combine --quiet $(COVERAGE)
 	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage json --quiet -o $(COVERAGE)/coverage.json

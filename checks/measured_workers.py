@@ -1,6 +1,7 @@
-"""A pytest plugin: `--measure-workers FOLDER` has every worker that tests start note its arcs there, and adds them to coverage's data at the end.
+"""A pytest plugin: `--measure-workers FOLDER` has every worker of the tests' process note its arcs there, and adds them to coverage's data.
 
-It needs no door in the package: the text that a worker is started with gets a beginning.
+It needs no door in the package: the text that a worker is started with gets a beginning.  Workers of kernels and commands, which are processes of
+their own, note nothing.
 """
 
 from __future__ import annotations
