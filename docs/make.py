@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,7 @@ def layer_table() -> str:
     rows.append(
         ["the kernel's own memory and environment closed to other processes", *(_holds(each.shields_host, True) for each in confinements)]
     )
+    rows.append(["left out of the language", *(_left_out(preset.left_out) for preset in PRESETS.values())])
     rows.append(["never granted", *(_patterns(preset.grants.deny) for preset in PRESETS.values())])
     rows.append(["the user is asked", *(_patterns(preset.grants.ask, preset.grants.ask_levels) for preset in PRESETS.values())])
     return table(["", *map(code, PRESETS)], rows)
@@ -137,6 +138,15 @@ def layer_table() -> str:
 
 def _holds(has: bool, required: bool) -> str:
     return ("required" if required else "where the machine has it") if has else "-"
+
+
+def _left_out(names: Mapping[str, Iterable[str]]) -> str:
+    return "; ".join(f"{title_of(engine)}: {', '.join(map(code, left))}" for engine, left in names.items()) or "-"
+
+
+def title_of(engine: str) -> str:
+    (title,) = (known.title for known in ENGINES if known.name == engine)
+    return title
 
 
 def _patterns(names: Iterable[str], levels: Iterable[str] = ()) -> str:
