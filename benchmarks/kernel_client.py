@@ -100,11 +100,22 @@ class Kernel:
             if message["parent_header"].get("msg_id") == request:
                 return dict(message["content"])
 
+    def next_reply(self) -> str:
+        """Waits for the next reply, and says which request it answers."""
+        return str(self._client.get_shell_msg(timeout=TIMEOUT_S)["parent_header"].get("msg_id"))
+
+    def next_idle(self) -> str:
+        """Waits until the kernel is idle again, and says after which request."""
+        while True:
+            parent, message = self._next_message()
+            if message.kind == "status" and message.content["execution_state"] == "idle":
+                return parent
+
     def run(self, code: str) -> Ran:
         """Runs a cell to its end, whatever that is."""
         started = time.perf_counter()
         request = self.send(code)
-        messages = self._until_idle(request)
+        messages = self.until_idle(request)
         reply = self.reply_to(request)
         seconds = time.perf_counter() - started
         states = [message for message in messages if message.kind == "status"]
@@ -127,10 +138,10 @@ class Kernel:
         self._manager.interrupt_kernel()
         reply = self.reply_to(request)
         seconds = time.perf_counter() - started
-        self._until_idle(request)
+        self.until_idle(request)
         return seconds, reply
 
-    def _until_idle(self, request: str) -> list[Message]:
+    def until_idle(self, request: str) -> list[Message]:
         messages = []
         while True:
             parent, message = self._next_message()

@@ -12,6 +12,7 @@ from typing import Any
 
 from figures import Figure, median
 
+Facts = dict[str, Any]
 SLOWER_BY = 0.2
 REFERENCES = ("python", "ipykernel", "spare", "plain", "ordinary")
 """Series of what we are measured beside: that a machine's own ipykernel got slower is no news of ours."""
@@ -48,7 +49,7 @@ def terminal_line(figure: Figure) -> str:
     return f"{state}  {figure.name}: {figure.measured}  [bar {figure.bar or '-'}]  {figure.reference}".rstrip()
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Facts:
     """What the figures depend on, and nothing that names the machine."""
     return {
         "cores": os.cpu_count(),
@@ -60,7 +61,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def slower(figures: Sequence[Figure], facts: dict[str, Any], stored: Path) -> str:
+def slower(figures: Sequence[Figure], facts: Facts, stored: Path) -> str:
     """What became more than SLOWER_BY slower or larger than in the stored result, by the median of each series of samples."""
     try:
         last = json.loads(stored.read_text())
@@ -87,15 +88,28 @@ def _change(samples: Sequence[float], before: Sequence[float] | None) -> float:
     return median(samples) / median(before) - 1
 
 
-def as_json(figures: Sequence[Figure], facts: dict[str, Any], quick: bool) -> str:
+def as_json(figures: Sequence[Figure], facts: Facts, quick: bool) -> str:
     return json.dumps({"machine": facts, "quick": quick, "figures": [figure._asdict() for figure in figures]}, indent=1)
 
 
-def page(figures: Sequence[Figure], facts: dict[str, Any]) -> str:
+def page(figures: Sequence[Figure], facts: Facts) -> str:
+    return DOCS.format(machine=where(facts), table=markdown(figures), shortfalls=shortfalls(figures))
+
+
+def where(facts: Facts) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     told = f"On {facts['cores']} {facts['architecture']} cores, {facts['system']}, Python {facts['python']}, {packages}."
-    load = f" When the run began the machine's load average was {facts['load_average'][0]}."
-    return DOCS.format(machine=told + load, table=markdown(figures), shortfalls=shortfalls(figures))
+    return f"{told} When the run began the machine's load average was {facts['load_average'][0]}."
+
+
+def between(page: str, name: str, text: str) -> str:
+    """The page with what stands between `<!-- measured: NAME -->` and the mark of its end made anew."""
+    head, end = f"<!-- measured: {name} -->\n", "<!-- end of what is measured -->\n"
+    before, found, rest = page.partition(head)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise ValueError(f"the page has no part '{head.strip()}' that ends with '{end.strip()}'")
+    return f"{before}{head}{text.rstrip()}\n{end}{after}"
 
 
 def shortfalls(figures: Sequence[Figure]) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import bridge
 import cells
@@ -22,8 +23,9 @@ import scripts
 import start
 import stream
 from figures import Figure, Measure, Runs, failed
+from report import Facts
 
-MEASURES: dict[str, Measure] = {
+MEASURES: Mapping[str, Measure] = {
     name: measure
     for group in (start, cells, output, interrupt, bridge, scripts, memory, stream, protocol)
     for name, measure in group.MEASURES.items()
@@ -33,21 +35,41 @@ RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure what the project promises, each beside ipykernel or the direct call.")
+class Table(NamedTuple):
+    """Measures that are taken together, where their samples go, and how the page that shows them is written."""
+
+    title: str
+    measures: Mapping[str, Measure]
+    results: Path
+    page: Path
+    write: Callable[[str, list[Figure], Facts], str]
+    """From what the page says now to what it shall say."""
+
+
+PERFORMANCE = Table(
+    "Measure what the project promises, each beside ipykernel or the direct call.",
+    MEASURES,
+    RESULTS,
+    PAGE,
+    lambda _, figures, facts: report.page(figures, facts),
+)
+
+
+def arguments(table: Table) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=table.title)
     parser.add_argument("--only", nargs="+", metavar="NAME", default=[], help="only measures whose name starts so; --list shows the names")
     parser.add_argument("--quick", action="store_true", help="few repetitions: shows that the measures work, not how fast we are")
     parser.add_argument(
-        "--json", type=Path, default=RESULTS, metavar="FILE", help="where to write the samples (benchmarks/results/latest.json)"
+        "--json", type=Path, default=table.results, metavar="FILE", help=f"where to write the samples ({table.results.relative_to(ROOT)})"
     )
-    parser.add_argument("--docs", action="store_true", help="write docs/performance.md; needs a full run")
+    parser.add_argument("--docs", action="store_true", help=f"write {table.page.relative_to(ROOT)}; needs a full run")
     parser.add_argument("--list", action="store_true", help="show the names of the measures")
     given = parser.parse_args()
     if given.docs and (given.quick or given.only):
         parser.error("--docs needs a full run, without --quick and --only")
-    unknown = [name for name in given.only if not any(known.startswith(name) for known in MEASURES)]
+    unknown = [name for name in given.only if not any(known.startswith(name) for known in table.measures)]
     if unknown:
-        parser.error(f"no measure starts with {', '.join(unknown)}; there are {', '.join(MEASURES)}")
+        parser.error(f"no measure starts with {', '.join(unknown)}; there are {', '.join(table.measures)}")
     return given
 
 
@@ -61,13 +83,13 @@ def take(name: str, measure: Measure, runs: Runs) -> Iterator[Figure]:
         yield failed(name, f"{type(error).__name__}: {reason[:200]}")
 
 
-def main() -> int:
-    given = arguments()
+def main(table: Table = PERFORMANCE) -> int:
+    given = arguments(table)
     if given.list:
-        print(*MEASURES, sep="\n")
+        print(*table.measures, sep="\n")
         return 0
     runs, facts, figures = Runs(given.quick), report.machine(), []
-    for name, measure in MEASURES.items():
+    for name, measure in table.measures.items():
         if given.only and not name.startswith(tuple(given.only)):
             continue
         for figure in take(name, measure, runs):
@@ -78,8 +100,8 @@ def main() -> int:
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(report.as_json(figures, facts, given.quick) + "\n")
     if given.docs:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(report.page(figures, facts))
+        before = table.page.read_text() if table.page.exists() else ""
+        table.page.write_text(table.write(before, figures, facts))
     return 1 if any(figure.ok is None for figure in figures) else 0
 
 

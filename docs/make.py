@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
 from llmspell_kernel.host_types._table import conversions
 from llmspell_kernel.policy import limits
+from llmspell_kernel.policy.presets import PRESETS
 from llmspell_kernel.policy.tables import TABLES
 from llmspell_kernel.protocol import transitions
 from llmspell_kernel.settings import DISPLAY_MODES, Settings
@@ -104,6 +105,54 @@ def limit_table() -> str:
     return table(["key", *map(code, limits.PRESETS), ""], rows)
 
 
+LAYERS = {
+    "privileges": "no capability of root, and none to be had (`no_new_privs`)",
+    "landlock": "no file, no folder, no network, no signal to others (Landlock)",
+    "seccomp": "no system call that makes or reaches a file, socket, process or thread (seccomp, all others go on)",
+    "seccomp_strict": "no system call but the few that a worker needs (seccomp, none else goes on)",
+}
+"""By their names in policy.layers, what each takes from a worker."""
+EVERYWHERE = (
+    "a process of its own, a fresh environment, no files but its channels, none written, no core, dies with its host",
+    "the engine's own limits: time, memory, stack; then a kill",
+    "a language from an allow list, fresh tables, no bytecode, no `debug`, no finalizers, no Python object inside",
+    "the host decides on every call, and counts it, before it happens; a deny wins",
+    "output is capped, escaped, and of types that the host chose",
+)
+"""What no preset can leave out."""
+
+
+def layer_table() -> str:
+    confinements = [preset.confinement for preset in PRESETS.values()]
+    named = list(dict.fromkeys(name for confinement in confinements for name in confinement.layers))
+    rows = [[text, *["yes"] * len(PRESETS)] for text in EVERYWHERE]
+    rows += [[LAYERS[name], *(_holds(name in each.layers, each.required) for each in confinements)] for name in named]
+    rows.append(
+        ["the kernel's own memory and environment closed to other processes", *(_holds(each.shields_host, True) for each in confinements)]
+    )
+    rows.append(["left out of the language", *(_left_out(preset.left_out) for preset in PRESETS.values())])
+    rows.append(["never granted", *(_patterns(preset.grants.deny) for preset in PRESETS.values())])
+    rows.append(["the user is asked", *(_patterns(preset.grants.ask, preset.grants.ask_levels) for preset in PRESETS.values())])
+    return table(["", *map(code, PRESETS)], rows)
+
+
+def _holds(has: bool, required: bool) -> str:
+    return ("required" if required else "where the machine has it") if has else "-"
+
+
+def _left_out(names: Mapping[str, Iterable[str]]) -> str:
+    return "; ".join(f"{title_of(engine)}: {', '.join(map(code, left))}" for engine, left in names.items()) or "-"
+
+
+def title_of(engine: str) -> str:
+    (title,) = (known.title for known in ENGINES if known.name == engine)
+    return title
+
+
+def _patterns(names: Iterable[str], levels: Iterable[str] = ()) -> str:
+    return ", ".join([*map(code, names), *(f"methods of level {code(level)}" for level in levels)]) or "-"
+
+
 def _amount(name: str, preset: limits.Limits) -> str:
     value = getattr(preset, name)
     if name.endswith("_bytes"):
@@ -177,6 +226,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "engines": engine_table,
     "settings": setting_table,
     "limits": limit_table,
+    "layers": layer_table,
     "names": name_table,
     "errors": error_table,
     "run-signature": run_signature,

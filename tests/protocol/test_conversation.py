@@ -13,6 +13,7 @@ from llmspell_kernel.protocol import conversation
 from llmspell_kernel.protocol.conversation import END, Conversation
 from llmspell_kernel.protocol.framing import frame
 from llmspell_kernel.protocol.messages import (
+    MAX_RETURNED,
     Begin,
     CloseState,
     HostMessage,
@@ -23,6 +24,7 @@ from llmspell_kernel.protocol.messages import (
     Resume,
     Stepped,
     WorkerMessage,
+    clipped,
     decode_from_host,
     decode_from_worker,
     encode,
@@ -302,6 +304,22 @@ def test_a_fault_that_a_function_raised_is_clipped_too() -> None:
     talk.send(Resume(STATE, [], [Invocation(1, 9)]))
     heard = hear(talk, Stepped(STATE, Suspended([], [Returned(1, fault=Fault("script", "x" * 1_000_000))])))
     assert len(encode(heard)) < 100_000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "message", [Opened(STATE, Fault("internal", "x" * 1_000_000)), Reply(STATE, fault=Fault("script", "x" * 1_000_000))]
+)
+def test_the_fault_of_a_refusal_is_clipped_too(message: Opened | Reply) -> None:
+    heard = hear(at(Phase.OPENING if isinstance(message, Opened) else Phase.ASKED_IDLE), message)
+    assert isinstance(heard, (Opened, Reply))
+    assert heard.fault is not None
+    assert heard.fault.message.endswith("... (1000000 characters in all)")
+
+
+def test_more_calls_that_return_in_one_step_than_an_honest_worker_has_are_a_breach() -> None:
+    many = [Returned(number) for number in range(1, MAX_RETURNED + 2)]
+    with pytest.raises(RemoteProtocolError, match=f"more than {MAX_RETURNED} calls return"):
+        clipped(Stepped(STATE, Suspended([], many)))
 
 
 @pytest.mark.parametrize("effect", [Effect(1, "b" * 257, "m"), Effect(1, "b", "m" * 257)])

@@ -47,6 +47,14 @@ PROBES = {
     "lists a folder": Probe("os.listdir('/')", BY_EACH),
     "makes a folder": Probe("os.mkdir('FOLDER/made-folder')", BY_EACH),
     "removes a file": Probe("os.unlink('FOLDER/removed')", BY_EACH),
+    "links a file": Probe("os.link('FOLDER/there', 'FOLDER/linked')", BY_EACH),
+    "makes a symbolic link": Probe("os.symlink('/etc', 'FOLDER/symbolic')", BY_EACH),
+    "renames a file": Probe("os.rename('FOLDER/renamed', 'FOLDER/else')", BY_EACH),
+    "makes a named pipe": Probe("os.mkfifo('FOLDER/pipe')", BY_EACH),
+    "reads the host's command line": Probe("os.open(f'/proc/{os.getppid()}/cmdline', os.O_RDONLY)", BY_EACH),
+    "lists the host's open files": Probe("os.listdir(f'/proc/{os.getppid()}/fd')", BY_EACH),
+    "cuts a file": Probe("os.truncate('FOLDER/there', 0)", BY_FILTER),
+    "watches for changes of files": Probe("call('inotify_init1', 0)", BY_FILTER),
     "looks whether a file is there": Probe("os.stat('FOLDER/there')", BY_FILTER),
     "looks whether a file is there, by lstat": Probe("os.lstat('FOLDER/there')", BY_FILTER),
     "follows a link": Probe("os.readlink('/proc/self/exe')", BY_FILTER),
@@ -56,11 +64,15 @@ PROBES = {
     "makes a file in memory": Probe("os.memfd_create('x')", BY_FILTER),
     "makes a socket": Probe("socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0)", BY_FILTER),
     "connects": Probe("socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0).connect(('127.0.0.1', PORT))", BY_EACH),
+    "makes a socket for datagrams": Probe("socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)", BY_FILTER),
+    "makes a socket on this machine": Probe("socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)", BY_FILTER),
+    "makes a pair of sockets": Probe("socket.socketpair()", BY_FILTER),
     "asks for the machine's networks": Probe("call('ioctl', 0, 0x8912, 0)", BY_FILTER, "ENOTTY"),
     "forks": Probe("pid = os.fork()\nif pid == 0: os._exit(0)\nos.waitpid(pid, 0)", BY_FILTER),
     "runs a program": Probe("os.execv('/not/there', ['x'])", BY_FILTER, "ENOENT"),
     "starts a thread": Probe("thread.start_new_thread(int, ())", BY_FILTER),
     "signals the host": Probe("os.kill(os.getppid(), 0)", BY_EACH),
+    "sends the host a signal": Probe("os.kill(os.getppid(), 18)", BY_EACH),
     "has another send a signal to the host": Probe("call('fcntl', 0, 8, os.getppid())", BY_FILTER),
     "reads the host's memory": Probe(
         "local = ctypes.create_string_buffer(1); part = (ctypes.c_size_t * 2)(ctypes.addressof(local), 1); there = (ctypes.c_size_t * 2)(0, 1)\n"
@@ -130,6 +142,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
             folder = tmp_path_factory.mktemp("outside")
             (folder / "there").touch()
             (folder / "removed").touch()
+            (folder / "renamed").touch()
             collected[layers] = asyncio.run(results(layers, folder, server.getsockname()[1]))
     yield collected
 
