@@ -15,6 +15,7 @@ from typing import NamedTuple
 import bridge
 import cells
 import interrupt
+import journal
 import memory
 import output
 import protocol
@@ -27,7 +28,7 @@ from report import Facts
 
 MEASURES: Mapping[str, Measure] = {
     name: measure
-    for group in (start, cells, output, interrupt, bridge, scripts, memory, stream, protocol)
+    for group in (start, cells, output, interrupt, bridge, scripts, memory, stream, protocol, journal)
     for name, measure in group.MEASURES.items()
 }
 ROOT = Path(__file__).parent.parent
