@@ -12,6 +12,7 @@ from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
 from ..journal.ledger import BY, By, ledger, rows, total
+from ..render.text import plural
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ def _began(taping: Any, has_states: bool) -> str:
 def _ended(taping: Any) -> str:
     if taping is None:
         return "Nothing is recorded or replayed."
-    counts = [f"{taping.played:,} calls replayed"] if taping.mode != "record" else []
+    counts = [f"{plural(taping.played, 'call')} replayed"] if taping.mode != "record" else []
     counts += [f"{taping.recorded:,} recorded"] if taping.mode != "replay" else []
     return f"Ended: {', '.join(counts)} ({taping.file.name})."
 
@@ -123,7 +124,7 @@ def save(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
         cells = notebook.session.save(file)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None
-    print(f"Saved: {cells} cells of {len(notebook.states)} states, in {file.name}; %llmspell resume makes them again.")
+    print(f"Saved: {plural(cells, 'cell')} of {plural(len(notebook.states), 'state')}, in {file.name}; %llmspell resume makes them again.")
 
 
 async def resume(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:

@@ -47,7 +47,7 @@ def test_a_notebook_is_recorded_beside_itself_and_replays_in_another_kernel(clie
         assert "replayed, nothing was sent" in shown["data"]["text/html"]
         missing = other.run("%%js\nawait llm.chat('helo')").error
         assert missing["ename"] == "ReplayError" and '+ "helo"' in missing["evalue"]
-        assert "1 calls replayed" in said(other, "%llmspell replay off")
+        assert "1 call replayed" in said(other, "%llmspell replay off")
     finally:
         other.close()
 
