@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, nearest
 from ..policy.layers import MODES, contradiction
@@ -81,12 +81,12 @@ def _seed(value: Any, engines: Collection[str]) -> int:
     return value
 
 
-def _limit(kind: type) -> Check:
+def _limit(kind: type, least: float | None = None) -> Check:
     def check(value: Any, engines: Collection[str]) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
             raise WrongValue(f"must be a {'number' if kind is float else 'whole number'}, not {_kind(value)}")
-        if not (value > 0 and math.isfinite(value)):
-            raise WrongValue(f"must be more than 0 and finite, not {value}")
+        if not math.isfinite(value) or (value <= 0 if least is None else value < least):
+            raise WrongValue(f"must be {'more than 0' if least is None else f'at least {least:g}'} and finite, not {value}")
         return kind(value)  # type: ignore[no-any-return]
 
     return check
@@ -108,6 +108,9 @@ def _check_for(annotation: Any) -> Check:
     """By the annotation of a table's field."""
     if annotation in (int, float):
         return _limit(annotation)
+    if get_origin(annotation) is Annotated:
+        kind, least = get_args(annotation)
+        return _limit(kind, least.value)
     if get_origin(annotation) is Literal:
         return _one_of(get_args(annotation))
     return {bool: _truth, str: _text}.get(annotation, _patterns)
@@ -245,6 +248,8 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
     check = CHECKS.get(entry.key) or (OPEN_TABLES.get(table) if name else None)
     if check is None:
         raise unknown(entry.key, entry.origin)
+    if table == "init" and name not in engines:
+        raise wrong(entry.key, entry.origin, f"there is no engine {quoted(name)}{nearest(name, list(engines))}")
     try:
         return check(entry.value, engines)
     except WrongValue as error:

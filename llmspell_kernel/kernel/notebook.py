@@ -14,14 +14,12 @@ from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Interrupted, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
-from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..session import BackgroundTask, ExecutionResult, Session
 from ..settings import Origin, Settings
 from ..values import Value
-from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from . import variables
 from .cells import parse_options
@@ -49,9 +47,7 @@ class Notebook:
         early_stop: EarlyStop | None = None,
     ) -> None:
         self.shell = shell
-        limits = limits_of(settings.preset, settings.limits)
-        pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
-        self.session = Session(settings=settings, pool=pool, engines=engines)
+        self.session = Session(settings=settings, engines=engines, spare=spare)
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()
@@ -335,7 +331,7 @@ class Notebook:
 
 def _applies_to(key: str, has_states: bool) -> str:
     """When a change takes hold, in words for the user.  A worker keeps the seed and the limits that its state was opened with."""
-    if key in OF_STATES and has_states:
+    if (key in OF_STATES or key.startswith("init.")) and has_states:
         return "for states opened from now on (a state that is there keeps its own; `%llmspell reset` ends it)"
     if key == "preset" and has_states:
         later = "its limits of memory, stack and of a value's size, its layers and what its languages lack"

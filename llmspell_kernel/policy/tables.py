@@ -28,7 +28,7 @@ class Table(NamedTuple):
     @property
     def types(self) -> Mapping[str, Any]:
         """By field, the annotation that values are checked against."""
-        return get_type_hints(self.kind)
+        return get_type_hints(self.kind, include_extras=True)
 
 
 TABLES: Mapping[str, Table] = {

@@ -65,6 +65,8 @@ class Worker:
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         """By state, as `on_output`: who waits for something else than this worker must learn of its end too."""
+        self.on_end: Callable[[], None] = lambda: None
+        """The pool's: its place is free."""
 
     @property
     def pid(self) -> int:
@@ -182,6 +184,7 @@ class Worker:
         self._waiting.clear()
         for listener in tuple(self.on_lost.values()):
             listener()
+        self.on_end()
 
     def kill(self) -> None:
         """Only the signal; who waits learns of it when the socket closes."""

@@ -15,6 +15,7 @@ from llmspell_kernel.engines import discover
 from llmspell_kernel.errors import LimitError, SpellError, WorkerLost
 from llmspell_kernel.journal.recorder import MAX_BYTES
 from llmspell_kernel.policy.limits import MiB, limits_of
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.workers.pool import WorkerPool
@@ -69,7 +70,7 @@ class Arena:
     async def _open(self, settings: Settings) -> Session:
         engines = discover()
         states = len(ENGINES) + 1
-        pool = WorkerPool(engines, startup_s=self.limits.startup_s, states_per_worker=states) if self._shared else None
+        pool = WorkerPool(engines, policy=WorkerPolicy(states_per_worker=states), startup_s=self.limits.startup_s) if self._shared else None
         session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines)
         session.add_module("hostile_module", "return { count = 0 }", "lua")
         session.add_module("hostile_module", "exports.count = 0", "javascript")

@@ -11,6 +11,7 @@ import pytest
 from llmspell_kernel.engines import EngineDeclaration, EngineRegistry, discover
 from llmspell_kernel.errors import ConfigError, Interrupted, LimitError, WorkerLost
 from llmspell_kernel.policy.limits import Limits
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
 
@@ -32,7 +33,7 @@ async def shared(
     probe: Probe | None = None, limits: Limits = LIMITS, states_per_worker: int = 100, engines: EngineRegistry | None = None
 ) -> AsyncIterator[Session]:
     engines = engines or discover()
-    pool = WorkerPool(engines, startup_s=10, states_per_worker=states_per_worker)
+    pool = WorkerPool(engines, policy=WorkerPolicy(states_per_worker=states_per_worker), startup_s=10)
     async with asyncio.timeout(60):
         session = Session(pool=pool, bridges=[probe or Probe()], limits=limits, engines=engines)
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.engines._registry import built_in
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.spawn import SAFE_LAYERS
@@ -24,7 +25,7 @@ REAL = built_in()
 async def pool_of(
     engines: Iterable[EngineDeclaration], startup_s: float = 10.0, layers: Sequence[str] = SAFE_LAYERS
 ) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(engines, startup_s=startup_s, layers=layers)
+    pool = WorkerPool(engines, policy=WorkerPolicy(), startup_s=startup_s, layers=layers)
     try:
         yield pool
     finally:

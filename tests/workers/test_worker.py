@@ -283,10 +283,11 @@ def test_a_large_message_goes_through_in_both_directions() -> None:
 
 HOST = """
 import asyncio
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.workers.pool import WorkerPool
 
 async def main():
-    pool = WorkerPool(startup_s=10)
+    pool = WorkerPool(policy=WorkerPolicy(), startup_s=10)
     worker = await pool.take()
     await worker.open(1, "lua", b"{}", b'{"state":1}')
     print(*pool.pids, flush=True)
