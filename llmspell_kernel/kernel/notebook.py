@@ -233,6 +233,10 @@ class Notebook:
         """Ends what goes on in the background, and the cells that run."""
         self.session.interrupt(engine=engine, state=state)
 
+    def status(self) -> dict[str, Any]:
+        """What each state and its worker use, against what they may, as plain data: `{"states": [{...}], "pool": {...}}`."""
+        return self.session.status().plain()
+
     @property
     def states(self) -> States:
         """(state, engine, phase) of every state there is; `states["lua"]` is the way to one, see `kernel.states`."""

@@ -565,7 +565,7 @@ class Session:
         """The state as its first cell would find it."""
         script = await self._ready(self._named(name, engine))
         if script.is_fresh and (name, engine) not in self._runs:
-            await self._execute(script, CellRun(self, script, 0, PYTHON, self.sink, self.limits, self.grants), None, {})
+            await self._execute(script, CellRun(self, script, 0, PYTHON, self.sink, self.limits, (*self.grants, *script.grants)), None, {})
         return script
 
     def _named(self, name: str, engine: str) -> ScriptState:

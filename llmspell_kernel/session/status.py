@@ -41,6 +41,9 @@ class StateStatus(NamedTuple):
     cpu_s: float | None
     script_time_s: float
     script_time_limit: float
+    instructions: int
+    """0 where the engine does not count them."""
+    instructions_limit: int
     effects: int
     effects_limit: int
     output_bytes: int
@@ -103,6 +106,8 @@ def _state(script: ScriptState, run: CellRun | None, limits: Limits) -> StateSta
         cpu_s=figures.cpu_s if figures is not None else None,
         script_time_s=round(used.script_time_s, 6),
         script_time_limit=held.script_time_s,
+        instructions=getattr(script, "instructions", 0),
+        instructions_limit=getattr(held, "instructions", 0),
         effects=used.effects,
         effects_limit=held.effects,
         output_bytes=used.output_bytes,
