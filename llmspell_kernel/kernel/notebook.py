@@ -297,6 +297,13 @@ class Notebook:
             del self._ending[key]  # before anything is awaited: another script may come here meanwhile
             await self.session.forget(*key)
 
+    async def shut_down(self) -> None:
+        """Ends the session in order, as far as its own event loop gets to it in time; the workers end in any case."""
+        if self._loop is not None and self._loop.is_running():
+            ending = asyncio.run_coroutine_threadsafe(self.session.close(), self._loop)
+            await asyncio.wait({asyncio.wrap_future(ending)}, timeout=self.session.shutdown_s)
+        self.close()
+
     def close(self) -> None:
         """Ends every worker; for the end of the process, when no event loop runs any more."""
         self.session.kill()

@@ -17,6 +17,7 @@ from ..bridges._checking import converted
 from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
+from ..bridges._threads import allow as allow_threads
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
@@ -91,6 +92,7 @@ class Session:
         self.limits, self.grants = self._limits(), self._grants()
         self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
         self._init = init_files(self.settings.init, self.engines, self.folder)
+        allow_threads(self.limits.threads)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         surroundings = Surroundings(self.modules, self.folder, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
@@ -130,6 +132,7 @@ class Session:
         self.settings, self._init = settings, init
         self.limits, self.grants = self._limits(), self._grants()
         self.resources.release_s = self.limits.bridge_close_s
+        allow_threads(self.limits.threads)
         for name, policy in self._policies().items():
             setattr(self.bridges.surroundings, name, policy)
         self.bridges.configure(self.limits, settings._asdict())
@@ -432,7 +435,7 @@ class Session:
         """Ends every state, bridge and worker.  Who resists is left behind after `workers.shutdown_s`.  Safe to call again."""
         self.interrupt()
         self._pulse.stop()
-        limit_s = self._pool.policy.shutdown_s
+        limit_s = self.shutdown_s
         try:
             async with asyncio.timeout(limit_s) as deadline:
                 await self._end_all()
@@ -448,6 +451,11 @@ class Session:
         for task in self._telling:
             task.cancel()
         await self.bridges.close()
+
+    @property
+    def shutdown_s(self) -> float:
+        """How long `close` may take."""
+        return self._pool.policy.shutdown_s
 
     def kill(self) -> None:
         """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
