@@ -43,6 +43,7 @@ def read_init(path: Path, most_bytes: int) -> InitScript:
         raise LoadError(f"is not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", file=str(path), line=line) from None
 
 
-def add_place(error: SpellError, path: Path) -> None:
+def add_place(error: SpellError, path: Path, folder: Path) -> None:
     """Says where it comes from and what happens next: the cell did not run, and the state is not kept half made."""
-    error.message += f" (in the init script {path}, so the cell did not run; the next one tries it again in a new state)"
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    error.message += f" (in the init script {shown}, so the cell did not run; the next one tries it again in a new state)"

@@ -541,7 +541,7 @@ class Session:
             script.close()
             script.untold_loss()  # told by this very error
             if isinstance(error, SpellError):
-                add_place(error, path)
+                add_place(error, path, self.folder)
             raise
         finally:
             run.goes_on_from(first)

@@ -78,6 +78,9 @@ def test_a_later_preset_replaces_the_limits_before_it() -> None:
         ("seed", 2**63, "must fit in 64 bits"),
         ("limits.effects", 1.5, "must be a whole number, not the number 1.5"),
         ("limits.effects", 0, "must be more than 0 and finite, not 0"),
+        ("workers.max", 0, "must be more than 0 and finite, not 0"),
+        ("workers.spares", -1, "must be at least 0 and finite, not -1"),
+        ("workers.min", 1.5, "must be a whole number"),
         ("limits.script_time_s", float("inf"), "must be more than 0 and finite"),
         ("limits.script_time_s", float("nan"), "must be more than 0 and finite"),
         ("limits.script_time_s", "1", "must be a number, not the text '1'"),
@@ -224,6 +227,8 @@ def test_every_field_of_the_settings_can_be_set() -> None:
         ("files.read_only", True, True),
         ("secrets.token", {"env": "TOKEN"}, {"env": "TOKEN"}),
         ("init.lua", "begin.lua", "begin.lua"),
+        ("workers.spares", 0, 0),
+        ("workers.idle_s", 5, 5.0),
         ("grants.ask", ["llm.*"], ["llm.*"]),
     ],
 )

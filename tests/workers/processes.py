@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -60,3 +61,12 @@ class Watch:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+async def until(reached: Callable[[], object], seconds: float = 20.0) -> None:
+    """Lets the event loop go round until it is so."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not reached():
+        assert loop.time() < end, "it never came"
+        await asyncio.sleep(0)  # noqa: ASYNC110 - there is no event of what tests look at from outside

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -14,20 +13,12 @@ from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.workers.pool import PoolCount, WorkerPool
 from llmspell_kernel.workers.worker import Worker
 
-from .processes import REAL, exists
+from .processes import REAL, exists, until
 
 
 def counted(pool: WorkerPool) -> tuple[int, int, int]:
     given, spares, waiting, _ = pool.count()
     return given, spares, waiting
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    for _ in range(10_000):
-        if reached():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never came")
 
 
 def test_what_a_project_may_tighten_are_fields() -> None:
