@@ -189,18 +189,24 @@ class Notebook:
     async def get(self, name: str, *, engine: str = "lua", state: str = "main", as_type: Any = Any) -> Any:
         """The value of a script's global; with `as_type` (a class, `list[Row]`, `pandas.DataFrame`) made into that type."""
         await self._end_reset_states()
+        output = CellOutput(self.shell, self.settings.display)
         try:
-            return await self.session.get(name, engine=engine, state=state, as_type=as_type)
+            return await self.session.get(name, engine=engine, state=state, as_type=as_type, sink=output)
         except SpellError as error:
             raise self._shown(error) from None
+        finally:
+            output.finish()
 
     async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
         """Sets a script's global."""
         await self._end_reset_states()
+        output = CellOutput(self.shell, self.settings.display)
         try:
-            await self.session.set(name, value, engine=engine, state=state)
+            await self.session.set(name, value, engine=engine, state=state, sink=output)
         except SpellError as error:
             raise self._shown(error) from None
+        finally:
+            output.finish()
 
     @property
     def settings(self) -> Settings:

@@ -106,6 +106,8 @@ class Session:
         self._pool = pool or WorkerPool(self.engines, policy=policy, startup_s=self.limits.startup_s, spare=spare, clock=clock)
         self._pulse = Pulse(self._states.values, self._pool, clock)
         self._confine(self.settings)
+        if _running_loop() is not None:
+            self._pool.use()  # a spare of a notebook that runs no script ends too
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -323,19 +325,29 @@ class Session:
             return None
         return loads(await script.query(kind, text))
 
-    async def get(self, name: str, *, engine: str, state: str = "main", as_type: Any = Any, undecided: bool = False) -> Any:
+    async def get(
+        self,
+        name: str,
+        *,
+        engine: str,
+        state: str = "main",
+        as_type: Any = Any,
+        undecided: bool = False,
+        sink: Sink | None = None,
+    ) -> Any:
         """The value of a script's global.  `as_type` is an annotation (a data class, `list[Row]`, a frame) that it is checked against and made.
 
-        Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.
+        Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.  `sink` gets what the init
+        script of a fresh state prints.
         """
-        script = await self._state(state, self.engines.get(engine).name)
+        script = await self._state(state, self.engines.get(engine).name, sink)
         if as_type is Any:
             return await self._get(script, name, undecided=undecided)
         return converted(await self._get(script, name, undecided=True), as_type, name)
 
-    async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
-        """Sets a script's global."""
-        script = await self._state(state, self.engines.get(engine).name)
+    async def set(self, name: str, value: Value, *, engine: str, state: str = "main", sink: Sink | None = None) -> None:
+        """Sets a script's global; `sink` as in `get`."""
+        script = await self._state(state, self.engines.get(engine).name, sink)
         await script.query("set", name, _for_a_state(value, name))
 
     async def call_bridge(self, bridge: str, method: str, *args: Value) -> Value:
@@ -569,11 +581,12 @@ class Session:
             refuse_references(value, name)
         return value
 
-    async def _state(self, name: str, engine: str) -> ScriptState:
+    async def _state(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
         """The state as its first cell would find it."""
         script = await self._ready(self._named(name, engine))
         if script.is_fresh and (name, engine) not in self._runs:
-            await self._execute(script, CellRun(self, script, 0, PYTHON, self.sink, self.limits, (*self.grants, *script.grants)), None, {})
+            run = CellRun(self, script, 0, PYTHON, sink or self.sink, self.limits, (*self.grants, *script.grants))
+            await self._execute(script, run, None, {})
         return script
 
     def _named(self, name: str, engine: str) -> ScriptState:

@@ -204,7 +204,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def main(host: int, control: int, page_descriptor: int, interpreters: str, layers: str) -> None:
+def main(control: int, page_descriptor: int, interpreters: str, layers: str, host: int) -> None:
     confine()
     if os.getppid() != host:  # it died before it was to take us along
         os._exit(0)

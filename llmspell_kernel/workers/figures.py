@@ -19,12 +19,20 @@ class Figures(NamedTuple):
     cpu_s: float
 
 
-def figures_of(pid: int) -> Figures | None:
-    """None for a process that is gone."""
+def memory_of(pid: int) -> int | None:
+    """Its resident memory in bytes; None for a process that is gone."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
         return None
-    ticks = int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])
-    return Figures(pages * _PAGE_BYTES, ticks * _TICK_S)
+
+
+def figures_of(pid: int) -> Figures | None:
+    """None for a process that is gone."""
+    memory_bytes = memory_of(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])
+    except (OSError, IndexError):
+        return None
+    return None if memory_bytes is None else Figures(memory_bytes, ticks * _TICK_S)

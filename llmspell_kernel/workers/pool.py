@@ -20,7 +20,7 @@ from ..engines._declaration import EngineDeclaration
 from ..engines._registry import discover
 from ..errors import ConfigError, LimitError, SpellError, WorkerLost
 from ..protocol.transitions import TABLE, Event, Phase
-from .figures import figures_of
+from .figures import memory_of
 from .spawn import SAFE_LAYERS, WorkerProcess
 from .worker import Worker
 
@@ -297,8 +297,8 @@ class WorkerPool:
 
     def _hold(self, worker: Worker) -> None:
         most = self.policy.states_per_worker
-        found = figures_of(worker.pid) if most > 1 else None
-        self._given[worker] = _Held(most, found.memory_bytes if found is not None else 0)
+        bare_bytes = memory_of(worker.pid) if most > 1 else None
+        self._given[worker] = _Held(most, bare_bytes or 0)
         worker.on_end = lambda: self._ended(worker)
 
     def _ended(self, worker: Worker) -> None:
@@ -308,8 +308,8 @@ class WorkerPool:
     def _is_worn(self, worker: Worker, held: _Held) -> bool:
         if held.cells >= self.policy.recycle_cells:
             return True
-        found = figures_of(worker.pid)
-        return found is not None and found.memory_bytes - held.bare_bytes > self.policy.recycle_growth_bytes
+        memory_bytes = memory_of(worker.pid)
+        return memory_bytes is not None and memory_bytes - held.bare_bytes > self.policy.recycle_growth_bytes
 
     def _check_layers(self, worker: Worker) -> None:
         missing = [f"{name} ({why})" for name in self._layers if (why := worker.layers.get(name, "the worker does not report it"))]

@@ -32,6 +32,8 @@ def test_an_init_script_set_by_the_magic_runs_in_states_from_then_on(client: Cli
     ran = client.run(GET[engine].format(name))
     assert (ran.result, ran.stream("stdout")) == ("1", "begun\n")
     assert client.run(GET[engine].format("before")).result != "1"
+    read = client.run(f"await llmspell.states['{engine}', '{name}-read'].get('mark')")
+    assert (read.result, read.stream("stdout")) == ("1", "begun\n"), "also where Python is the first to ask"
     client.run(f"%llmspell reset {engine} {name}")
     assert client.run(GET[engine].format(name)).result == "1", "also after a reset"
     (tmp_path / f"init.{engine}").write_text("\n\nnot a script at all")
