@@ -29,6 +29,8 @@ class WorkerPolicy(NamedTuple):
     """After how many cells a shared process takes no new state, and ends with its last one."""
     recycle_growth_bytes: int = 256 * MiB
     """After how much growth of its memory a shared process takes no new state."""
+    recycle_after_limit: bool = True
+    """A shared process takes no new state once a cell in it has met a limit."""
     ping_s: float = 60.0
     """How often a process whose states run nothing is asked whether it still answers."""
     query_s: float = 5.0

@@ -162,7 +162,9 @@ class WorkerPool:
         if held is None:
             return
         held.cells += 1
-        if held.most > 1 and not held.is_drained and (met_limit or self._is_worn(worker, held)):
+        if held.most == 1 or held.is_drained:
+            return
+        if (met_limit and self.policy.recycle_after_limit) or self._is_worn(worker, held):
             held.is_drained = True
             self._drained += 1
 

@@ -70,7 +70,9 @@ class Arena:
     async def _open(self, settings: Settings) -> Session:
         engines = discover()
         states = len(ENGINES) + 1
-        pool = WorkerPool(engines, policy=WorkerPolicy(states_per_worker=states), startup_s=self.limits.startup_s) if self._shared else None
+        # never recycled: the attacked states are to live where their neighbours do
+        policy = WorkerPolicy(states_per_worker=states, recycle_cells=10**9, recycle_growth_bytes=2**40, recycle_after_limit=False)
+        pool = WorkerPool(engines, policy=policy, startup_s=self.limits.startup_s) if self._shared else None
         session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines)
         session.add_module("hostile_module", "return { count = 0 }", "lua")
         session.add_module("hostile_module", "exports.count = 0", "javascript")

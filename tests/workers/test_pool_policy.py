@@ -205,6 +205,15 @@ def test_a_shared_worker_that_is_worn_takes_no_new_state_and_ends_with_its_last(
     asyncio.run(play())
 
 
+def test_a_limit_recycles_no_worker_where_the_policy_says_so() -> None:
+    async def play() -> None:
+        pool = FakePool(policy=shared()._replace(recycle_after_limit=False))
+        pool.ran(await pool.take(), met_limit=True)
+        assert pool.count().drained == 0
+
+    asyncio.run(play())
+
+
 def test_a_worker_that_holds_one_state_is_never_recycled_under_it() -> None:
     async def play() -> None:
         pool = FakePool(policy=WorkerPolicy(spares=0, recycle_cells=1, recycle_growth_bytes=1))
