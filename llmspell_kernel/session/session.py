@@ -535,7 +535,8 @@ class Session:
                     self._background[key].interrupt()
 
     async def _initialize(self, script: ScriptState, run: CellRun) -> BackgroundRun | None:
-        """Runs the language's init script in a fresh state, as the beginning of its first cell: limits are for both together.
+        """Runs the language's init script in a fresh state, as the beginning of its first cell: its effects, output and script time are that
+        cell's, while instructions and the total time are counted anew.
 
         Gives what it left in the background.  What fails ends the state: none goes on half made.
         """
