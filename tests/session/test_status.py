@@ -39,6 +39,7 @@ def test_each_figure_is_measured_and_stands_against_its_limit(engine: str) -> No
             assert after.cpu_s is not None and after.cpu_s > (before.cpu_s or 0)
             assert 0 < after.script_time_s < after.script_time_limit == LIMITS.script_time_s
             assert (after.cells, after.recycles) == (3, 0)
+            assert 0 < after.instructions <= after.instructions_limit == LIMITS.instructions
             assert (after.effects_limit, after.output_limit, after.memory_limit) == (
                 LIMITS.effects,
                 LIMITS.output_bytes,

@@ -212,3 +212,22 @@ def test_a_change_of_the_settings_reaches_the_pool() -> None:
             assert made.session.status().pool.most == 1, "a wrong change changes nothing"
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_spare_of_an_idle_notebook_ends_and_is_there_again_with_the_next_cell(engine: str) -> None:
+    async def play() -> None:
+        clock = FakeClock()
+        async with world(settings=Settings(workers={"idle_s": 300}), clock=clock) as made:
+            made.session.warm()
+            assert len(made.session.worker_pids) == 1
+            clock.advance(300)
+            assert made.session.worker_pids == [], "also where no script ever ran"
+            await made.session.run(SET[engine], engine=engine)
+            assert made.session.status().pool[:2] == (1, 1)
+            clock.advance(300)
+            assert made.session.status().pool[:2] == (1, 0)
+            assert (await made.session.run(GET[engine], engine=engine)).values == [7], "what a state holds outlives every pause"
+            assert made.session.status().pool[:2] == (1, 1)
+
+    asyncio.run(play())
