@@ -129,6 +129,9 @@ class FakeWorker:
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
 
+    def is_at(self, state: int) -> bool:
+        return True
+
     def of(self, name: str) -> list[tuple[object, ...]]:
         """The arguments of every call of one name: `worker.of("resume")`."""
         return [arguments for called, arguments in self.calls if called == name]

@@ -88,6 +88,10 @@ class Worker:
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
 
+    def is_at(self, state: int) -> bool:
+        """Does it work on a message of that state, rather than on another's that came before?"""
+        return bool(self._queue) and self._queue[0][0] == state
+
     async def started(self, timeout_s: float) -> None:
         """Waits for the worker's `ready`.  Raises WorkerLost where it dies first or takes too long."""
         if self._loop is None:

@@ -504,7 +504,8 @@ def test_a_question_nobody_answers_loses_the_worker() -> None:
     class Mute(FakeWorker):
         async def query(self, state: int, kind: Any, text: str, value: Any = b"null") -> bytes:
             self._check_alive()
-            await asyncio.Event().wait()
+            await self._end.wait()
+            self._check_alive()
             raise AssertionError
 
     async def play() -> None:
