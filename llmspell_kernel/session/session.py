@@ -127,12 +127,12 @@ class Session:
 
         Raises ConfigError, changing nothing.
         """
-        init, policy = init_files(settings.init, self.engines, self.folder), table_of(settings, WorkerPolicy)
+        init, workers = init_files(settings.init, self.engines, self.folder), table_of(settings, WorkerPolicy)
         self._confine(settings)
-        if self._owns_pool:
-            self._pool.configure(policy)
         self.settings, self._init = settings, init
         self.limits, self.grants = self._limits(), self._grants()
+        if self._owns_pool:
+            self._pool.configure(workers, self.limits.startup_s)
         self.resources.release_s = self.limits.bridge_close_s
         allow_threads(self.limits.threads)
         for name, policy in self._policies().items():

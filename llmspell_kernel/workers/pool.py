@@ -112,9 +112,9 @@ class WorkerPool:
     def count(self) -> PoolCount:
         return PoolCount(len(self._given), len(self._spares), len(self._waiting), self._drained)
 
-    def configure(self, policy: WorkerPolicy) -> None:
+    def configure(self, policy: WorkerPolicy, startup_s: float) -> None:
         """For what happens from now on; workers that hold states keep them, also where there are more than the new `max`."""
-        self.policy = policy
+        self.policy, self._startup_s = policy, startup_s
         while self._spares and len(self._all()) > policy.max:
             self._spares.popleft().close()
         self._free()

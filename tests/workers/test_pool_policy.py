@@ -132,7 +132,7 @@ def test_a_raised_limit_lets_those_in_who_wait() -> None:
         await pool.take()
         waiting = asyncio.ensure_future(pool.take())
         await until(lambda: pool.count().waiting == 1)
-        pool.configure(WorkerPolicy(max=2))
+        pool.configure(WorkerPolicy(max=2), 1)
         assert (await waiting).alive
 
     asyncio.run(play())
@@ -142,7 +142,7 @@ def test_a_lowered_limit_ends_spares_and_no_worker_that_holds_a_state() -> None:
     async def play() -> None:
         pool = FakePool(policy=WorkerPolicy(max=8, spares=3))
         workers = [await pool.take() for _ in range(2)]
-        pool.configure(WorkerPolicy(max=2, spares=3))
+        pool.configure(WorkerPolicy(max=2, spares=3), 1)
         assert counted(pool) == (2, 0, 0) and all(worker.alive for worker in workers)
 
     asyncio.run(play())
