@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from llmspell_kernel.errors import LimitError, WorkerLost
-from llmspell_kernel.policy.workers import TIGHTER, WorkerPolicy
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.testing.fake_clock import FakeClock
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.workers.pool import PoolCount, WorkerPool
@@ -19,10 +19,6 @@ from .processes import REAL, exists, until
 def counted(pool: WorkerPool) -> tuple[int, int, int]:
     given, spares, waiting, _ = pool.count()
     return given, spares, waiting
-
-
-def test_what_a_project_may_tighten_are_fields() -> None:
-    assert set(TIGHTER) <= set(WorkerPolicy._fields)
 
 
 def test_there_are_never_more_processes_than_the_policy_says() -> None:
