@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import certifi
 import httpcore
 
-from llmspell_kernel.errors import BridgeError, ConfigError, LimitError, ScriptError
+from llmspell_kernel.errors import BridgeError, ConfigError, LimitError, ScriptError, SpellError
 
 from .backend import METER, HeadMeter, PinnedBackend
 from .cookies import CookieJar
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 USER_AGENT = "llmspell"
 REDIRECTS = (301, 302, 303, 307, 308)
+PACKING = 64 * 1024
+"""How much larger a body may be on the wire than unpacked: what is packed and says nothing counts too."""
 IDLE_S = 15.0
 """How long a connection is kept for the next request."""
 
@@ -83,9 +85,11 @@ class OpenAnswer:
         if has_body and length.isascii() and length.isdigit():
             self._check_size(int(length[:19]))
         unpack = unpacker(self.headers.get("content-encoding", "") if has_body else "")
-        size = 0
+        size = packed = 0
         with mapped(self._request.what):
             async for data in self._raw.aiter_stream():
+                packed += len(data)
+                self._check_size(packed - PACKING)
                 for piece in unpack.feed(data):
                     size += len(piece)
                     self._check_size(size)
@@ -185,7 +189,9 @@ class HttpClient:
         meter.complete = True
         try:
             meter.check(sum(len(name) + len(value) for name, value in raw.headers))
-        except LimitError:
+            if raw.status < 200:
+                raise BridgeError(f"{request.what}: the server wants to speak another protocol", code="bad_answer")
+        except SpellError:
             await raw.aclose()
             raise
         self._cookies.take(url.origin, url.path, [_decoded(value) for name, value in raw.headers if name.lower() == b"set-cookie"])
