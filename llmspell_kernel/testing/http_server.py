@@ -124,6 +124,8 @@ class HttpServer:
         """Is the connection still good for another request?"""
         self.requests.append(received)
         answer = self.answers.get(received.target.partition("?")[0], self.answers.get("*", reply(b"nothing here", 404)))
+        if isinstance(answer, bytes) and received.method == "HEAD":
+            answer = b"".join(answer.partition(b"\r\n\r\n")[:2])
 
         async def send(data: bytes) -> None:
             writer.write(data)
