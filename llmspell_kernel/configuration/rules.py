@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -160,6 +160,8 @@ def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str
         if guest:
             _refuse_looser(entry, own)
         settings = _guest(settings, entry) if guest else _with(settings, entry)
+    for key, fault in _faults(settings):
+        raise wrong(key, settings.origin(key), fault)
     return settings
 
 
@@ -167,9 +169,6 @@ def check_whole(settings: Settings) -> None:
     """What no setting shows alone.  Raises ConfigError at the place of the one that does not fit."""
     if refused := contradiction(settings.preset, settings.confinement):
         raise wrong("confinement", settings.origin("confinement"), refused)
-    for name in TABLES:
-        for field, fault in getattr(values_of(settings, name), "faults", dict)().items():
-            raise wrong(f"{name}.{field}", settings.origin(f"{name}.{field}"), fault)
 
 
 def entry_of(pair: str, origin: Origin) -> Entry:
@@ -289,6 +288,13 @@ def _guest(settings: Settings, entry: Entry) -> Settings:
             if own < getattr(PRESETS[entry.value], name):
                 changed = _with(changed, Entry(f"limits.{name}", own, settings.origin(f"limits.{name}")))
     return changed
+
+
+def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong), for values that are of the right type and still cannot be; a table that knows some says so in `faults`."""
+    for name in TABLES:
+        for field, fault in getattr(values_of(settings, name), "faults", dict)().items():
+            yield f"{name}.{field}", fault
 
 
 def _direction(key: str) -> str:

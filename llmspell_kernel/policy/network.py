@@ -44,17 +44,17 @@ class NetworkPolicy(NamedTuple):
     """Hosts of this machine or of a private network that they may call, each with its port, such as `127.0.0.1:8080`."""
     ports: tuple[int, ...] = (80, 443)
     """Ports that may be called; a host that is allowed with a port (`example.com:8443`) has that one."""
-    methods: tuple[str, ...] = METHODS
-    """HTTP methods that may be used."""
-    max_request_bytes: int = 8 * MiB
+    methods: tuple[str, ...] = ("*",)
+    """HTTP methods that may be used: `*` for GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, or some of them."""
+    request_bytes: int = 8 * MiB
     """How large the body of a request may be."""
-    max_response_bytes: int = 8 * MiB
+    response_bytes: int = 8 * MiB
     """How large the body of an answer may be once it is unpacked."""
-    max_header_bytes: int = 64 * 1024
+    header_bytes: int = 64 * 1024
     """How large the head of an answer may be."""
     timeout_s: float = 30.0
     """How long a request may take in all, redirects and waiting for its turn included; a call may ask for less."""
-    connect_timeout_s: float = 10.0
+    connect_s: float = 10.0
     """How long looking up a name and connecting may take."""
     redirects: int = 5
     """How many redirects a request follows; a call may ask for fewer."""
@@ -73,7 +73,7 @@ class NetworkPolicy(NamedTuple):
                 faults["allow_private"] = f"'{text}' is not one host with its port, such as '127.0.0.1:8080'"
         if wrong := [port for port in self.ports if not 0 < port < 65_536]:
             faults["ports"] = f"{wrong[0]} is not a port: a number from 1 to 65535"
-        if unknown := [method for method in self.methods if method not in METHODS]:
+        if unknown := [method for method in self.methods if method not in (*METHODS, "*")]:
             faults["methods"] = f"there is no method '{unknown[0]}'{nearest(unknown[0], METHODS)}"
         return faults
 
@@ -123,10 +123,10 @@ class NetworkPolicy(NamedTuple):
     def method(self, name: str) -> str:
         """The method in upper case.  Raises ScriptError or DeniedError."""
         method = name.upper()
-        if method in self.methods:
-            return method
         if method not in METHODS:
             raise ScriptError(f"there is no HTTP method '{name[:40]}'{nearest(method, METHODS)}", code="argument")
+        if method in self.methods or "*" in self.methods:
+            return method
         raise DeniedError(
             f'the policy does not allow the method {method}; grant it in your settings: [network] methods = [..., "{method}"]',
             capability=f"network:{method}",
@@ -228,14 +228,13 @@ def _mend(key: str, url: Url) -> str:
 TIGHTER: Mapping[str, str] = {
     "allow": "hosts",
     "deny": "adds",
-    "allow_private": "hosts",
     "ports": "covered",
     "methods": "covered",
-    "max_request_bytes": "lower",
-    "max_response_bytes": "lower",
-    "max_header_bytes": "lower",
+    "request_bytes": "lower",
+    "response_bytes": "lower",
+    "header_bytes": "lower",
     "timeout_s": "lower",
-    "connect_timeout_s": "lower",
+    "connect_s": "lower",
     "redirects": "lower",
     "concurrent": "lower",
     "requests_per_s": "lower",

@@ -63,7 +63,7 @@ def test_a_packed_bomb_ends_in_an_error_and_the_host_does_not_grow(name: str) ->
 
 
 def here_limit(here: World) -> int:
-    return here.service._policy().max_response_bytes
+    return here.service._policy().response_bytes
 
 
 async def failure(here: World, path: str, **options: Any) -> str:
@@ -94,7 +94,7 @@ def test_a_body_without_end_ends_at_the_limit_and_its_connection_is_closed(answe
             here.server.answers["/endless"] = answer
             with pytest.raises(LimitError) as caught:
                 await here.call("/endless")
-            assert (caught.value.limit, caught.value.value) == ("network.max_response_bytes", 8 * MiB)
+            assert (caught.value.limit, caught.value.value) == ("network.response_bytes", 8 * MiB)
             await asyncio.wait_for(here.server.left.wait(), 5)
 
     asyncio.run(run())
@@ -151,12 +151,12 @@ def test_a_head_without_end_is_an_error(name: str) -> None:
 
 def test_a_head_just_over_the_limit_names_the_limit() -> None:
     async def run() -> None:
-        async with world(max_header_bytes=1_000) as here:
+        async with world(header_bytes=1_000) as here:
             here.server.answers["/over"] = reply(x="y" * 1_000)
             here.server.answers["/under"] = reply(x="y" * 900)
             with pytest.raises(LimitError) as caught:
                 await here.call("/over")
-            assert (caught.value.limit, caught.value.value) == ("network.max_header_bytes", 1_000)
+            assert (caught.value.limit, caught.value.value) == ("network.header_bytes", 1_000)
             assert await failure(here, "/under") == ""
 
     asyncio.run(run())

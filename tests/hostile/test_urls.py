@@ -104,7 +104,7 @@ def test_a_url_is_judged_before_anything_is_looked_up(case: Case) -> None:
 def test_a_public_name_that_leads_to_any_address_that_is_not_public_is_denied_and_nothing_is_dialled(case: Case) -> None:
     async def run() -> None:
         names = Names({"public.example": [case.what]})
-        async with service(NetworkPolicy(connect_timeout_s=0.5), names) as made:
+        async with service(NetworkPolicy(connect_s=0.5), names) as made:
             assert await outcome(made, "http://public.example/") == "denied"
         assert names.asked == ["public.example"]
 

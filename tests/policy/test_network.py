@@ -181,8 +181,8 @@ def test_a_policy_with_a_wrong_pattern_lets_nothing_through() -> None:
         assert caught.value.key == f"network.{field}"
 
 
-def test_every_field_but_the_certificates_may_be_tightened_by_a_project() -> None:
-    assert set(NetworkPolicy._fields) - set(TIGHTER) == {"ca_file"}
+def test_a_project_may_tighten_everything_but_what_opens_this_machine() -> None:
+    assert set(NetworkPolicy._fields) - set(TIGHTER) == {"allow_private", "ca_file"}
 
 
 @pytest.mark.parametrize(

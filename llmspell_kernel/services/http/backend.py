@@ -43,7 +43,7 @@ class HeadMeter:
     def check(self, size: int) -> None:
         if size > self._limit:
             raise LimitError(
-                f"the head of the answer is larger than {self._limit} bytes", limit="network.max_header_bytes", value=self._limit, used=size
+                f"the head of the answer is larger than {self._limit} bytes", limit="network.header_bytes", value=self._limit, used=size
             )
 
     def after_read(self, size: int) -> None:
@@ -70,7 +70,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        limit = self._policy.connect_timeout_s
+        limit = self._policy.connect_s
         try:
             async with asyncio.timeout(limit):
                 found = [host] if _is_address(host) else await self._resolve(host, port)

@@ -111,9 +111,9 @@ class OpenAnswer:
         most = self._request.max_bytes
         if size > most:
             raise LimitError(
-                f"{self._request.what}: the answer is larger than {most} bytes; ask for less of it, or raise max_response_bytes in [network]"
+                f"{self._request.what}: the answer is larger than {most} bytes; ask for less of it, or raise response_bytes in [network]"
                 " and the option max_bytes",
-                limit="network.max_response_bytes",
+                limit="network.response_bytes",
                 value=most,
                 used=size,
             )
@@ -176,7 +176,7 @@ class HttpClient:
     async def _exchange(self, request: Request) -> httpcore.Response:
         url = request.url
         await self._pace.turn(self.policy.requests_per_s)
-        meter = HeadMeter(self.policy.max_header_bytes)
+        meter = HeadMeter(self.policy.header_bytes)
         METER.set(meter)
         sent = httpcore.Request(
             request.method,

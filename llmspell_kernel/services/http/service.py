@@ -95,7 +95,7 @@ class HttpService:
         url = policy.url(text, query_of(options.query))
         headers = policy.headers(options.headers or {})
         body, kind = body_of(options)
-        _check_body(method, body, policy.max_request_bytes)
+        _check_body(method, body, policy.request_bytes)
         if kind and not any(name == "content-type" for name, _ in headers):
             headers.append(("content-type", kind))
         secret = None if options.auth is None else self._secret_for(policy, url, options.auth, headers)
@@ -107,7 +107,7 @@ class HttpService:
             secret.header if secret else None,
             min(options.timeout_s or policy.timeout_s, policy.timeout_s),
             policy.redirects if options.redirects is None else min(options.redirects, policy.redirects),
-            min(options.max_bytes or policy.max_response_bytes, policy.max_response_bytes),
+            min(options.max_bytes or policy.response_bytes, policy.response_bytes),
         )
         return request, secret.scrubber if secret else None
 
@@ -163,8 +163,8 @@ def _check_body(method: str, body: bytes | None, most: int) -> None:
         raise ArgumentError(f"a {method} request has no body; use POST, or the option query")
     if len(body) > most:
         raise LimitError(
-            f"the body of the request has {len(body)} bytes; the most is {most} (setting [network] max_request_bytes)",
-            limit="network.max_request_bytes",
+            f"the body of the request has {len(body)} bytes; the most is {most} (setting [network] request_bytes)",
+            limit="network.request_bytes",
             value=most,
             used=len(body),
         )

@@ -82,11 +82,11 @@ def test_a_body_that_cannot_be_sent_is_one_clear_error(options: dict[str, Any], 
 
 def test_a_body_over_the_limit_is_not_sent_and_a_get_has_none() -> None:
     async def run() -> None:
-        async with world(max_request_bytes=100) as here:
+        async with world(request_bytes=100) as here:
             await here.call("/", "POST", body=b"x" * 100)
             with pytest.raises(LimitError) as caught:
                 await here.call("/", "POST", body=b"x" * 101)
-            assert (caught.value.limit, caught.value.value, caught.value.used) == ("network.max_request_bytes", 100, 101)
+            assert (caught.value.limit, caught.value.value, caught.value.used) == ("network.request_bytes", 100, 101)
             for method in ("GET", "HEAD"):
                 with pytest.raises(ArgumentError):
                     await here.call("/", method, body=b"x")
