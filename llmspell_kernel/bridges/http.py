@@ -77,7 +77,7 @@ class Http(Bridge):
         # not at the top: it brings httpcore and TLS, and most sessions make no request
         from llmspell_kernel.services.http.service import HttpService
 
-        self._service = self._given or HttpService(lambda: session.network, lambda name, host: _secret(session, name, host))
+        self._service = self._given or HttpService(lambda: session.network, lambda *asked: _secret(session, *asked))
 
     async def close(self) -> None:
         if self._service is not None:
@@ -176,11 +176,11 @@ class Http(Bridge):
         return self._service
 
 
-def _secret(session: BridgeSession, name: str, host: str) -> str:
+def _secret(session: BridgeSession, name: str, host: str, scheme: str) -> str:
     secrets = getattr(session, "secrets", None)
     if secrets is None:
         raise DeniedError(f"this session keeps no secrets, so '{name}' cannot be sent", capability=f"secrets.{name}")
-    return str(secrets.value(name, host))
+    return str(secrets.value(name, host, scheme=scheme))
 
 
 def _is_ok(status: int) -> bool:

@@ -44,7 +44,7 @@ URLS, ADDRESSES, REDIRECTS = cases_of("urls", "cases"), cases_of("addresses", "c
 REBINDING = [pytest.param(table, id=table["why"]) for table in DATA["rebinding"]]
 
 
-def no_secret(name: str, host: str) -> str:
+def no_secret(name: str, host: str, scheme: str) -> str:
     raise AssertionError("no secret was asked for")
 
 

@@ -122,7 +122,22 @@ def test_a_pattern_covers_whole_labels_and_its_port(pattern: str, host: str, por
 
 
 @pytest.mark.parametrize(
-    "text", ["", "http://example.com", "example.com/path", "ex*mple.com", "*.*.com", "**", "*.", "*example.com", "a b", "*.127.0.0.1", "a:x", "127.1", "::1"]
+    "text",
+    [
+        "",
+        "http://example.com",
+        "example.com/path",
+        "ex*mple.com",
+        "*.*.com",
+        "**",
+        "*.",
+        "*example.com",
+        "a b",
+        "*.127.0.0.1",
+        "a:x",
+        "127.1",
+        "::1",
+    ],
 )
 def test_a_pattern_that_is_none_says_what_one_may_be(text: str) -> None:
     with pytest.raises(ValueError, match="is no host: .*; write a name"):
@@ -207,12 +222,32 @@ def test_what_is_granted_may_be_called(policy: NetworkPolicy, url: str) -> None:
 @pytest.mark.parametrize(
     ("policy", "url", "told", "capability"),
     [
-        (NetworkPolicy(allow=()), "https://a.example/", 'grant it in your settings: [network] allow = [..., "a.example"]', "network:a.example:443"),
-        (POLICY, "https://a.example:8443/", 'grant it in your settings: [network] allow = [..., "a.example:8443"]', "network:a.example:8443"),
-        (POLICY, "http://8.8.8.8/", 'the address 8.8.8.8; grant it in your settings: [network] allow = [..., "8.8.8.8"]', "network:8.8.8.8:80"),
+        (
+            NetworkPolicy(allow=()),
+            "https://a.example/",
+            'grant it in your settings: [network] allow = [..., "a.example"]',
+            "network:a.example:443",
+        ),
+        (
+            POLICY,
+            "https://a.example:8443/",
+            'grant it in your settings: [network] allow = [..., "a.example:8443"]',
+            "network:a.example:8443",
+        ),
+        (
+            POLICY,
+            "http://8.8.8.8/",
+            'the address 8.8.8.8; grant it in your settings: [network] allow = [..., "8.8.8.8"]',
+            "network:8.8.8.8:80",
+        ),
         (POLICY, "http://[::1]:8888/", '[network] allow_private = ["[::1]:8888"]', "network:[::1]:8888"),
         (POLICY, "http://jupyter:8888/", '[network] allow_private = ["jupyter:8888"]', "network:jupyter:8888"),
-        (NetworkPolicy(deny=("*.example",)), "https://a.example/", "the policy denies the host a.example (setting [network] deny)", "network:a.example:443"),
+        (
+            NetworkPolicy(deny=("*.example",)),
+            "https://a.example/",
+            "the policy denies the host a.example (setting [network] deny)",
+            "network:a.example:443",
+        ),
     ],
 )
 def test_a_denial_names_the_host_and_the_setting(policy: NetworkPolicy, url: str, told: str, capability: str) -> None:
@@ -252,7 +287,9 @@ def test_every_address_is_judged_before_one_is_dialled(host: str, port: int, fou
         return
     with pytest.raises(DeniedError) as caught:
         policy.addresses(host, port, found)
-    assert all(text not in caught.value.message.replace(host, "") for text in found)  # which machines there are is not the script's business
+    assert all(
+        text not in caught.value.message.replace(host, "") for text in found
+    )  # which machines there are is not the script's business
 
 
 def test_a_redirect_leads_neither_from_https_to_http_nor_from_the_public_to_the_private() -> None:

@@ -13,7 +13,10 @@ class Pace:
 
     async def turn(self, per_s: float) -> None:
         """Waits for a turn.  Who gives up while waiting has used the turn up: a script cannot go faster by cancelling."""
-        now = asyncio.get_running_loop().time()
+        if (wait_s := self.next(asyncio.get_running_loop().time(), per_s)) > 0:
+            await asyncio.sleep(wait_s)
+
+    def next(self, now: float, per_s: float) -> float:
+        """Takes the next turn: how long it is until then."""
         self._next = max(self._next, now - 1) + 1 / per_s
-        if self._next > now:
-            await asyncio.sleep(self._next - now)
+        return max(0.0, self._next - now)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from llmspell_kernel.policy.network import NetworkPolicy
     from llmspell_kernel.policy.urls import Url
 
-SecretOf = Callable[[str, str], str]
-"""`secret(name, host)`: its value, where it is bound to that host; else DeniedError."""
+SecretOf = Callable[[str, str, str], str]
+"""`secret(name, host, scheme)`: its value, where it is bound to that host ("api.example.com:443"); else DeniedError."""
 
 
 class _Secret(NamedTuple):
@@ -115,7 +115,7 @@ class HttpService:
         auth = Auth(auth) if isinstance(auth, str) else auth
         if url.scheme != "https" and not policy.is_private(url.host, url.port):
             raise DeniedError(f"the secret '{auth.secret}' is sent by https only, and {url.shown} is not; change the URL")
-        value = self._secret(auth.secret, url.host.name).strip()
+        value = self._secret(auth.secret, f"{url.host.written}:{url.port}", url.scheme).strip()
         if not value.isascii() or not value.isprintable() or not value:
             raise ConfigError(
                 f"the secret '{auth.secret}' is empty, or holds characters that no header may have", key=f"secrets.{auth.secret}"

@@ -342,7 +342,7 @@ def test_a_secret_cannot_be_used_to_write_other_headers(options: dict[str, Any],
 def test_a_secret_that_no_header_can_hold_is_named_and_not_told(value: str) -> None:
     async def run() -> None:
         async with world() as here:
-            here.service._secret = lambda name, host: value
+            here.service._secret = lambda *asked: value
             with pytest.raises(ConfigError) as caught:
                 await here.call("/", auth="token")
             assert caught.value.key == "secrets.token" and (not value.strip() or value not in caught.value.message)

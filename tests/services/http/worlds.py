@@ -37,9 +37,9 @@ async def loopback(host: str, port: int) -> Sequence[str]:
     return ["127.0.0.1"]
 
 
-def secret(name: str, host: str) -> str:
-    if (name, host) not in (("token", "site.test"), ("token", "127.0.0.1")):
-        raise DeniedError(f"the secret '{name}' is not bound to {host}")
+def secret(name: str, host: str, scheme: str) -> str:
+    if name != "token" or host.partition(":")[0] not in ("site.test", "127.0.0.1"):
+        raise DeniedError(f"the secret '{name}' is not bound to {scheme}://{host}")
     return SECRET
 
 
