@@ -32,7 +32,7 @@ class HttpStream(Resource):
         self._answer = answer
         self._decoder = None if binary else codecs.getincrementaldecoder(charset_of(answer.headers.get("content-type", "")))("replace")
 
-    @method(level="network")
+    @method
     async def next(self, ctx: Context) -> str | bytes | None:
         """The next piece of text, or of bytes where the call said `binary`; nothing at the end.  Raises as the call itself does."""
         while (piece := await self._answer.next()) is not None:

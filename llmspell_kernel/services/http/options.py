@@ -13,7 +13,12 @@ Parameter = str | int | float | bool
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a secret is sent: as `header: scheme value`."""
+    """How a secret is sent: as `header: scheme value`.
+
+    - secret: its name
+    - header: where it is sent
+    - scheme: the word before it, "" for none; with Basic, the secret is of the form user:password
+    """
 
     secret: str
     header: str = "authorization"

@@ -7,13 +7,14 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmspell_kernel.errors import ArgumentError, ConfigError, DeniedError, LimitError
+from llmspell_kernel.errors import ArgumentError, BridgeError, ConfigError, DeniedError, LimitError
 
 from .bodies import body_of, query_of
 from .client import Answer, HttpClient, OpenAnswer, Request, deadline
@@ -138,12 +139,22 @@ class StreamedAnswer:
         self.headers = {name: scrubber.text(value) for name, value in answer.headers.items()}
         self._request, self._answer, self._scrubber = request, answer, scrubber
         self._pieces: AsyncIterator[bytes] | None = answer.pieces()
+        self._turn = asyncio.Lock()
 
     async def next(self) -> bytes | None:
-        """The next bytes, None at the end."""
+        """The next bytes, None at the end and once it is closed.  Several may ask at once: each gets another piece."""
+        async with self._turn:
+            return await self._next()
+
+    async def _next(self) -> bytes | None:
         while self._pieces is not None:
-            async with deadline(self._request):
-                piece = await anext(self._pieces, None)
+            try:
+                async with deadline(self._request):
+                    piece = await anext(self._pieces, None)
+            except BridgeError:
+                if self._pieces is None:
+                    return None  # closed while it was waited for
+                raise
             if piece is None:
                 self._pieces = None
                 return self._scrubber.end() or None

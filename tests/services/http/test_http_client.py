@@ -386,6 +386,29 @@ def test_a_stream_gives_pieces_as_they_come_and_closing_ends_the_connection() ->
     asyncio.run(run())
 
 
+def test_several_may_wait_for_a_stream_and_closing_it_wakes_them_all() -> None:
+    async def run() -> None:
+        go_on = asyncio.Event()
+
+        async def two(received: Received, send: Send) -> None:
+            await send(b"HTTP/1.1 200 OK\r\n\r\n")
+            await go_on.wait()
+            await send(b"one")
+            await asyncio.Event().wait()
+
+        async with world() as here:
+            here.server.answers["/"] = two
+            stream = await here.service.open("GET", here.url("/"), RequestOptions())
+            waiting = [asyncio.create_task(stream.next()) for _ in range(3)]
+            go_on.set()
+            done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in done] == [b"one"]
+            await stream.close()
+            assert await asyncio.wait_for(asyncio.gather(*rest), 5) == [None, None]
+
+    asyncio.run(run())
+
+
 def test_a_stream_is_held_to_the_same_limits() -> None:
     async def run() -> None:
         async with world() as here:
