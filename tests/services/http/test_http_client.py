@@ -295,6 +295,37 @@ def test_a_connection_that_ends_early_is_worth_trying_again(cut: bytes) -> None:
     asyncio.run(run())
 
 
+def test_an_address_that_refuses_is_passed_over_for_the_next() -> None:
+    async def run() -> None:
+        async with world() as here:
+            here.server.answers["/"] = reply(b"there")
+
+            async def several(host: str, port: int) -> list[str]:
+                return ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+
+            here.service._resolve = several
+            assert (await here.call("/")).body == b"there"
+
+    asyncio.run(run())
+
+
+def test_a_look_up_that_hangs_ends_at_the_time_for_connecting() -> None:
+    async def run() -> None:
+        async with world(connect_s=0.1) as here:
+
+            async def hang(host: str, port: int) -> list[str]:
+                await asyncio.Event().wait()
+                return []
+
+            here.service._resolve = hang
+            with pytest.raises(BridgeError) as caught:
+                await here.call("/")
+            assert (caught.value.code, caught.value.retryable) == ("timeout", True)
+            assert caught.value.message == "site.test could not be reached within 0.1 s"
+
+    asyncio.run(run())
+
+
 def test_a_secret_is_sent_as_the_call_says() -> None:
     async def run() -> None:
         async with world() as here:
