@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, nearest
+from ..policy import hosts
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
@@ -98,6 +99,12 @@ def _patterns(value: Any, engines: Collection[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _numbers(value: Any, engines: Collection[str]) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise WrongValue(f"must be a list of whole numbers such as [80, 443], not {_kind(value)}")
+    return tuple(value)
+
+
 def _truth(value: Any, engines: Collection[str]) -> bool:
     if not isinstance(value, bool):
         raise WrongValue(f"must be true or false, not {_kind(value)}")
@@ -113,7 +120,7 @@ def _check_for(annotation: Any) -> Check:
         return _limit(kind, least.value)
     if get_origin(annotation) is Literal:
         return _one_of(get_args(annotation))
-    return {bool: _truth, str: _text}.get(annotation, _patterns)
+    return {bool: _truth, str: _text, tuple[int, ...]: _numbers}.get(annotation, _patterns)
 
 
 def _checks_of(name: str) -> dict[str, Check]:
@@ -156,6 +163,8 @@ def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str
         if guest:
             _refuse_looser(entry, own)
         settings = _guest(settings, entry) if guest else _with(settings, entry)
+    for key, fault in _faults(settings):
+        raise wrong(key, settings.origin(key), fault)
     return settings
 
 
@@ -208,7 +217,7 @@ def written(value: Any) -> str:
         case "":
             return "-"
         case list() | tuple():
-            return f"[{', '.join(quoted(item) for item in value)}]"
+            return f"[{', '.join(quoted(item) if isinstance(item, str) else str(item) for item in value)}]"
         case dict():
             return f"{{{', '.join(f'{key} = {written(item)}' for key, item in value.items())}}}"
         case bool():
@@ -286,8 +295,15 @@ def _guest(settings: Settings, entry: Entry) -> Settings:
     return changed
 
 
+def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong), for values that are of the right type and still cannot be; a table that knows some says so in `faults`."""
+    for name in TABLES:
+        for field, fault in getattr(values_of(settings, name), "faults", dict)().items():
+            yield f"{name}.{field}", fault
+
+
 def _direction(key: str) -> str:
-    """What a layer that only tightens may do to a key of a table: "lower", "covered", "adds", "none"."""
+    """What a layer that only tightens may do to a key of a table: "lower", "covered", "hosts", "adds", "none"."""
     table, _, name = key.partition(".")
     if table == "grants":
         return "covered" if name == "allow" else "adds"
@@ -317,11 +333,11 @@ def _refuse_looser_in_table(entry: Entry, own: Settings) -> None:
         case "lower":
             if entry.value > (ours := _held(own, entry.key)):
                 raise _looser(entry, own, ours)
-        case "covered":
-            held = _held(own, entry.key)
-            for pattern in entry.value:
-                if not any(_covers(ours, pattern) for ours in held):
-                    raise _looser(entry._replace(value=pattern), own, ", ".join(held) or "nothing")
+        case ("covered" | "hosts") as direction:
+            held, covering = _held(own, entry.key), hosts.covers if direction == "hosts" else _covers
+            for item in entry.value:
+                if item not in held and not any(covering(ours, item) for ours in held):
+                    raise _looser(entry._replace(value=item), own, ", ".join(map(str, held)) or "nothing")
         case "none":
             raise wrong(
                 entry.key,
@@ -340,12 +356,14 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
     )
 
 
-def _covers(ours: str, theirs: str) -> bool:
+def _covers(ours: Any, theirs: Any) -> bool:
     """Whether everything that `theirs` matches is matched by `ours`; False where that cannot be told from the patterns.
 
     With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.  A set of
     characters is no such text: `*chat*` matches the text `[chat]*`, and not all that this matches.
     """
+    if not isinstance(ours, str):
+        return bool(ours == theirs)
     return theirs == ours or ours == "*" or (not set(ours) & set("?[]") and "[" not in theirs and fnmatchcase(theirs, ours))
 
 

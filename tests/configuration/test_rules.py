@@ -259,6 +259,43 @@ def test_a_project_may_not_set_what_is_the_users_alone(key: str, value: Any) -> 
         apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.allow", ["example.com:22"]),  # "*" is every name at the usual ports
+        ("network.allow", ["8.8.8.8"]),
+        ("network.ports", [80, 8080]),
+        ("network.timeout_s", 31.0),
+        ("network.response_bytes", 2**30),
+        ("network.concurrent", 9),
+    ],
+)
+def test_a_project_widens_nothing_of_the_network(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="is looser than your own"):
+        apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("network.ports", [443]), ("network.methods", ["GET"]), ("network.allow", ["*.example.com"]), ("network.timeout_s", 1.0)],
+)
+def test_a_project_may_narrow_the_network(key: str, value: Any) -> None:
+    settings = apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
+    held = getattr(table_of(settings, NetworkPolicy), key.partition(".")[2])
+    assert held == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("value", ["80", ["80"], [80.5], [True], 80])
+def test_ports_are_whole_numbers(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"must be a list of whole numbers such as \[80, 443\]"):
+        apply(Settings(), [Entry("network.ports", value, USER)], engines=ENGINES)
+
+
+def test_a_table_says_at_its_place_what_is_wrong_with_a_value_of_the_right_type() -> None:
+    with pytest.raises(ConfigError, match="config.toml, line 3, key 'network.allow': 'http://example.com' is no host"):
+        user(network__allow=["http://example.com"])
+
+
 @pytest.mark.parametrize("key", ["preset", "display", "model", "engine"])
 def test_a_text_needs_no_quotes_where_a_person_types_it(key: str) -> None:
     assert [entry_of(f"{key}={text}", USER).value for text in ("standard", "'standard'", "3")] == ["standard", "standard", "3"]

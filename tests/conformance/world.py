@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from llmspell_kernel.journal.events import CallChunk
 from llmspell_kernel.render.shown import shown_bundle
 from llmspell_kernel.session import ExecutionResult, Session
+from llmspell_kernel.settings import Settings
 from llmspell_kernel.shown import Shown
 
 from .case_files import Case, value_of
 from .engines import CASES_OF, REGISTRY
 from .probe import Probe
 from .typed import Typed
+from .web_site import web_site
 
 CASE_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -45,17 +47,22 @@ class World:
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         self.probe = Probe()
+        self.site = web_site()
         self.session = self.run(self._open())
         self._states = 0
 
     async def _open(self) -> Session:
-        return Session(bridges=[self.probe, Typed()], engines=REGISTRY)
+        await self.site.__aenter__()
+        self.probe.address = self.site.address
+        settings = Settings(network={"allow_private": (self.site.authority,), "requests_per_s": 1_000.0})
+        return Session(settings=settings, bridges=[self.probe, Typed()], engines=REGISTRY)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)
 
     def close(self) -> None:
         self.run(self.session.close())
+        self.run(self.site.__aexit__())
         self._runner.close()
 
     def fresh_state(self) -> str:
