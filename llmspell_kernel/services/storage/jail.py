@@ -14,9 +14,8 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from llmspell_kernel.errors import BridgeError, ScriptError
 
@@ -34,8 +33,7 @@ WAIT_S = 10.0
 """For another kernel that is writing."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(NamedTuple):
     """A file or a folder: its name, its size (0 for a folder), and when it was changed, in seconds since 1970."""
 
     name: str
@@ -60,6 +58,7 @@ class Jail:
         self._changing = threading.Lock()
         self._root: int | None = None
         self._root_name = ""
+        self._closed = False
         self._contents = Contents()
 
     def read(self, path: str) -> bytes:
@@ -136,8 +135,9 @@ class Jail:
             raise
 
     def close(self) -> None:
-        """Lets go of the folder; what runs at the moment has its own hold of it.  A later call takes it again."""
+        """Lets go of the folder for ever; what runs at the moment has its own hold of it."""
         with self._holding:
+            self._closed = True
             self._let_go()
 
     def _write(
@@ -209,6 +209,8 @@ class Jail:
     def _held(self, rules: FilePolicy, *, make: bool = False) -> Iterator[int]:
         """The folder by a descriptor of the caller's own, which stays good whatever another thread does."""
         with self._holding:
+            if self._closed:
+                raise BridgeError("the session has ended", code="closed")
             if self._root is not None and (self._root_name != rules.root or os.fstat(self._root).st_nlink == 0):
                 self._let_go()  # the user has named another, or removed it
             if self._root is None:
