@@ -12,7 +12,7 @@ from llmspell_kernel.errors import BridgeError, DeniedError, ScriptError, SpellE
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHUT = {errno.EACCES, errno.EPERM, errno.EROFS}
-_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY}
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR}
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a pipe",
@@ -46,6 +46,8 @@ def error_of(error: OSError, what: str) -> SpellError:
             return no_plain_file(what, "leads through a symbolic link")
         case errno.EXDEV:
             return no_plain_file(what, "leads to another file system")
+        case errno.EBUSY:
+            return no_plain_file(what, "is a mount")
         case errno.ENXIO | errno.ENODEV:  # what opening a socket, or a device that is not there, says
             return no_plain_file(what, "is a socket or a device")
         case errno.ENAMETOOLONG:

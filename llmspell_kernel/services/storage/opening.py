@@ -43,7 +43,7 @@ class _OpenHow(ctypes.Structure):
 def by_openat2(folder: int, parts: Sequence[str], flags: int) -> int:
     """One system call for the whole way."""
     path = os.fsencode("/".join(parts) or ".")
-    how = _OpenHow(flags | IN_JAIL, 0, RESOLVE)
+    how = _OpenHow((flags | IN_JAIL) & ~os.O_NOFOLLOW, 0, RESOLVE)  # with it, a link at the end would be told as "not a folder"
     for _ in range(AGAIN):
         opened: int = _system_call(OPENAT2[platform.machine()], folder, path, ctypes.byref(how), ctypes.sizeof(how))
         if opened >= 0:
