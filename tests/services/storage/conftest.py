@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from llmspell_kernel.services.storage.opening import Opener
 
-from .tree import OPENERS, Tree, with_tree
+from .tree import OPENERS, Tree, quick_folder, with_tree
 
 
 @pytest.fixture(params=["openat2", "walk"])
@@ -23,7 +21,12 @@ def opener(request: pytest.FixtureRequest) -> Opener:
 
 @pytest.fixture
 def tree() -> Iterator[Tree]:
-    """In memory where the system has such a place: the cases order a thousand files to the disk."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() and os.access(memory, os.W_OK) else None) as folder:
-        yield from with_tree(Path(folder))
+    with quick_folder() as folder:
+        yield from with_tree(folder)
+
+
+@pytest.fixture
+def quick() -> Iterator[Path]:
+    """A folder for tests that order a thousand files to the disk."""
+    with quick_folder() as folder:
+        yield folder

@@ -7,8 +7,9 @@ import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.services.storage.jail import Jail
@@ -20,6 +21,14 @@ PLAIN = ("plain.txt", "notes/today.txt", "notes/old/first.txt", "two words.txt",
          "\U0001f600.txt", "\U0001f469\u200d\U0001f469\u200d\U0001f466.txt", "-rf", "README", ".dotted", "server.key", "docs.md",
          "strasse.txt", "plain.txts", "secrets/plain.txt")  # fmt: skip
 OPENERS: dict[str, Opener] = {"walk": by_walk} | ({"openat2": by_openat2} if best_opener() is by_openat2 else {})
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """In memory where the system has such a place: for tests that order a thousand files to the disk."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() and os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 class Tree:
