@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmspell_kernel.journal.events import CallChunk
@@ -42,14 +43,14 @@ class Printed:
 class World:
     """A session and the loop it lives in."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self._runner = asyncio.Runner()
         self.probe = Probe()
-        self.session = self.run(self._open())
+        self.session = self.run(self._open(folder))
         self._states = 0
 
-    async def _open(self) -> Session:
-        return Session(bridges=[self.probe, Typed()], engines=REGISTRY)
+    async def _open(self, folder: Path) -> Session:
+        return Session(bridges=[self.probe, Typed()], engines=REGISTRY, folder=folder)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)
