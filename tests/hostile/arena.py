@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from llmspell_kernel.engines import discover
@@ -63,6 +64,8 @@ class Arena:
         """What came of the last cell of the last attack."""
         self._runner = asyncio.Runner()
         self._states = 0
+        self._kept = TemporaryDirectory()
+        """What scripts keep lies apart from the canaries."""
         self.session = self.run(self._open(Settings(preset=preset, limits=changes, model="spell/echo")))
         self.run(self._tell_neighbours())
 
@@ -70,7 +73,7 @@ class Arena:
         engines = discover()
         states = len(ENGINES) + 1
         pool = WorkerPool(engines, startup_s=self.limits.startup_s, states_per_worker=states) if self._shared else None
-        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines)
+        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines, folder=Path(self._kept.name))
         session.add_module("hostile_module", "return { count = 0 }", "lua")
         session.add_module("hostile_module", "exports.count = 0", "javascript")
         return session
@@ -89,6 +92,7 @@ class Arena:
         self.run(self.session.close())
         self._runner.close()
         self.canaries.close()
+        self._kept.cleanup()
 
     def attack(self, attack: Attack, engine: str, state: str = "") -> list[str]:
         """Plays it, in a state of its own where none is named; what was wrong, in words."""
