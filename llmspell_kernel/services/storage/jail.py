@@ -165,7 +165,8 @@ class Jail:
             self._contents.check(root, rules, entries=entries, size_bytes=size)
             try:
                 for part in missing:
-                    os.mkdir(part, dir_fd=parent)
+                    with suppress(FileExistsError):  # the user has made it meanwhile
+                        os.mkdir(part, dir_fd=parent)
                     os.fsync(parent)
                     parent = stack.enter_context(closing(self._open(parent, (part,), READ_FOLDER)))
                 mode = None if old is None else old.st_mode

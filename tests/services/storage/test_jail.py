@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -185,16 +186,30 @@ def test_read_only_changes_nothing(tmp_path: Path) -> None:
 # failures in the middle
 
 
+FAULTS = {
+    errno.ENOSPC: "disk_full",
+    errno.EDQUOT: "disk_full",
+    errno.EFBIG: "disk_full",
+    errno.EROFS: "read_only",
+    errno.EIO: "disk",
+    errno.EMFILE: "disk",
+}
+
+
+@pytest.mark.parametrize("number", FAULTS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("step", ["write", "fsync", "rename", "open", "fchmod"])
-def test_the_old_file_is_whole_whichever_step_fails(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_the_old_file_is_whole_whichever_step_fails(scripts: Scripts, monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> None:
     scripts.jail.write("a", b"old")
 
     def fails(*_: object, **__: object) -> int:
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number), str(scripts.root / "a"))
 
     with monkeypatch.context() as patch:
         patch.setattr(whole_files.os, step, fails)
-        assert code_of(lambda: scripts.jail.write("a", b"new")) == "disk_full"
+        with pytest.raises(BridgeError) as caught:
+            scripts.jail.write("a", b"new")
+    assert (caught.value.code, caught.value.retryable) == (FAULTS[number], number == errno.EMFILE)
+    assert str(scripts.root) not in caught.value.message
     assert scripts.jail.read("a") == b"old" and scripts.names() == ["a"]
     scripts.jail.write("a", b"new")
     assert scripts.jail.read("a") == b"new"
