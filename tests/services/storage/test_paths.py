@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llmspell_kernel.errors import SpellError
 from llmspell_kernel.policy.files import FilePolicy
@@ -107,6 +109,35 @@ def test_a_listing_shows_what_scripts_may_use_and_nothing_else(tree: Tree, opene
         ["plain.txt", "notes", "empty", "two words.txt", "caf\u00e9.txt", "\u0645\u062b\u0627\u0644.txt", "\U0001f600.txt",
          "\U0001f469\u200d\U0001f469\u200d\U0001f466.txt", "-rf", "README", "docs.md", "strasse.txt", "plain.txts", "large.bin", "sparse.bin"]
     )  # fmt: skip
+
+
+PIECES = st.sampled_from(
+    ["..", ".", "/", "//", "\\", "notes", "link_folder", "link_root", "link_here", "hard", "canary.txt", "outside", "llmspell-files", "\0", "%2e",
+     "~", " ", "\u202e", "\uff0f", "e\u0301", "etc", "passwd", "proc", "self", "root", "pipe", ".llmspell", "new", "x" * 255]
+)  # fmt: skip
+
+
+@given(pieces=st.lists(PIECES | st.text(max_size=3), max_size=9))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_path_made_of_traps_touches_or_tells_what_lies_outside(tree: Tree, opener: Opener, pieces: list[str]) -> None:
+    case = Case("made", "".join(pieces), FilePolicy(), "", "", "")
+    for call in (*LOOKING, *CHANGING):
+        ends(tree, opener, case, call)
+    untouched(tree)
+
+
+@pytest.mark.parametrize(
+    "path", ["root/etc/passwd", "cwd", "cwd/pyproject.toml", "exe", "fd/0", "task/self/root/etc/passwd", "net/../root"]
+)
+def test_the_links_that_proc_makes_are_not_followed_even_where_the_user_gives_scripts_proc(tree: Tree, opener: Opener, path: str) -> None:
+    jail = tree.jail(opener, FilePolicy(root="/proc/self"))
+    for call in LOOKING:
+        try:
+            found = CALLS[call](jail, path)
+        except SpellError as error:
+            assert error.code in ("denied", "bad_path", "not_found")
+        else:
+            assert found is False
 
 
 def test_there_are_enough_cases_with_different_names() -> None:
