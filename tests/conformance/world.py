@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmspell_kernel.journal.events import CallChunk
@@ -44,18 +45,18 @@ class Printed:
 class World:
     """A session and the loop it lives in."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self._runner = asyncio.Runner()
         self.probe = Probe()
         self.site = web_site()
-        self.session = self.run(self._open())
+        self.session = self.run(self._open(folder))
         self._states = 0
 
-    async def _open(self) -> Session:
+    async def _open(self, folder: Path) -> Session:
         await self.site.__aenter__()
         self.probe.address = self.site.address
         settings = Settings(network={"allow_private": (self.site.authority,), "requests_per_s": 1_000.0})
-        return Session(settings=settings, bridges=[self.probe, Typed()], engines=REGISTRY)
+        return Session(settings=settings, bridges=[self.probe, Typed()], engines=REGISTRY, folder=folder)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from llmspell_kernel.engines import discover
@@ -64,6 +65,8 @@ class Arena:
         """What came of the last cell of the last attack."""
         self._runner = asyncio.Runner()
         self._states = 0
+        self._kept = TemporaryDirectory()
+        """What scripts keep lies apart from the canaries."""
         self.session = self.run(self._open(Settings(preset=preset, limits=changes, model="spell/echo")))
         self.run(self._tell_neighbours())
 
@@ -73,7 +76,7 @@ class Arena:
         # never recycled: the attacked states are to live where their neighbours do
         policy = WorkerPolicy(states_per_worker=states, recycle_cells=10**9, recycle_growth_bytes=2**40, recycle_after_limit=False)
         pool = WorkerPool(engines, policy=policy, startup_s=self.limits.startup_s) if self._shared else None
-        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines)
+        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines, folder=Path(self._kept.name))
         session.add_module("hostile_module", "return { count = 0 }", "lua")
         session.add_module("hostile_module", "exports.count = 0", "javascript")
         return session
@@ -92,6 +95,7 @@ class Arena:
         self.run(self.session.close())
         self._runner.close()
         self.canaries.close()
+        self._kept.cleanup()
 
     def attack(self, attack: Attack, engine: str, state: str = "") -> list[str]:
         """Plays it, in a state of its own where none is named; what was wrong, in words."""
