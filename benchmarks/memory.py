@@ -14,6 +14,7 @@ from kernel_client import IPYKERNEL, Kernel, Memory, memory_of, memory_with_chil
 
 from llmspell_kernel.bridges._catalogue import worker_catalogue
 from llmspell_kernel.policy.limits import PRESETS
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.steps import Finished
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
@@ -66,7 +67,7 @@ async def grow(language: Language, states: int) -> tuple[int, int, int]:
     """RSS of a fresh worker, with one state that ran a cell, and with all of them."""
     session = Session()
     catalogue = json.dumps(worker_catalogue(tuple(session.declarations.values()))).encode()
-    pool = WorkerPool(startup_s=10.0)
+    pool = WorkerPool(policy=WorkerPolicy(), startup_s=10.0)
     try:
         worker = await pool.take(keep_spare=False)
         if language.engine not in worker.engines:

@@ -15,6 +15,7 @@ from memory import open_state
 from llmspell_kernel import Bridge, Context, Resource, method
 from llmspell_kernel.bridges._catalogue import worker_catalogue
 from llmspell_kernel.engines._registry import discover
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
 
@@ -57,7 +58,7 @@ class Noop(Bridge):
 
 
 async def many_scripts(language: Language, scripts: int, rounds: int) -> list[float]:
-    pool = WorkerPool(discover(), startup_s=10, states_per_worker=scripts)
+    pool = WorkerPool(discover(), policy=WorkerPolicy(states_per_worker=scripts), startup_s=10)
     session = Session(pool=pool)
     names = [f"script{number}" for number in range(scripts)]
     taken = []
@@ -93,7 +94,7 @@ def concurrent_scripts(language: Language, runs: Runs) -> Iterator[Figure]:
 async def opened(language: Language, states: int) -> list[float]:
     session = Session()
     catalogue = json.dumps(worker_catalogue(tuple(session.declarations.values()))).encode()
-    pool = WorkerPool(discover(), startup_s=10)
+    pool = WorkerPool(discover(), policy=WorkerPolicy(), startup_s=10)
     taken = []
     try:
         worker = await pool.take(keep_spare=False)

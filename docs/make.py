@@ -90,7 +90,7 @@ def _kind(value: object) -> str:
         case bool():
             return "true or false"
         case tuple() | list():
-            return "list of patterns"
+            return "list of numbers" if value and isinstance(value[0], int) else "list of patterns"
         case str():
             return "text"
     return "number" if isinstance(value, float) else "whole number"

@@ -2,7 +2,7 @@
 
 Rules
 - Threads are daemons: at the end of the process nobody waits for them, as the event loop's own executor would.
-- No more than MOST run at once, whoever started them: a script that calls a hanging function again and again is told so.
+- No more than `allow` says run at once, whoever started them: a script that calls a hanging function again and again is told so.
 """
 
 from __future__ import annotations
@@ -16,20 +16,43 @@ from typing import Any
 
 from llmspell_kernel.errors import LimitError
 
-MOST = 64
-_running = threading.BoundedSemaphore(MOST)
+
+class Slots:
+    """How many functions run, and how many may; any number until somebody says."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self.most: int | None = None
+
+    def take(self) -> None:
+        with self._lock:
+            if self.most is not None and self._running >= self.most:
+                raise LimitError(
+                    f"{self._running} calls of Python functions are still running; they cannot be stopped, so wait until some end",
+                    limit="threads",
+                    value=self.most,
+                    used=self._running + 1,
+                )
+            self._running += 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._running -= 1
+
+
+_slots = Slots()
+
+
+def allow(most: int) -> None:
+    """The limit is the process's, as its threads are: where several sessions live in it, it is that of the one that spoke last."""
+    _slots.most = most
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """The function's value, or what it raises.  Cancelled, the wait ends and the function runs on.  Raises LimitError where too many run."""
-    slots = _running
-    if not slots.acquire(blocking=False):
-        raise LimitError(
-            f"{MOST} calls of Python functions are still running; they cannot be stopped, so wait until some end",
-            limit="threads",
-            value=MOST,
-            used=MOST + 1,
-        )
+    slots = _slots
+    slots.take()
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
     context = contextvars.copy_context()
@@ -49,13 +72,13 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
         except BaseException as error:
             failure = error
         finally:
-            slots.release()
+            slots.give_back()
         with suppress(RuntimeError):  # the loop has ended: nobody waits
             loop.call_soon_threadsafe(tell, value, failure)
 
     try:
         threading.Thread(target=run, name=f"exposed {getattr(function, '__name__', '')}", daemon=True).start()
     except BaseException:
-        slots.release()
+        slots.give_back()
         raise
     return await done

@@ -137,6 +137,7 @@ async def _run(
     from ..spells.running import run_async
     from ._model_text import ModelText
 
+    sessions: list[Session] = []
     with _ctrl_c() as stops:
 
         def opened(session: Session) -> None:
@@ -147,9 +148,12 @@ async def _run(
                 session.keep_journal(journal)
             if any(narrowing):
                 session.narrow("main", script.engine, allow=narrowing[0], deny=narrowing[1])
-            sources.update(session.sources, **{script.chunk: script.code})
+            sessions.append(session)
 
-        return await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
+        result = await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
+        for session in sessions:  # by now with the init script's text
+            sources.update(session.sources, **{script.chunk: script.code})
+        return result
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, nearest
+from ..policy import hosts
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
@@ -89,12 +90,12 @@ def _seed(value: Any, engines: Collection[str]) -> int:
     return value
 
 
-def _limit(kind: type) -> Check:
+def _limit(kind: type, least: float | None = None) -> Check:
     def check(value: Any, engines: Collection[str]) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
             raise WrongValue(f"must be a {'number' if kind is float else 'whole number'}, not {_kind(value)}")
-        if not (value > 0 and math.isfinite(value)):
-            raise WrongValue(f"must be more than 0 and finite, not {value}")
+        if not math.isfinite(value) or (value <= 0 if least is None else value < least):
+            raise WrongValue(f"must be {'more than 0' if least is None else f'at least {least:g}'} and finite, not {value}")
         return kind(value)  # type: ignore[no-any-return]
 
     return check
@@ -103,6 +104,12 @@ def _limit(kind: type) -> Check:
 def _patterns(value: Any, engines: Collection[str]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise WrongValue(f'must be a list of texts such as ["llm.*"], not {_kind(value)}')
+    return tuple(value)
+
+
+def _numbers(value: Any, engines: Collection[str]) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise WrongValue(f"must be a list of whole numbers such as [80, 443], not {_kind(value)}")
     return tuple(value)
 
 
@@ -116,9 +123,12 @@ def _check_for(annotation: Any) -> Check:
     """By the annotation of a table's field."""
     if annotation in (int, float):
         return _limit(annotation)
+    if get_origin(annotation) is Annotated:
+        kind, least = get_args(annotation)
+        return _limit(kind, least.value)
     if get_origin(annotation) is Literal:
         return _one_of(get_args(annotation))
-    return {bool: _truth, str: _text}.get(annotation, _patterns)
+    return {bool: _truth, str: _text, tuple[int, ...]: _numbers}.get(annotation, _patterns)
 
 
 def _checks_of(name: str) -> dict[str, Check]:
@@ -164,6 +174,8 @@ def apply(settings: Settings, layer: Sequence[Entry], *, engines: Collection[str
         if guest:
             _refuse_looser(entry, own)
         settings = _guest(settings, entry) if guest else _with(settings, entry)
+    for key, fault in _faults(settings):
+        raise wrong(key, settings.origin(key), fault)
     return settings
 
 
@@ -216,7 +228,7 @@ def written(value: Any) -> str:
         case "":
             return "-"
         case list() | tuple():
-            return f"[{', '.join(quoted(item) for item in value)}]"
+            return f"[{', '.join(quoted(item) if isinstance(item, str) else str(item) for item in value)}]"
         case dict():
             return f"{{{', '.join(f'{key} = {written(item)}' for key, item in value.items())}}}"
         case bool():
@@ -256,6 +268,8 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
     check = CHECKS.get(entry.key) or (OPEN_TABLES.get(table) if name else None)
     if check is None:
         raise unknown(entry.key, entry.origin)
+    if table == "init" and name not in engines:
+        raise wrong(entry.key, entry.origin, f"there is no engine {quoted(name)}{nearest(name, list(engines))}")
     try:
         return check(entry.value, engines)
     except WrongValue as error:
@@ -292,8 +306,15 @@ def _guest(settings: Settings, entry: Entry) -> Settings:
     return changed
 
 
+def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong), for values that are of the right type and still cannot be; a table that knows some says so in `faults`."""
+    for name in TABLES:
+        for field, fault in getattr(values_of(settings, name), "faults", dict)().items():
+            yield f"{name}.{field}", fault
+
+
 def _direction(key: str) -> str:
-    """What a layer that only tightens may do to a key of a table: "lower", "covered", "adds", "none"."""
+    """What a layer that only tightens may do to a key of a table: "lower", "covered", "hosts", "adds", "none"."""
     table, _, name = key.partition(".")
     if table == "grants":
         return "covered" if name == "allow" else "adds"
@@ -326,11 +347,11 @@ def _refuse_looser_in_table(entry: Entry, own: Settings) -> None:
         case "lower":
             if entry.value > (ours := _held(own, entry.key)):
                 raise _looser(entry, own, ours)
-        case "covered":
-            held = _held(own, entry.key)
-            for pattern in entry.value:
-                if not any(_covers(ours, pattern) for ours in held):
-                    raise _looser(entry._replace(value=pattern), own, ", ".join(held) or "nothing")
+        case ("covered" | "hosts") as direction:
+            held, covering = _held(own, entry.key), hosts.covers if direction == "hosts" else _covers
+            for item in entry.value:
+                if item not in held and not any(covering(ours, item) for ours in held):
+                    raise _looser(entry._replace(value=item), own, ", ".join(map(str, held)) or "nothing")
         case "none":
             raise wrong(
                 entry.key,
@@ -349,12 +370,14 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
     )
 
 
-def _covers(ours: str, theirs: str) -> bool:
+def _covers(ours: Any, theirs: Any) -> bool:
     """Whether everything that `theirs` matches is matched by `ours`; False where that cannot be told from the patterns.
 
     With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.  A set of
     characters is no such text: `*chat*` matches the text `[chat]*`, and not all that this matches.
     """
+    if not isinstance(ours, str):
+        return bool(ours == theirs)
     return theirs == ours or ours == "*" or (not set(ours) & set("?[]") and "[" not in theirs and fnmatchcase(theirs, ours))
 
 

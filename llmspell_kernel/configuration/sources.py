@@ -97,10 +97,19 @@ def _entries(path: Path, found: Places, known: Collection[str]) -> list[Entry]:
     if data is None:
         return []
     try:
-        return entries(data.decode("utf-8-sig"), name, known)
+        found_here = entries(data.decode("utf-8-sig"), name, known)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(f"not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", file=name, line=line) from None
+    return [_placed(entry, path.parent, found.home) for entry in found_here]
+
+
+def _placed(entry: Entry, folder: Path, home: Path) -> Entry:
+    """A file that a settings file names lies beside it, wherever the settings are used."""
+    name = entry.value.strip() if isinstance(entry.value, str) else ""
+    if not entry.key.startswith("init.") or not name:
+        return entry
+    return entry._replace(value=str(home / name[2:] if name.startswith("~/") else folder / name))
 
 
 def _read(path: Path, name: str) -> bytes | None:

@@ -51,6 +51,15 @@ class StateOpened(Event, frozen=True):
     entropy: str
 
 
+class InitStarted(Event, frozen=True):
+    """The init script of its language begins in a fresh state, before the cell itself (0: outside any), and counts as part of it."""
+
+    engine: str
+    state: str
+    chunk: str
+    code: str
+
+
 class CallStarted(Event, frozen=True):
     """An effect was allowed and goes to its bridge.
 
@@ -148,6 +157,7 @@ AnyEvent = (
     CellStarted
     | CellFinished
     | StateOpened
+    | InitStarted
     | CallStarted
     | CallChunk
     | CallUsage

@@ -99,6 +99,12 @@ class Entrance:
         finally:
             self._runs_python_lines = False
 
+    async def shut_down(self) -> None:
+        """Ends the session in order, within its deadline; in any thread that has an event loop."""
+        if "notebook" in self.__dict__:
+            await self.notebook.shut_down()
+        self.close()
+
     def close(self) -> None:
         """Ends every worker; for the end of the process, in any thread."""
         if "notebook" in self.__dict__:

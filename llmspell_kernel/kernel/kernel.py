@@ -129,8 +129,9 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         reply["history"] = [(session or current, *rest) for session, *rest in reply["history"]]
         return reply
 
-    def do_shutdown(self, restart: bool) -> dict[str, Any]:
-        self.notebook.close()
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """Comes on the thread of the control channel, while the shell's may be busy."""
+        await self.notebook.shut_down()
         return super().do_shutdown(restart)  # type: ignore[no-any-return]
 
     def _script(self, code: str, cursor: int) -> ScriptCell | None:

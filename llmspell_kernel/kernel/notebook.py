@@ -17,7 +17,6 @@ from ..errors import ConfigError, Interrupted, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..journal.ledger import BY, By, ledger, rows
-from ..policy.limits import limits_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
@@ -25,7 +24,6 @@ from ..session import BackgroundTask, ExecutionResult, Session
 from ..session.taping import MODES, Taping
 from ..settings import Origin, Settings
 from ..values import Value
-from ..workers.pool import WorkerPool
 from ..workers.spawn import WorkerProcess
 from . import variables
 from .cassettes import cassette_of, states_file_of
@@ -54,9 +52,7 @@ class Notebook:
         early_stop: EarlyStop | None = None,
     ) -> None:
         self.shell = shell
-        limits = limits_of(settings.preset, settings.limits)
-        pool = WorkerPool(engines, startup_s=limits.startup_s, spare=spare)
-        self.session = Session(settings=settings, pool=pool, engines=engines)
+        self.session = Session(settings=settings, engines=engines, spare=spare)
         if settings.keep_journal:
             self.session.keep_journal()
         try:
@@ -205,18 +201,24 @@ class Notebook:
     async def get(self, name: str, *, engine: str = "lua", state: str = "main", as_type: Any = Any) -> Any:
         """The value of a script's global; with `as_type` (a class, `list[Row]`, `pandas.DataFrame`) made into that type."""
         await self._end_reset_states()
+        output = CellOutput(self.shell, self.settings.display)
         try:
-            return await self.session.get(name, engine=engine, state=state, as_type=as_type)
+            return await self.session.get(name, engine=engine, state=state, as_type=as_type, sink=output)
         except SpellError as error:
             raise self._shown(error) from None
+        finally:
+            output.finish()
 
     async def set(self, name: str, value: Value, *, engine: str = "lua", state: str = "main") -> None:
         """Sets a script's global."""
         await self._end_reset_states()
+        output = CellOutput(self.shell, self.settings.display)
         try:
-            await self.session.set(name, value, engine=engine, state=state)
+            await self.session.set(name, value, engine=engine, state=state, sink=output)
         except SpellError as error:
             raise self._shown(error) from None
+        finally:
+            output.finish()
 
     @property
     def settings(self) -> Settings:
@@ -280,6 +282,10 @@ class Notebook:
         """Ends what goes on in the background, and the cells that run."""
         self.session.interrupt(engine=engine, state=state)
 
+    def status(self) -> dict[str, Any]:
+        """What each state and its worker use, against what they may, as plain data: `{"states": [{...}], "pool": {...}}`."""
+        return self.session.status().plain()
+
     @property
     def states(self) -> States:
         """(state, engine, phase) of every state there is; `states["lua"]` is the way to one, see `kernel.states`."""
@@ -340,6 +346,13 @@ class Notebook:
             del self._ending[key]  # before anything is awaited: another script may come here meanwhile
             await self.session.forget(*key)
 
+    async def shut_down(self) -> None:
+        """Ends the session in order, as far as its own event loop gets to it in time; the workers end in any case."""
+        if self._loop is not None and self._loop.is_running():
+            ending = asyncio.run_coroutine_threadsafe(self.session.close(), self._loop)
+            await asyncio.wait({asyncio.wrap_future(ending)}, timeout=self.session.shutdown_s)
+        self.close()
+
     def close(self) -> None:
         """Ends every worker; for the end of the process, when no event loop runs any more."""
         try:
@@ -381,7 +394,7 @@ class Notebook:
 
 def _applies_to(key: str, has_states: bool) -> str:
     """When a change takes hold, in words for the user.  A worker keeps the seed and the limits that its state was opened with."""
-    if key in OF_STATES and has_states:
+    if (key in OF_STATES or key.startswith("init.")) and has_states:
         return "for states opened from now on (a state that is there keeps its own; `%llmspell reset` ends it)"
     if key == "preset" and has_states:
         later = "its limits of memory, stack and of a value's size, its layers and what its languages lack"

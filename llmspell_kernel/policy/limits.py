@@ -52,7 +52,9 @@ class Limits(NamedTuple):
     bridge_open_s: float = 10.0
     """How long a bridge may take to open."""
     bridge_close_s: float = 3.0
-    """How long a bridge may take to close, and the calls of a removed one to end."""
+    """How long a bridge or a resource may take to close, and the calls of a removed bridge to end."""
+    threads: int = 64
+    """How many plain Python functions may run at once for scripts, in the whole process: nothing can stop them."""
 
     @property
     def data_bytes(self) -> int:

@@ -275,6 +275,13 @@ class CellRun:
         finally:
             self.script_time_s += time.monotonic() - started
 
+    def goes_on_from(self, first: CellRun) -> None:
+        """What an init script used counts as this cell's."""
+        self.effects += first.effects
+        self.script_time_s += first.script_time_s
+        self.output_bytes += first.output_bytes
+        self._output_full = first._output_full
+
     def renew_budget(self) -> None:
         """What goes on in the background has the script time of a whole cell."""
         self.script_time_s = 0.0

@@ -15,9 +15,6 @@ from ..values import ResourceRef, Value
 from .faults import report
 from .met_limits import met
 
-RELEASE_S = 3.0
-"""How long anyone waits for a resource to close: one that never does goes on alone."""
-
 Why = Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
 Key = tuple[int, int]
 """Number of the state, number of the resource in it."""
@@ -51,8 +48,10 @@ class ResourceTable:
     They count by state and not by session so that a replay, in which states may run in another order, gives the same ones.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, release_s: float) -> None:
         self._recorder = recorder
+        self.release_s = release_s
+        """How long anyone waits for a resource to close: one that never does goes on alone."""
         self._kept: dict[Key, Kept] = {}
         self._last: dict[int, int] = {}
         self._ended: dict[Key, Kept] = {}
@@ -113,10 +112,10 @@ class ResourceTable:
         tasks = {asyncio.create_task(self.release(*key, why)): (key, self._kept[key]) for key in keys}
         if not tasks:
             return
-        _, hanging = await asyncio.wait(tasks, timeout=RELEASE_S)
+        _, hanging = await asyncio.wait(tasks, timeout=self.release_s)
         for task, ((state, _), kept) in tasks.items():
             what = f"a {kept.resource.type} of state {state}"
             if task in hanging:
-                report(f"{what} does not close", TimeoutError(f"not within {RELEASE_S:g} s"))
+                report(f"{what} does not close", TimeoutError(f"not within {self.release_s:g} s"))
             elif not task.cancelled() and (error := task.exception()) is not None:
                 report(f"{what} failed to close", error)

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,7 @@ from ..workers.worker import Worker
 from .exchange import Exchange
 from .history import History
 from .met_limits import met
+from .status import Used
 
 if TYPE_CHECKING:
     from .recovery import Restored
@@ -39,8 +41,6 @@ TOTAL_TIME = "total time"
 LIMIT = "limit"
 MOST_CALL_BYTES = MAX_FRAME_BYTES - 8 * 1024 * 1024
 """All new calls of a step go in one message, with their names and numbers."""
-QUERY_S = 5.0
-"""How long a worker may take over a question: no script code runs for one, so a longer time is a broken or hostile worker."""
 
 
 class _Gone(Exception):
@@ -111,6 +111,14 @@ class ScriptState:
         self._loss_told = True
         self._untold: list[bytes] = []
         """What has been declared since the worker opened the state, and it was not told yet."""
+        self.is_fresh = True
+        """Its init script, if it has one, has not run yet."""
+        self.opened_at = 0.0
+        self.workers = 0
+        """How many it has had."""
+        self.cells = 0
+        self.used = Used()
+        """By its last cell."""
 
     @property
     def worker(self) -> Worker | None:
@@ -134,16 +142,17 @@ class ScriptState:
         self._loss_told = True
         return self._worker.lost
 
-    async def ready(self, number: int) -> None:
-        """Makes sure that there is a live worker holding this state; `number` is used if a new one is needed.
+    async def ready(self, number: int, tell: Callable[[str], None] = lambda text: None) -> None:
+        """Makes sure that there is a live worker holding this state; `number` is used if a new one is needed, `tell` where it must wait.
 
-        Raises Interrupted where `stop` comes first, WorkerLost where the worker does not start or open the state in time.
+        Raises LimitError where there is none for it in time, Interrupted where `stop` comes first, WorkerLost where the worker does not start
+        or open the state in time.
         """
         if self.worker is not None:
             return
         if self._stopping:
             raise self._not_begun()
-        self._getting = asyncio.create_task(self._get(number))
+        self._getting = asyncio.create_task(self._get(number, tell))
         try:
             await self._getting
         except asyncio.CancelledError:
@@ -163,13 +172,13 @@ class ScriptState:
     def _not_begun(self) -> Interrupted:
         return Interrupted("stopped before it began", engine=self.engine)
 
-    async def _get(self, number: int) -> None:
-        worker = await self._pool.take()
+    async def _get(self, number: int, tell: Callable[[str], None]) -> None:
+        worker = await self._pool.take(tell=tell)
         entropy = self.entropy or os.urandom(16).hex()
         try:
             await self._open(worker, number, entropy)
         except _Gone:  # a spare whose end nobody had noticed: not the script's, so not its loss either
-            worker = await self._pool.take()
+            worker = await self._pool.take(tell=tell)
             try:
                 await self._open(worker, number, entropy)
             except _Gone as error:
@@ -178,6 +187,7 @@ class ScriptState:
         self.exchange = Exchange(self.engine, self._resources, self.limits.value_bytes)
         self.exchange.state_number = number
         self.background_tasks = []
+        self.is_fresh, self.opened_at, self.workers = True, time.time(), self.workers + 1
 
     async def _open(self, worker: Worker, number: int, entropy: str) -> None:
         """Raises _Gone where the worker dies over it by itself."""
@@ -264,12 +274,26 @@ class ScriptState:
     async def _query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         async with self._turn:
             worker = self._held()
-            try:
-                async with asyncio.timeout(QUERY_S):
-                    return await worker.query(self.number, kind, text, value)
-            except TimeoutError:
-                worker.lose(f"it did not answer a question within {QUERY_S:g} s")
-                return await worker.query(self.number, kind, text, value)  # raises what a lost worker tells everyone
+            limit_s = self._pool.policy.query_s
+            asking = asyncio.ensure_future(worker.query(self.number, kind, text, value))
+            while not (await asyncio.wait({asking}, timeout=limit_s))[0]:
+                if worker.is_at(self.number):  # else another state's step goes before it, which has limits of its own
+                    worker.lose(f"it did not answer a question within {limit_s:g} s")
+            return await asking
+
+    async def answers(self) -> bool:
+        """Asks a worker whose state runs nothing whether it still answers, whatever it answers; one that does not is killed."""
+        if self.phase() in (Phase.IDLE, Phase.LINGERING) and not self._turn.locked():
+            with suppress(SpellError):
+                await self.query("is_complete", "")
+        return self.worker is not None
+
+    def ended(self, used: Used, *, met_limit: bool) -> None:
+        """A cell ended."""
+        self.cells += 1
+        self.used = used
+        if self._worker is not None:
+            self._pool.ran(self._worker, met_limit=met_limit)
 
     async def answered(self) -> None:
         """Waits until no question is on its way: it is short, and a worker in the middle of one could only be killed with all its states."""

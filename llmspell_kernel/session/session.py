@@ -18,12 +18,13 @@ from ..bridges._checking import converted
 from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
+from ..bridges._threads import allow as allow_threads
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
-from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.event_file import FOLDER, EventFile
-from ..journal.events import CellFinished, CellStarted, StateOpened, StateRestored, WorkerWasLost
+from ..journal.events import CellFinished, CellStarted, InitStarted, StateOpened, StateRestored, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants, narrowed
 from ..policy.files import FilePolicy
@@ -32,19 +33,23 @@ from ..policy.limits import Limits, limits_of
 from ..policy.network import NetworkPolicy
 from ..policy.presets import PRESETS
 from ..policy.tables import table_of
+from ..policy.workers import WorkerPolicy
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..services.modules import ModuleLibrary, chunk_of
 from ..settings import PYTHON, Settings
 from ..values import Value, loads
 from ..workers.host_memory import shield_host
-from ..workers.pool import WorkerPool
+from ..workers.pool import Clock, WorkerPool
+from ..workers.spawn import WorkerProcess
 from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet, Surroundings
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
 from .history import PastCell
+from .init_scripts import add_place, init_files, read_init
+from .pulse import Pulse
 from .recovery import Restored, RestoreFailed, restore
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
@@ -53,6 +58,7 @@ from .saved_states import load as load_states
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
+from .status import SessionStatus, status_of, used_by
 from .taping import CELL_S, Mode, Taping
 from .value_lists import check_size, write_values
 
@@ -64,7 +70,8 @@ F = TypeVar("F")
 class Session:
     """States are made when first used, by (name, engine).  All methods belong to one event loop; `warm` may be called before it runs.
 
-    `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session.
+    `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session; without
+    one it has a pool of its own, which follows the settings and takes over a `spare` worker that was started elsewhere.
     `limits` and `grants` stand above those of the settings; `folder` is the notebook's or project's (else the working directory),
     `state_folder` holds what lasts beyond it for its user.  As an async context it closes itself.
     """
@@ -81,16 +88,20 @@ class Session:
         engines: EngineRegistry | None = None,
         folder: Path | None = None,
         state_folder: Path | None = None,
+        spare: WorkerProcess | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.folder = folder or Path.cwd()
         self.state_folder = state_folder or user_state_folder(os.environ)
         self.sink: Sink = sink or NullSink()
         self.recorder = Recorder()
-        self.resources = ResourceTable(self.recorder)
         self.engines: EngineRegistry = engines or discover_engines()
         self._given_limits, self._given_grants = limits, grants
         self.limits, self.grants = self._limits(), self._grants()
+        self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
+        self._init = init_files(self.settings.init, self.engines, self.folder)
+        allow_threads(self.limits.threads)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         surroundings = Surroundings(self.modules, self.folder, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
@@ -101,9 +112,14 @@ class Session:
         self._event_file: EventFile | None = None
         self._stop_listening: Callable[[], None] = _nothing
         self._telling: set[asyncio.Task[None]] = set()
-        self._pool = pool or WorkerPool(self.engines, startup_s=self.limits.startup_s)
-        self._confine(self.settings)
         self._states: dict[tuple[str, str], ScriptState] = {}
+        self._owns_pool = pool is None
+        policy = table_of(self.settings, WorkerPolicy)
+        self._pool = pool or WorkerPool(self.engines, policy=policy, startup_s=self.limits.startup_s, spare=spare, clock=clock)
+        self._pulse = Pulse(self._states.values, self._pool, clock)
+        self._confine(self.settings)
+        if _running_loop() is not None:
+            self._pool.use()  # a spare of a notebook that runs no script ends too
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,9 +139,14 @@ class Session:
 
         Raises ConfigError, changing nothing.
         """
+        init, workers = init_files(settings.init, self.engines, self.folder), table_of(settings, WorkerPolicy)
         self._confine(settings)
-        self.settings = settings
+        self.settings, self._init = settings, init
         self.limits, self.grants = self._limits(), self._grants()
+        if self._owns_pool:
+            self._pool.configure(workers, self.limits.startup_s)
+        self.resources.release_s = self.limits.bridge_close_s
+        allow_threads(self.limits.threads)
         for name, policy in self._policies().items():
             setattr(self.bridges.surroundings, name, policy)
         self.bridges.configure(self.limits, settings._asdict())
@@ -197,6 +218,10 @@ class Session:
     @property
     def states(self) -> Mapping[tuple[str, str], ScriptState]:
         return self._states
+
+    def status(self) -> SessionStatus:
+        """What each state and its worker use, against what they may; measured now."""
+        return status_of(self._states.values(), self._runs, self.limits, self._pool, self.worker_pids)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -350,24 +375,34 @@ class Session:
     async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main", open_state: bool = False) -> Any:
         """A question about a state that runs no script code; None where the state is not there or is busy running."""
         name = self.engines.get(engine).name
-        script = await self._state(state, name) if open_state else self._states.get((state, name))
+        script = await self._ready(self._named(state, name)) if open_state else self._states.get((state, name))
         if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING, Phase.LINGERING):
             return None
         return loads(await script.query(kind, text))
 
-    async def get(self, name: str, *, engine: str, state: str = "main", as_type: Any = Any, undecided: bool = False) -> Any:
+    async def get(
+        self,
+        name: str,
+        *,
+        engine: str,
+        state: str = "main",
+        as_type: Any = Any,
+        undecided: bool = False,
+        sink: Sink | None = None,
+    ) -> Any:
         """The value of a script's global.  `as_type` is an annotation (a data class, `list[Row]`, a frame) that it is checked against and made.
 
-        Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.
+        Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.  `sink` gets what the init
+        script of a fresh state prints.
         """
-        script = await self._state(state, self.engines.get(engine).name)
+        script = await self._state(state, self.engines.get(engine).name, sink)
         if as_type is Any:
             return await self._get(script, name, undecided=undecided)
         return converted(await self._get(script, name, undecided=True), as_type, name)
 
-    async def set(self, name: str, value: Value, *, engine: str, state: str = "main") -> None:
-        """Sets a script's global."""
-        script = await self._state(state, self.engines.get(engine).name)
+    async def set(self, name: str, value: Value, *, engine: str, state: str = "main", sink: Sink | None = None) -> None:
+        """Sets a script's global; `sink` as in `get`."""
+        script = await self._state(state, self.engines.get(engine).name, sink)
         text = _for_a_state(value, name)
         await script.query("set", name, text)
         script.history.add(PastCell(0, f"{name} = ...", None, [(name, text)]))
@@ -546,14 +581,17 @@ class Session:
             script.close()
 
     async def close(self) -> None:
-        """Ends every state, bridge and worker.  Safe to call again."""
+        """Ends every state, bridge and worker.  Who resists is left behind after `workers.shutdown_s`.  Safe to call again."""
         self.interrupt()
+        self._pulse.stop()
+        limit_s = self.shutdown_s
         try:
-            for name, engine in list(self._states):
-                await self.forget(name, engine)
-            for task in self._telling:
-                task.cancel()
-            await self.bridges.close()
+            async with asyncio.timeout(limit_s) as deadline:
+                await self._end_all()
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            report(f"the session did not end within {limit_s:g} s; its workers were killed", error)
         finally:
             self._pool.close()
             self.end_records()
@@ -564,6 +602,17 @@ class Session:
             self.end_taping()
         finally:
             self._end_journal()
+
+    async def _end_all(self) -> None:
+        await asyncio.gather(*(self.forget(name, engine) for name, engine in tuple(self._states)))
+        for task in self._telling:
+            task.cancel()
+        await self.bridges.close()
+
+    @property
+    def shutdown_s(self) -> float:
+        """How long `close` may take."""
+        return self._pool.policy.shutdown_s
 
     def kill(self) -> None:
         """Ends every worker at once, without asking anyone: for the end of the process, in any thread."""
@@ -586,14 +635,18 @@ class Session:
         self._last_place += 1
         return self._last_place
 
-    async def _execute(self, script: ScriptState, run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value]) -> list[Value]:
+    async def _execute(
+        self, script: ScriptState, run: CellRun, work: str | FunctionCall | None, inputs: Mapping[str, Value]
+    ) -> list[Value]:
+        """Runs the init script, if the state is fresh, and then the work, if there is any."""
         key = (script.name, script.engine)
         if key in self._runs:
             raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
         self._runs[key] = run
         script.limits = run.limits
         run.tell_time(self.taping.pass_time(CELL_S) if self.taping is not None else run.started_s)
-        background = self._background.pop(key, None)
+        background, met_limit = self._background.pop(key, None), False
+        self._pool.use()
         try:
             if background is not None:
                 await background.leave()
@@ -602,12 +655,22 @@ class Session:
                 run.interrupt()
             # the run is known before its worker is there, so that a stop in the meantime is not missed
             await self._ready(script, run)
+            if script.is_fresh:
+                background = await self._initialize(script, run)
             for name, value in inputs.items():
                 await script.query("set", name, _for_a_state(value, name))
-            return await run.execute(work)
+            return [] if work is None else await run.execute(work)
+        except LimitError as error:
+            met_limit = True
+            if script.worker is not None and not await script.answers():
+                script.untold_loss()  # told here
+                error.message += f"; the {script.engine} state '{script.name}' answered no more and was ended, the next cell gets a new one"
+            raise
         finally:
             del self._runs[key]
             run.cut_short = bool(script.stopping)
+            if work is not None:
+                script.ended(used_by(run), met_limit=met_limit)
             script.settle()
             script.renew()
             if self._states.get(key) is not script:  # forgotten while this cell waited for its worker
@@ -621,6 +684,38 @@ class Session:
                 self._leave_behind(key, background.run, script)
                 if run.stopped:
                     self._background[key].interrupt()
+
+    async def _initialize(self, script: ScriptState, run: CellRun) -> BackgroundRun | None:
+        """Runs the language's init script in a fresh state, as the beginning of its first cell: its effects, output and script time are that
+        cell's, while instructions and the total time are counted anew.
+
+        Gives what it left in the background.  What fails ends the state: none goes on half made.
+        """
+        path = self._init.get(script.engine)
+        if path is None:
+            script.is_fresh = False
+            return None
+        init = read_init(path, run.limits.value_bytes)
+        self.sources[init.chunk] = init.code
+        self.recorder.record(InitStarted(run.cell, time.time(), script.engine, script.name, init.chunk, init.code))
+        first = CellRun(self, script, run.cell, init.chunk, run.sink, run.limits, run.grants)
+        try:
+            await first.execute(init.code)
+        except BaseException as error:
+            script.close()
+            script.untold_loss()  # told by this very error
+            if isinstance(error, SpellError):
+                add_place(error, path, self.folder)
+            raise
+        finally:
+            run.goes_on_from(first)
+        script.is_fresh = False
+        script.history.add(PastCell(run.cell, init.chunk, init.code, (), tuple(first.kept_calls), began_s=first.began_s))
+        if first.background is None:
+            return None
+        background = BackgroundRun(first, script)
+        await background.leave()
+        return background
 
     def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
         background = self._background[key] = BackgroundRun(run, script)
@@ -639,8 +734,13 @@ class Session:
             refuse_references(value, name)
         return value
 
-    async def _state(self, name: str, engine: str) -> ScriptState:
-        return await self._ready(self._named(name, engine))
+    async def _state(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
+        """The state as its first cell would find it."""
+        script = await self._ready(self._named(name, engine))
+        if script.is_fresh and (name, engine) not in self._runs:
+            run = CellRun(self, script, 0, PYTHON, sink or self.sink, self.limits, (*self.grants, *script.grants))
+            await self._execute(script, run, None, {})
+        return script
 
     def _named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
@@ -677,7 +777,8 @@ class Session:
         for attempt in range(RESTORE_ATTEMPTS):
             await self.resources.release_state(script.number)
             self._last_state += 1
-            await script.ready(self._last_state)
+            await script.ready(self._last_state, run.tell if run is not None else _tell_nobody)
+            self._pulse.start()
             self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
             if not script.history or await self._restored(script, cell, last=attempt == RESTORE_ATTEMPTS - 1):
                 return
@@ -700,7 +801,7 @@ class Session:
         finally:
             script.limits, script.time_s = limits, time_s
         script.history.replace(past)
-        script.last_restored = restored
+        script.last_restored, script.is_fresh = restored, False  # the init script was the first of its cells
         self.recorder.record(
             StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, [*map(list, restored.left_out)])
         )
@@ -735,6 +836,10 @@ class Session:
             pass  # the next worker gets the whole catalogue
         except SpellError as error:
             report(f"the {script.engine} state '{script.name}' did not take a change of the bridges", error)
+
+
+def _tell_nobody(text: str) -> None:
+    """A state that no cell opens waits in silence; that it waited in vain is an error anyway."""
 
 
 def _for_a_state(value: Value, name: str) -> bytes:

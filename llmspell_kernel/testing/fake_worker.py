@@ -17,6 +17,7 @@ import msgspec
 
 from llmspell_kernel.engines._registry import built_in
 from llmspell_kernel.errors import RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.conversation import Conversation
 from llmspell_kernel.protocol.framing import frame
 from llmspell_kernel.protocol.messages import (
@@ -36,7 +37,7 @@ from llmspell_kernel.protocol.messages import (
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import EMPTY_LIST, NULL, UNLIMITED, Allowance, Answer, Fault, Invocation, QueryKind, Step
 from llmspell_kernel.protocol.transitions import Phase
-from llmspell_kernel.workers.pool import WorkerPool
+from llmspell_kernel.workers.pool import Clock, WorkerPool
 from llmspell_kernel.workers.worker import Worker, check_engine
 
 
@@ -94,6 +95,7 @@ class FakeWorker:
         self._missing_layers = dict(missing_layers or {})
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
+        self.on_end: Callable[[], None] = lambda: None
         self._replies = dict(replies or {})
         self._refusal = refusal
         self._missing = missing
@@ -126,6 +128,9 @@ class FakeWorker:
 
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
+
+    def is_at(self, state: int) -> bool:
+        return True
 
     def of(self, name: str) -> list[tuple[object, ...]]:
         """The arguments of every call of one name: `worker.of("resume")`."""
@@ -256,13 +261,21 @@ class FakeWorker:
             self._end.set()
             for listener in tuple(self.on_lost.values()):
                 listener()
+            self.on_end()
 
 
 class FakePool(WorkerPool):
     """The real pool, whose processes are the given fakes, in order; `workers` lists those that were started."""
 
-    def __init__(self, fakes: Sequence[FakeWorker] = (), *, startup_s: float = 1.0) -> None:
-        super().__init__((), startup_s=startup_s)
+    def __init__(
+        self,
+        fakes: Sequence[FakeWorker] = (),
+        *,
+        startup_s: float = 1.0,
+        policy: WorkerPolicy | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__((), policy=policy or WorkerPolicy(), startup_s=startup_s, clock=clock)
         self._fakes = list(fakes)
         self.workers: list[FakeWorker] = []
 

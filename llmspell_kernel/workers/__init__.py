@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Probed(NamedTuple):
@@ -20,12 +20,13 @@ class Probed(NamedTuple):
 
 async def probe(startup_s: float = 10.0, layers: Sequence[str] | None = None) -> Probed:
     """Starts a worker, and says what its engines report.  Raises WorkerLost or ConfigError where none starts."""
-    from .pool import WorkerPool
-    from .spawn import SAFE_LAYERS
+    from ..engines._registry import discover
+    from .spawn import SAFE_LAYERS, WorkerProcess
+    from .worker import Worker
 
-    pool: Any = WorkerPool(startup_s=startup_s, layers=SAFE_LAYERS if layers is None else layers)
+    worker = Worker(WorkerProcess(discover(), SAFE_LAYERS if layers is None else layers))
     try:
-        worker = await pool.take(keep_spare=False)
-        return Probed(dict(worker.engines), dict(worker.failed), dict(worker.layers))
+        await worker.started(startup_s)
+        return Probed({name: dict(facts) for name, facts in worker.engines.items()}, dict(worker.failed), dict(worker.layers))
     finally:
-        pool.close()
+        worker.close()

@@ -204,8 +204,10 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def main(control: int, page_descriptor: int, interpreters: str, layers: str) -> None:
+def main(control: int, page_descriptor: int, interpreters: str, layers: str, host: int) -> None:
     confine()
+    if os.getppid() != host:  # it died before it was to take us along
+        os._exit(0)
     page = mmap.mmap(page_descriptor, PAGE_BYTES)
     os.close(page_descriptor)
     stop, emitter = SharedStop(page), Emitter()

@@ -28,8 +28,8 @@ from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 COMMON = ("llmspell_kernel", "msgspec")
 """What every worker imports, whatever its engines."""
 BOOT = (
-    "import sys; sys.path[:0] = sys.argv[5:]; "
-    "from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])"
+    "import sys; sys.path[:0] = sys.argv[6:]; "
+    "from llmspell_kernel.workers.child import main; main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5]))"
 )
 SAFE_LAYERS = ("privileges", "landlock", "seccomp")
 """Who says nothing of layers gets a worker that is confined as far as the machine can (policy.layers says what sessions ask for)."""
@@ -90,7 +90,7 @@ class WorkerProcess:
             self.control.setblocking(False)
             os.set_blocking(self.output, False)
             os.set_blocking(self.errors, False)
-            facts = [str(control_in.fileno()), str(page_descriptor), json.dumps(interpreters), json.dumps(self.layers)]
+            facts = [str(control_in.fileno()), str(page_descriptor), json.dumps(interpreters), json.dumps(self.layers), str(os.getpid())]
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", BOOT, *facts, *folders],
                 stdin=subprocess.DEVNULL,

@@ -65,6 +65,8 @@ class Worker:
         self.on_output: dict[int, Callable[[Output], None]] = {}
         self.on_lost: dict[int, Callable[[], None]] = {}
         """By state, as `on_output`: who waits for something else than this worker must learn of its end too."""
+        self.on_end: Callable[[], None] = lambda: None
+        """The pool's: its place is free."""
 
     @property
     def pid(self) -> int:
@@ -85,6 +87,10 @@ class Worker:
 
     def phase(self, state: int) -> Phase:
         return self._talk.phase(state)
+
+    def is_at(self, state: int) -> bool:
+        """Does it work on a message of that state, rather than on another's that came before?"""
+        return bool(self._queue) and self._queue[0][0] == state
 
     async def started(self, timeout_s: float) -> None:
         """Waits for the worker's `ready`.  Raises WorkerLost where it dies first or takes too long."""
@@ -182,6 +188,7 @@ class Worker:
         self._waiting.clear()
         for listener in tuple(self.on_lost.values()):
             listener()
+        self.on_end()
 
     def kill(self) -> None:
         """Only the signal; who waits learns of it when the socket closes."""

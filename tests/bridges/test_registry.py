@@ -95,7 +95,7 @@ def test_a_bridge_that_cannot_be_used_is_named_and_the_others_work(site: Site, s
 
 
 def test_finding_all_bridges_imports_none_of_the_heavy_libraries() -> None:
-    heavy = ["litellm", "openai", "httpx", "pydantic", "pydantic_ai", "langgraph", "IPython", "ipykernel", "lupa", "quickjs"]
+    heavy = ["litellm", "openai", "httpx", "httpcore", "pydantic", "pydantic_ai", "langgraph", "IPython", "ipykernel", "lupa", "quickjs"]
     code = (
         "import sys; from llmspell_kernel.bridges._registry import discover; registry = discover(); "
         f"assert registry.bridges and not registry.failed, registry; print([name for name in {heavy} if name in sys.modules])"

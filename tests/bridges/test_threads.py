@@ -10,12 +10,13 @@ import threading
 import pytest
 
 from llmspell_kernel.bridges import _threads
-from llmspell_kernel.bridges._threads import in_thread
+from llmspell_kernel.bridges._threads import allow, in_thread
 from llmspell_kernel.errors import LimitError
 
 
 def test_hanging_functions_keep_no_other_waiting_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_threads, "_running", threading.BoundedSemaphore(20))
+    monkeypatch.setattr(_threads, "_slots", _threads.Slots())
+    allow(20)
     gate = threading.Event()
 
     async def run() -> None:

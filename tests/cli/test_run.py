@@ -210,3 +210,21 @@ def test_a_limit_set_for_one_run_ends_it_and_the_error_names_it(folder: Folder, 
     done = folder.run(name, code, "--set", "limits.instructions=1000000")
     assert done.returncode != 0
     assert "the cell ran more than its 1,000,000 instructions" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("engine", "code", "use"),
+    [("lua", "function twice(n) return 2 * n end", "return twice(4)"), ("js", "globalThis.twice = n => 2 * n", "twice(4)")],
+)
+def test_the_init_script_of_the_language_runs_before_the_script(folder: Folder, engine: str, code: str, use: str) -> None:
+    (folder.path / f"begin.{engine}").write_text(code)
+    done = folder.run(f"spell.{engine}", use, "--set", f"init.{engine}=begin.{engine}")
+    assert (done.stdout, done.stderr, done.returncode) == ("8\n", "", 0)
+
+
+def test_a_wrong_init_script_fails_the_run_and_is_named_with_its_line(folder: Folder) -> None:
+    (folder.path / "begin.lua").write_text("\nerror('no such day')")
+    done = folder.run("spell.lua", "print('never')", "--set", "init.lua=begin.lua")
+    assert done.returncode == 1 and done.stdout == ""
+    for part in ("no such day", "begin.lua line 2", "> 2 | error('no such day')", "in the init script begin.lua"):
+        assert part in done.stderr

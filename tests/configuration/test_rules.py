@@ -78,6 +78,9 @@ def test_a_later_preset_replaces_the_limits_before_it() -> None:
         ("seed", 2**63, "must fit in 64 bits"),
         ("limits.effects", 1.5, "must be a whole number, not the number 1.5"),
         ("limits.effects", 0, "must be more than 0 and finite, not 0"),
+        ("workers.max", 0, "must be more than 0 and finite, not 0"),
+        ("workers.spares", -1, "must be at least 0 and finite, not -1"),
+        ("workers.min", 1.5, "must be a whole number"),
         ("limits.script_time_s", float("inf"), "must be more than 0 and finite"),
         ("limits.script_time_s", float("nan"), "must be more than 0 and finite"),
         ("limits.script_time_s", "1", "must be a number, not the text '1'"),
@@ -224,6 +227,8 @@ def test_every_field_of_the_settings_can_be_set() -> None:
         ("files.read_only", True, True),
         ("secrets.token", {"env": "TOKEN"}, {"env": "TOKEN"}),
         ("init.lua", "begin.lua", "begin.lua"),
+        ("workers.spares", 0, 0),
+        ("workers.idle_s", 5, 5.0),
         ("grants.ask", ["llm.*"], ["llm.*"]),
     ],
 )
@@ -252,6 +257,43 @@ def test_a_project_adds_to_what_is_forbidden_and_asked_and_widens_no_host() -> N
 def test_a_project_may_not_set_what_is_the_users_alone(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match="a project's file may not set this"):
         apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.allow", ["example.com:22"]),  # "*" is every name at the usual ports
+        ("network.allow", ["8.8.8.8"]),
+        ("network.ports", [80, 8080]),
+        ("network.timeout_s", 31.0),
+        ("network.response_bytes", 2**30),
+        ("network.concurrent", 9),
+    ],
+)
+def test_a_project_widens_nothing_of_the_network(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="is looser than your own"):
+        apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("network.ports", [443]), ("network.methods", ["GET"]), ("network.allow", ["*.example.com"]), ("network.timeout_s", 1.0)],
+)
+def test_a_project_may_narrow_the_network(key: str, value: Any) -> None:
+    settings = apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
+    held = getattr(table_of(settings, NetworkPolicy), key.partition(".")[2])
+    assert held == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("value", ["80", ["80"], [80.5], [True], 80])
+def test_ports_are_whole_numbers(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"must be a list of whole numbers such as \[80, 443\]"):
+        apply(Settings(), [Entry("network.ports", value, USER)], engines=ENGINES)
+
+
+def test_a_table_says_at_its_place_what_is_wrong_with_a_value_of_the_right_type() -> None:
+    with pytest.raises(ConfigError, match="config.toml, line 3, key 'network.allow': 'http://example.com' is no host"):
+        user(network__allow=["http://example.com"])
 
 
 @pytest.mark.parametrize("key", ["preset", "display", "model", "engine"])

@@ -198,3 +198,27 @@ def test_a_file_that_is_no_toml_is_one_error_with_its_line(home: Home) -> None:
     home.user("seed = 1\nmodel = spell/echo\n")
     with pytest.raises(ConfigError, match=r"^~/.config/llmspell/config.toml, line 2, column 9: not TOML"):
         home.read()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("init.lua", "{user}/init.lua"), ("~/begin.lua", "{home}/begin.lua"), ("/etc/x.lua", "/etc/x.lua"), ("", "")]
+)
+def test_an_init_script_of_a_settings_file_lies_beside_that_file(home: Home, written: str, read: str) -> None:
+    home.user(f'[init]\nlua = "{written}"\n')
+    expected = read.format(user=home.path / ".config" / "llmspell", home=home.path)
+    assert home.read().init == {"lua": expected}
+    assert home.read(Entry("init.lua", "here.lua", Origin("--set"))).init == {"lua": "here.lua"}, "no file says where that is"
+
+
+def test_a_project_names_an_init_script_only_where_it_is_trusted(home: Home) -> None:
+    (home.project / "llmspell.toml").write_text('[init]\njavascript = "start.js"\n')
+    with pytest.raises(ConfigError, match=r"line 2, column 1, key 'init.javascript': a project's file may not set this"):
+        home.read()
+    home.user(f'trust = ["{home.project}"]\n')
+    assert home.read().init == {"javascript": str(home.project / "start.js")}
+
+
+def test_an_init_script_of_an_engine_there_is_not_is_refused_with_the_nearest(home: Home) -> None:
+    home.user('[init]\nluaa = "init.lua"\n')
+    with pytest.raises(ConfigError, match=r"line 2.*there is no engine 'luaa'; did you mean 'lua'"):
+        home.read()

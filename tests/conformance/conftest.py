@@ -10,7 +10,7 @@ from .world import World
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    made = World()
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("session"))
     yield made
     made.close()

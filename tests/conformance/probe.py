@@ -107,6 +107,7 @@ class Probe(Bridge):
     resources = (Counter, Lamp)
 
     def __init__(self) -> None:
+        self.address = ""
         self.forget()
 
     def forget(self) -> None:
@@ -118,6 +119,11 @@ class Probe(Bridge):
         self._cancelled_more = asyncio.Event()
         self._kept: Callback | None = None
         self._seen: list[Value] = []
+
+    @method
+    async def site(self, ctx: Context) -> str:
+        """The address of the web server of the tests."""
+        return self.address
 
     @method
     async def echo(self, ctx: Context, value: Value = None) -> Value:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llmspell_kernel.journal.events import CallChunk
 from llmspell_kernel.render.shown import shown_bundle
 from llmspell_kernel.session import ExecutionResult, Session
+from llmspell_kernel.settings import Settings
 from llmspell_kernel.shown import Shown
 
 from .case_files import Case, value_of
 from .engines import CASES_OF, REGISTRY
 from .probe import Probe
 from .typed import Typed
+from .web_site import web_site
 
 CASE_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -42,20 +45,25 @@ class Printed:
 class World:
     """A session and the loop it lives in."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self._runner = asyncio.Runner()
         self.probe = Probe()
-        self.session = self.run(self._open())
+        self.site = web_site()
+        self.session = self.run(self._open(folder))
         self._states = 0
 
-    async def _open(self) -> Session:
-        return Session(bridges=[self.probe, Typed()], engines=REGISTRY)
+    async def _open(self, folder: Path) -> Session:
+        await self.site.__aenter__()
+        self.probe.address = self.site.address
+        settings = Settings(network={"allow_private": (self.site.authority,), "requests_per_s": 1_000.0})
+        return Session(settings=settings, bridges=[self.probe, Typed()], engines=REGISTRY, folder=folder)
 
     def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(awaitable)
 
     def close(self) -> None:
         self.run(self.session.close())
+        self.run(self.site.__aexit__())
         self._runner.close()
 
     def fresh_state(self) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from llmspell_kernel.engines.lua import declaration
 from llmspell_kernel.errors import WorkerLost
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import Answer, Failed, Fault, Finished, Step, Suspended
 from llmspell_kernel.workers.pool import WorkerPool
@@ -90,7 +91,7 @@ async def opened(pool: WorkerPool, memory_bytes: int = MEMORY_BYTES) -> Lua:
 
 def playing(play: Callable[[Lua, WorkerPool], Awaitable[None]]) -> None:
     async def whole() -> None:
-        pool = WorkerPool([declaration], startup_s=10)
+        pool = WorkerPool([declaration], policy=WorkerPolicy(), startup_s=10)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await play(await opened(pool), pool)

@@ -9,12 +9,14 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from llmspell_kernel.engines import discover
 from llmspell_kernel.errors import LimitError, SpellError, WorkerLost
 from llmspell_kernel.journal.recorder import MAX_BYTES
 from llmspell_kernel.policy.limits import MiB, limits_of
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.workers.pool import WorkerPool
@@ -63,14 +65,18 @@ class Arena:
         """What came of the last cell of the last attack."""
         self._runner = asyncio.Runner()
         self._states = 0
+        self._kept = TemporaryDirectory()
+        """What scripts keep lies apart from the canaries."""
         self.session = self.run(self._open(Settings(preset=preset, limits=changes, model="spell/echo")))
         self.run(self._tell_neighbours())
 
     async def _open(self, settings: Settings) -> Session:
         engines = discover()
         states = len(ENGINES) + 1
-        pool = WorkerPool(engines, startup_s=self.limits.startup_s, states_per_worker=states) if self._shared else None
-        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines)
+        # never recycled: the attacked states are to live where their neighbours do
+        policy = WorkerPolicy(states_per_worker=states, recycle_cells=10**9, recycle_growth_bytes=2**40, recycle_after_limit=False)
+        pool = WorkerPool(engines, policy=policy, startup_s=self.limits.startup_s) if self._shared else None
+        session = Session(settings=settings, bridges=[Probe()], pool=pool, engines=engines, folder=Path(self._kept.name))
         session.add_module("hostile_module", "return { count = 0 }", "lua")
         session.add_module("hostile_module", "exports.count = 0", "javascript")
         return session
@@ -89,6 +95,7 @@ class Arena:
         self.run(self.session.close())
         self._runner.close()
         self.canaries.close()
+        self._kept.cleanup()
 
     def attack(self, attack: Attack, engine: str, state: str = "") -> list[str]:
         """Plays it, in a state of its own where none is named; what was wrong, in words."""

@@ -53,7 +53,7 @@ def test_fifty_thousand_answers_that_nobody_wants_any_more_are_forgotten_at_once
 
     async def run() -> None:
         monkeypatch.setattr("llmspell_kernel.session.effects.answer", answer)
-        exchange = Exchange("lua", ResourceTable(Recorder()), LIMITS.value_bytes)
+        exchange = Exchange("lua", ResourceTable(Recorder(), LIMITS.bridge_close_s), LIMITS.value_bytes)
         cell: CellRun = None  # type: ignore[assignment]  # what answers is ours
         exchange.take(Suspended([Effect(number, "probe", "echo") for number in range(1, count + 1)]), cell)
         await asyncio.sleep(0)

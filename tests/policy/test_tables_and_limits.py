@@ -13,6 +13,7 @@ from llmspell_kernel.policy.decide import narrowed
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.limits import PRESETS, Limits, MiB, limits_of
 from llmspell_kernel.policy.network import NetworkPolicy
+from llmspell_kernel.policy.numbers import FromZero
 from llmspell_kernel.policy.presets import Preset
 from llmspell_kernel.policy.tables import TABLES, table_of, values_of
 from llmspell_kernel.settings import Settings
@@ -67,7 +68,13 @@ def test_limits_are_a_table_like_the_others() -> None:
 def test_what_a_guest_may_change_of_a_table_is_a_field_of_it_in_a_direction_that_fits(name: str) -> None:
     table = TABLES[name]
     assert set(table.tighter) <= set(table.kind._fields)
-    directions: dict[str, tuple[Any, ...]] = {"lower": (int, float), "covered": (tuple[str, ...],), "adds": (tuple[str, ...],)}
+    texts = tuple[str, ...]
+    directions: dict[str, tuple[Any, ...]] = {
+        "lower": (int, float, FromZero),
+        "covered": (texts, tuple[int, ...]),
+        "hosts": (texts,),
+        "adds": (texts,),
+    }
     for field, direction in table.tighter.items():
         assert table.types[field] in directions[direction], field
 

@@ -12,6 +12,7 @@ import pytest
 from llmspell_kernel import Context, method
 from llmspell_kernel.errors import Interrupted, LimitError, RemoteProtocolError, ScriptError, SpellError, ValueCrossingError, WorkerLost
 from llmspell_kernel.journal.events import CallFailed, CallFinished, CellFinished, CellStarted, WorkerWasLost
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.steps import Failed, Fault, Finished, Place, Returned, Step, Suspended
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.shown import Shown
@@ -499,17 +500,16 @@ def test_a_question_asked_while_a_cell_waits_does_not_disturb_its_next_step() ->
     asyncio.run(play())
 
 
-def test_a_question_nobody_answers_loses_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmspell_kernel.session.script_state.QUERY_S", 0.05)
-
+def test_a_question_nobody_answers_loses_the_worker() -> None:
     class Mute(FakeWorker):
         async def query(self, state: int, kind: Any, text: str, value: Any = b"null") -> bytes:
             self._check_alive()
-            await asyncio.Event().wait()
+            await self._end.wait()
+            self._check_alive()
             raise AssertionError
 
     async def play() -> None:
-        async with world(Mute([Finished()])) as made, asyncio.timeout(5):
+        async with world(Mute([Finished()]), workers=WorkerPolicy(query_s=0.05)) as made, asyncio.timeout(5):
             await made.session.run("x")
             with pytest.raises(WorkerLost, match="did not answer a question"):
                 await made.session.get("x", engine="lua")

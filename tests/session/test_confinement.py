@@ -12,6 +12,7 @@ import pytest
 
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.policy.layers import confinement_of
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.steps import Finished
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
@@ -65,7 +66,7 @@ def test_a_standard_session_goes_on_without_a_layer_that_is_missing() -> None:
 
 def test_a_change_of_confinement_holds_for_the_next_state() -> None:
     async def play() -> None:
-        pool = WorkerPool(startup_s=10)
+        pool = WorkerPool(policy=WorkerPolicy(), startup_s=10)
         async with Session(pool=pool) as session:
             layers = []
             for mode in ("auto", "off"):

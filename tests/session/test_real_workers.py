@@ -413,7 +413,7 @@ def test_a_spare_killed_unseen_costs_the_next_state_nothing() -> None:
     async def play() -> None:
         async with world() as made:
             made.session.warm()
-            spare = made.session._pool._spare
+            spare = made.session._pool._spares[0]
             assert spare is not None
             select.select([spare._process.control], [], [], 10)  # it has said that it is ready, and nobody has read that yet
             os.kill(spare.pid, signal.SIGKILL)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from llmspell_kernel.engines import EngineDeclaration, EngineRegistry, discover
 from llmspell_kernel.errors import ConfigError, Interrupted, LimitError, WorkerLost
 from llmspell_kernel.policy.limits import Limits
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
 
@@ -29,10 +32,14 @@ DEAF = {
 
 @asynccontextmanager
 async def shared(
-    probe: Probe | None = None, limits: Limits = LIMITS, states_per_worker: int = 100, engines: EngineRegistry | None = None
+    probe: Probe | None = None,
+    limits: Limits = LIMITS,
+    states_per_worker: int = 100,
+    engines: EngineRegistry | None = None,
+    workers: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[Session]:
     engines = engines or discover()
-    pool = WorkerPool(engines, startup_s=10, states_per_worker=states_per_worker)
+    pool = WorkerPool(engines, policy=WorkerPolicy(states_per_worker=states_per_worker)._replace(**workers), startup_s=10)
     async with asyncio.timeout(60):
         session = Session(pool=pool, bridges=[probe or Probe()], limits=limits, engines=engines)
         try:
@@ -88,6 +95,23 @@ def test_the_stop_of_a_busy_state_leaves_the_others_of_its_worker_alone(engine: 
             assert (await queued).values == [7]
             assert (await session.run(GET[engine], engine=engine, state="a")).values == [7], "its state is kept"
             assert len(pids(session)) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_question_that_waits_for_another_states_step_is_no_reason_to_kill_the_worker(engine: str) -> None:
+    async def run() -> None:
+        async with shared(workers={"query_s": 0.1}) as session:
+            for state in "ab":
+                await session.run(SET[engine], engine=engine, state=state)
+            before = pids(session)
+            busy = asyncio.ensure_future(session.run(ENDLESS[engine], engine=engine, state="a"))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.5, lambda: session.interrupt(state="a"))
+            assert await session.get("kept", engine=engine, state="b") == 7
+            assert isinstance((await busy).error, Interrupted)
+            assert pids(session) == before
 
     asyncio.run(run())
 

@@ -12,10 +12,13 @@ from llmspell_kernel.engines._registry import discover
 from llmspell_kernel.journal.events import AnyEvent
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS, Limits
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
+from llmspell_kernel.settings import Settings
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker, Item
 from llmspell_kernel.values import Callback, Value
+from llmspell_kernel.workers.pool import Clock
 
 ENGINES = [engine.name for engine in discover()]
 LIMITS = PRESETS["strict"]._replace(history_bytes=0)
@@ -218,13 +221,19 @@ class World:
 
 @asynccontextmanager
 async def world(
-    *scripts: Sequence[Item] | FakeWorker, limits: Limits = LIMITS, grants: Grants | None = None, probe: Probe | None = None
+    *scripts: Sequence[Item] | FakeWorker,
+    limits: Limits = LIMITS,
+    grants: Grants | None = None,
+    probe: Probe | None = None,
+    workers: WorkerPolicy | None = None,
+    clock: Clock | None = None,
+    settings: Settings | None = None,
 ) -> AsyncIterator[World]:
     """A session; its workers are fakes that play the scripts, one each, or real processes where none are given."""
     probe, sink = probe or Probe(), Recording()
     fakes = [script if isinstance(script, FakeWorker) else FakeWorker(script) for script in scripts]
-    pool = FakePool(fakes) if fakes else None
-    session = Session(sink=sink, bridges=[probe], limits=limits, grants=grants, pool=pool)
+    pool = FakePool(fakes, policy=workers, clock=clock) if fakes else None
+    session = Session(sink=sink, settings=settings, bridges=[probe], limits=limits, grants=grants, pool=pool, clock=clock)
     try:
         yield World(session, probe, sink, fakes)
     finally:

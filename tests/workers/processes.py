@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.engines._registry import built_in
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.spawn import SAFE_LAYERS
@@ -24,7 +26,7 @@ REAL = built_in()
 async def pool_of(
     engines: Iterable[EngineDeclaration], startup_s: float = 10.0, layers: Sequence[str] = SAFE_LAYERS
 ) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(engines, startup_s=startup_s, layers=layers)
+    pool = WorkerPool(engines, policy=WorkerPolicy(), startup_s=startup_s, layers=layers)
     try:
         yield pool
     finally:
@@ -59,3 +61,12 @@ class Watch:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+async def until(reached: Callable[[], object], seconds: float = 20.0) -> None:
+    """Lets the event loop go round until it is so."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not reached():
+        assert loop.time() < end, "it never came"
+        await asyncio.sleep(0)  # noqa: ASYNC110 - there is no event of what tests look at from outside

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from llmspell_kernel.errors import ConfigError, WorkerLost
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.protocol.output import Output
 from llmspell_kernel.protocol.steps import Failed, Finished
 from llmspell_kernel.workers import probe
@@ -286,7 +287,7 @@ def test_a_worker_grows_no_further_than_its_states_may() -> None:
 
 def test_a_shared_worker_with_other_layers_gets_no_new_state_and_keeps_those_it_has() -> None:
     async def play() -> None:
-        pool = WorkerPool(REAL, startup_s=10, states_per_worker=2, layers=())
+        pool = WorkerPool(REAL, policy=WorkerPolicy(states_per_worker=2), startup_s=10, layers=())
         try:
             first = await pool.take(keep_spare=False)
             await first.open(1, "lua", b"{}", b'{"state":1}')

@@ -10,6 +10,7 @@ import pytest
 
 from llmspell_kernel.engines._declaration import EngineDeclaration
 from llmspell_kernel.errors import WorkerLost
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.testing.fake_worker import FakePool, FakeWorker
 from llmspell_kernel.workers.pool import WorkerPool
 from llmspell_kernel.workers.worker import Worker
@@ -34,7 +35,7 @@ def test_the_warm_spare_is_taken_and_replaced() -> None:
 
 
 def test_a_spare_can_be_started_before_an_event_loop_runs() -> None:
-    pool = WorkerPool(ACTING, startup_s=10)
+    pool = WorkerPool(ACTING, policy=WorkerPolicy(), startup_s=10)
     try:
         pool.warm()
         (spare,) = pool.pids
@@ -119,7 +120,7 @@ def test_a_closed_pool_starts_nothing() -> None:
 
 
 def test_kill_ends_every_process_without_an_event_loop() -> None:
-    pool = WorkerPool(ACTING, startup_s=10)
+    pool = WorkerPool(ACTING, policy=WorkerPolicy(), startup_s=10)
     pool.warm()
     (spare,) = pool.pids
     watch = Watch(spare)

@@ -163,6 +163,27 @@ def test_a_process_that_cannot_be_started_is_one_clear_error_and_leaves_no_descr
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_start_that_is_interrupted_leaves_neither_process_nor_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    package_folders(ACTING)
+    watches: list[Watch] = []
+    start = subprocess.Popen
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        process = start(*args, **kwargs)  # type: ignore[call-overload]
+        watches.append(Watch(process.pid))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(KeyboardInterrupt):
+        WorkerProcess(ACTING)
+    monkeypatch.undo()
+    (watch,) = watches
+    assert watch.ended_within(5)
+    watch.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_the_last_words_of_a_crash_are_told() -> None:
     assert lost_by("last_words Fatal Python error: oh no\n").message.endswith("its last words: Fatal Python error: oh no")
 
@@ -283,10 +304,11 @@ def test_a_large_message_goes_through_in_both_directions() -> None:
 
 HOST = """
 import asyncio
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.workers.pool import WorkerPool
 
 async def main():
-    pool = WorkerPool(startup_s=10)
+    pool = WorkerPool(policy=WorkerPolicy(), startup_s=10)
     worker = await pool.take()
     await worker.open(1, "lua", b"{}", b'{"state":1}')
     print(*pool.pids, flush=True)

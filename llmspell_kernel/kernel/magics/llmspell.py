@@ -11,7 +11,7 @@ from ...configuration.rules import rows, written
 from ...errors import ConfigError, SpellError, nearest
 from ..frameless import without_frames
 
-COMMANDS = ("states", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
+COMMANDS = ("states", "status", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -19,6 +19,7 @@ def register(shell: Any, notebook: Any) -> None:
         """Look after the notebook's script states.
 
         %llmspell states                 what states there are
+        %llmspell status                 what each of them uses, against what it may
         %llmspell tasks                  what goes on in the background (`async.background`)
         %llmspell stop [ENGINE [NAME]]   end it: everywhere, in one language, or in one state
         %llmspell engines                the languages: magics, endings of files, features
@@ -81,6 +82,8 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
     match words:
         case ["states"]:
             print(notebook)
+        case ["status"]:
+            _show_status(shell, notebook)
         case ["tasks"]:
             print(_tasks(notebook))
         case ["stop", *which] if len(which) <= 2:
@@ -124,6 +127,12 @@ def _settings(notebook: Any) -> str:
     found = [(row.key, written(row.value), str(row.origin)) for row in rows(notebook.settings)]
     widths = [max(len(row[column]) for row in found) for column in (0, 1)]
     return "\n".join(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in found)
+
+
+def _show_status(shell: Any, notebook: Any) -> None:
+    from ...render.status import status_bundle
+
+    shell.display_pub.publish(status_bundle(notebook.status()))
 
 
 def _show_engines(shell: Any, notebook: Any) -> None:

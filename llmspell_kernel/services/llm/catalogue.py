@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -18,6 +19,7 @@ from .providers import PROVIDERS, SPELL_MODELS
 PRICES_FILE = "model_prices_and_context_window_backup.json"
 PROVIDERS_FILE = "provider_endpoints_support_backup.json"
 ANSWERING_MODES = ("chat", "completion", "responses")
+_NAME = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:@/+-]*")
 # Accepted by litellm 1.101 and absent from its file: servers of one's own, which have no prices.
 UNLISTED_PROVIDERS = frozenset({"meta", "tencent", "inception", "modelscope", "langflow", "vertex_ai_beta", "gdc", "nano-gpt", "parasail"})
 
@@ -33,10 +35,10 @@ class Catalogue:
         """The provider that answers to this name.  Raises BridgeError `unknown_model` with the nearest names.
 
         A name with a known provider in front is accepted even when it is not listed: new models appear before price lists do, and
-        servers of one's own have any names.
+        servers of one's own have any names.  It can hold no URL and leave no path, as it becomes part of the address that is asked.
         """
         prefix, slash, rest = name.partition("/")
-        if slash and rest and prefix in self.providers:
+        if slash and prefix in self.providers and _NAME.fullmatch(rest) and ".." not in rest and "//" not in rest:
             return prefix
         if name in self.models:
             return self.models[name]

@@ -12,6 +12,8 @@ import msgspec
 
 from llmspell_kernel.errors import ArgumentError, nearest
 
+from .content import part_of
+
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")
 
@@ -70,7 +72,7 @@ def _content(entry: Mapping[str, Any], where: str) -> str | list[dict[str, Any]]
     if content is None and entry["role"] == "assistant" and entry.get("tool_calls"):
         return None
     if isinstance(content, Sequence) and content and all(isinstance(part, Mapping) and "type" in part for part in content):
-        return [dict(part) for part in content]
+        return [part_of(part, where) for part in content]
     raise ArgumentError(f"the content of {where} must be a text, or a list of parts with a type, not {_kind(content)}")
 
 

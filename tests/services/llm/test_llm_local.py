@@ -79,7 +79,7 @@ def test_it_opens_no_port_and_leaves_no_file(service: LlmService, read: Any) -> 
     [
         ("word " * 3000, {}, "context_length"),
         ("x", {"tools": [{"name": "f"}]}, "unsupported_option"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}], {}, "bad_request"),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]}], {}, "bad_request"),
     ],
 )
 def test_what_it_cannot_do_is_an_error_without_paths(

@@ -1,0 +1,252 @@
+"""Values by key, which outlive the kernel: one database in the session's folder, for all kernels that work there.
+
+Rules
+- A call that returned is on the disk; a call that failed changed nothing.
+- A change is one transaction, so two kernels lose no update of each other: `increment` adds inside it, `replace` compares first.
+- A value is read back as it was kept or not at all (kept_values.checksum).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from llmspell_kernel.errors import BridgeError
+from llmspell_kernel.values import Value
+
+from .database import SHOWN, SIZE, Damaged, Database, Opened, outside_faults, seen_as_damage
+from .kept_values import checksum, packed, sum_of, unpacked
+
+if TYPE_CHECKING:
+    from llmspell_kernel.policy.files import FilePolicy
+
+T = TypeVar("T")
+SPACE = "scripts"
+"""The keys of scripts; others who keep something in the same database name a space of their own."""
+BUSY_S = 10.0
+"""How long another process is waited for."""
+
+
+class Entry(NamedTuple):
+    """A kept value and its written form, by which `replace` knows it again; None for a key that is not there."""
+
+    value: Value
+    text: bytes | None
+
+
+class KeyStore:
+    """`folder` is the session's; `rules` gives the policy that holds now.  All methods block, and may be called in any thread."""
+
+    def __init__(self, folder: Path, rules: Callable[[], FilePolicy], *, space: str = SPACE, busy_s: float = BUSY_S) -> None:
+        self._rules = rules
+        self._space = space
+        self._database = Database(folder, busy_s)
+        self._turn = threading.Lock()
+        self._opened: Opened | None = None
+
+    def get(self, key: str, default: Value = None) -> Value:
+        entry = self.entry(key)
+        return default if entry.text is None else entry.value
+
+    def entry(self, key: str) -> Entry:
+        """Raises BridgeError where the database cannot be read."""
+        self._rules().check_key(key)
+        text = self._do(lambda connection: self._text(connection, key), None, make=False)
+        return Entry(None, None) if text is None else Entry(unpacked(text), text)
+
+    def has(self, key: str) -> bool:
+        return self.entry(key).text is not None
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """The keys that begin so, sorted.  Raises LimitError where there are too many to list."""
+        rules = self._rules()
+
+        def find(connection: sqlite3.Connection) -> list[str]:
+            where, values = self._beginning(prefix)
+            most = rules.max_listing + 1
+            return [key for (key,) in connection.execute(f"SELECT key FROM entries {where} ORDER BY key LIMIT ?", (*values, most))]  # noqa: S608
+
+        nothing: list[str] = []
+        found = self._do(find, nothing, make=False)
+        if len(found) > rules.max_listing:
+            raise rules.exceeded("max_listing", len(found), "there are more keys than can be listed; give a longer prefix")
+        return found
+
+    def set(self, key: str, value: Value) -> None:
+        """Raises ValueCrossingError for what is no data, LimitError for the quotas, BridgeError where it cannot be written."""
+        self._change(key, lambda _: packed(value))
+
+    def delete(self, key: str) -> bool:
+        """Was it there?"""
+        rules = self._writable(key)
+
+        def drop(connection: sqlite3.Connection) -> bool:
+            old = self._text(connection, key)
+            if old is not None:
+                connection.execute("DELETE FROM entries WHERE space = ? AND key = ?", (self._space, key))
+                self._account(connection, rules, -1, -_size(key, old))
+            return old is not None
+
+        return self._do(lambda connection: self._within(connection, drop), False, make=False)
+
+    def clear(self, prefix: str) -> int:
+        """Deletes the keys that begin so, all for ""; how many were they?"""
+        rules = self._rules()
+        rules.check_writable()
+        where, values = self._beginning(prefix)
+
+        def drop(connection: sqlite3.Connection) -> int:
+            count, size = connection.execute(f"SELECT count(*), coalesce(sum({SIZE}), 0) FROM entries {where}", values).fetchone()  # noqa: S608
+            connection.execute(f"DELETE FROM entries {where}", values)  # noqa: S608
+            self._account(connection, rules, -count, -size)
+            return int(count)
+
+        return self._do(lambda connection: self._within(connection, drop), 0, make=False)
+
+    def increment(self, key: str, by: int | float = 1) -> int | float:
+        """Adds to the number that is kept, 0 where there is none, and gives the sum."""
+        called = self._rules().called(key)
+        sums: list[int | float] = []
+
+        def add(old: bytes | None) -> bytes:
+            sums[:] = [sum_of(None if old is None else unpacked(old), by, called)]
+            return packed(sums[0])
+
+        self._change(key, add)
+        return sums[0]
+
+    def replace(self, key: str, expected: bytes | None, value: Value) -> bool:
+        """Keeps the value where the key still holds what `entry` gave, or nothing where that was None.  Else False, and nothing is changed."""
+        text = packed(value)
+        return self._change(key, lambda old: text if old == expected else None)
+
+    def take_warnings(self) -> list[str]:
+        """What the user should be told, once."""
+        warnings, self._database.warnings = self._database.warnings, []
+        return warnings
+
+    def close(self) -> None:
+        """Lets go of the database.  A later call opens it again."""
+        with self._turn:
+            self._leave()
+
+    def _change(self, key: str, make_text: Callable[[bytes | None], bytes | None]) -> bool:
+        """Keeps what `make_text` makes of the old written form; None leaves it."""
+        rules = self._writable(key)
+
+        def put(connection: sqlite3.Connection) -> bool:
+            old = self._text(connection, key)
+            text = make_text(old)
+            if text is None:
+                return False
+            if len(text) > rules.max_value_bytes:
+                raise rules.exceeded("max_value_bytes", len(text), f"the value of {rules.called(key)} has {len(text)} bytes")
+            connection.execute(
+                "INSERT OR REPLACE INTO entries (space, key, value, checksum) VALUES (?, ?, ?, ?)",
+                (self._space, key, text, checksum(self._space, key, text)),
+            )
+            self._account(connection, rules, int(old is None), _size(key, text) - (0 if old is None else _size(key, old)))
+            return True
+
+        return self._do(lambda connection: self._within(connection, put), False, make=True)
+
+    def _writable(self, key: str) -> FilePolicy:
+        rules = self._rules()
+        rules.check_writable()
+        rules.check_key(key)
+        return rules
+
+    def _text(self, connection: sqlite3.Connection, key: str) -> bytes | None:
+        row = connection.execute("SELECT value, checksum FROM entries WHERE space = ? AND key = ?", (self._space, key)).fetchone()
+        if row is None:
+            return None
+        text, known = row
+        if not isinstance(text, bytes) or checksum(self._space, key, text) != known:
+            raise Damaged("a value in it is not what was kept")
+        return text
+
+    def _account(self, connection: sqlite3.Connection, rules: FilePolicy, keys: int, size: int) -> None:
+        """Counts a change.  Raises LimitError, by which the whole change is undone."""
+        row = connection.execute("SELECT keys, bytes FROM totals WHERE space = ?", (self._space,)).fetchone()
+        keys_now, bytes_now = (row[0] + keys, row[1] + size) if row else (keys, size)
+        if keys > 0 and keys_now > rules.max_keys:
+            raise rules.exceeded("max_keys", keys_now, "there would be too many keys")
+        if size > 0 and bytes_now > rules.max_store_bytes:
+            raise rules.exceeded("max_store_bytes", bytes_now, "the kept keys and values would grow too large")
+        connection.execute("INSERT OR REPLACE INTO totals (space, keys, bytes) VALUES (?, ?, ?)", (self._space, keys_now, bytes_now))
+
+    def _beginning(self, prefix: str) -> tuple[str, tuple[str, ...]]:
+        if prefix:
+            self._rules().check_key(prefix)
+        end = _after(prefix)
+        if end is None:
+            return "WHERE space = ? AND key >= ?", (self._space, prefix)
+        return "WHERE space = ? AND key >= ? AND key < ?", (self._space, prefix, end)
+
+    @staticmethod
+    def _within(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction; what the work raises undoes it."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            value = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk may have ended it already
+                connection.execute("ROLLBACK")
+            raise
+        return value
+
+    def _do(self, work: Callable[[sqlite3.Connection], T], absent: T, *, make: bool) -> T:
+        """The work on the open database; once more on what takes the place of one that turns out damaged."""
+        with self._turn, outside_faults():
+            try:
+                return self._once(work, absent, make)
+            except Damaged:
+                self._leave()
+            try:
+                return self._once(work, absent, make)
+            except Damaged as damage:
+                raise BridgeError(f"{SHOWN} is damaged: {damage}", code="damaged") from damage
+
+    def _once(self, work: Callable[[sqlite3.Connection], T], absent: T, make: bool) -> T:
+        with self._leaving_on_failure():
+            if self._opened is not None and self._database.identity() != self._opened.identity:
+                self._leave()  # another kernel has set it aside, or the user has removed it
+            self._opened = self._opened or self._database.open(make=make)
+            if self._opened is None:
+                return absent
+            with seen_as_damage():
+                return work(self._opened.connection)
+
+    @contextmanager
+    def _leaving_on_failure(self) -> Iterator[None]:
+        """A connection that met an error of the disk is not used again."""
+        try:
+            yield
+        except sqlite3.Error:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with suppress(sqlite3.Error):
+                opened.connection.close()
+
+
+def _size(key: str, text: bytes) -> int:
+    return len(key.encode()) + len(text)
+
+
+def _after(prefix: str) -> str | None:
+    """The first text behind all that begin so, in the order of code points, which is SQLite's; None where there is none."""
+    while prefix:
+        last = ord(prefix[-1]) + 1
+        if last <= 0x10FFFF:
+            return prefix[:-1] + chr(0xE000 if last == 0xD800 else last)  # there are no texts with surrogates
+        prefix = prefix[:-1]
+    return None
