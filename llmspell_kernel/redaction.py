@@ -2,7 +2,7 @@
 
 Rules
 - A value is found as it is, in base64 (all three alignments, both alphabets), in hex, and with any of its characters escaped as in URLs,
-  JSON (within JSON, too), Lua, JavaScript or HTML.  What is found is replaced by `[secret NAME]`: no first and no last character is shown.
+  JSON (within JSON, too), JavaScript or HTML.  What is found is replaced by `[secret NAME]`: no first and no last character is shown.
 - Every occurrence counts, also those that overlap: what stands in any of them is not shown.
 - Of a text that comes in pieces, no more is held back than what may be the beginning of an occurrence: ordinary text flows on at once.
 - Values of fewer than 8 characters are refused: they would be found in ordinary text, and what takes their place would tell them.
@@ -11,12 +11,10 @@ Rules
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from .errors import ConfigError
 from .values import MAX_DEPTH, Opaque
@@ -26,21 +24,26 @@ MAX_CHARS = 16_384
 """A private key with its certificates is shorter; a file that is longer is something else."""
 MAX_BACKSLASHES = 16
 """JSON in JSON in JSON in JSON has 15 before a quotation mark."""
-LONGEST_ESCAPE = MAX_BACKSLASHES + 8
+LONGEST_ESCAPE = 2 * MAX_BACKSLASHES + 10
 _HEX = "[0-9A-Fa-f]"
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_SLASHES = rf"\\{{1,{MAX_BACKSLASHES}}}"
+_NEXT_BYTE = rf"%[89ABab]{_HEX}"
 _ESCAPE = re.compile(
     rf"%(?P<url>[0-7]{_HEX})"
-    rf"|\\{{1,{MAX_BACKSLASHES}}}(?:u(?P<u>{_HEX}{{4}})|u\{{(?P<braced>{_HEX}{{1,6}})\}}|x(?P<x>{_HEX}{{2}})"
-    r"|(?P<decimal>[0-9]{2,3})|(?P<short>[\"'/nrtbf])|(?P<backslash>))"
+    rf"|(?P<utf8>%[CDcd]{_HEX}{_NEXT_BYTE}|%[Ee]{_HEX}(?:{_NEXT_BYTE}){{2}}|%[Ff][0-7](?:{_NEXT_BYTE}){{3}})"
+    rf"|{_SLASHES}(?:u(?P<pair>[Dd][89ABab]{_HEX}{{2}}{_SLASHES}u[Dd][C-Fc-f]{_HEX}{{2}})"
+    rf"|u(?P<u>{_HEX}{{4}})|u\{{(?P<braced>{_HEX}{{1,6}})\}}|x(?P<x>{_HEX}{{2}})"
+    r"|(?P<short>[\"'/nrtbf])|(?P<backslash>))"
     rf"|&(?:#x(?P<entity_x>{_HEX}{{1,6}})|#(?P<entity>[0-9]{{1,7}})|(?P<named>amp|lt|gt|quot|apos));"
 )
 _CUT_ESCAPE = re.compile(
-    rf"(?:%[0-7]?|\\{{1,{MAX_BACKSLASHES}}}(?:u{_HEX}{{0,3}}|u\{{{_HEX}{{0,6}}|x{_HEX}?|[0-9]{{1,2}})?"
+    rf"(?:%[0-7]?|%[C-Fc-f]{_HEX}?(?:%{_HEX}{{0,2}}){{0,3}}"
+    rf"|{_SLASHES}(?:u{_HEX}{{0,3}}|u[Dd][89ABab]{_HEX}{{2}}(?:{_SLASHES}(?:u{_HEX}{{0,3}})?)?|u\{{{_HEX}{{0,6}}|x{_HEX}?)?"
     rf"|&(?:#(?:x{_HEX}{{0,6}}|[0-9]{{0,7}})|[a-z]{{0,4}})?)\Z"
 )
-_ESCAPED_LETTER = re.compile(rf"%[0-7]{_HEX}|\\(?:u[0-9A-Fa-f{{]|x{_HEX}|[0-9])|&#")
+_ESCAPED_LETTER = re.compile(rf"%[0-7C-Fc-f]{_HEX}|\\(?:u[0-9A-Fa-f{{]|x{_HEX})|&#")
 _ESCAPED_MARK = re.compile(rf"{_ESCAPED_LETTER.pattern}|\\|\+|&(?:amp|lt|gt|quot|apos);")
 _NEVER_ESCAPED = re.compile(r"[\w.~-]*", re.ASCII)
 _BASE64_END = re.compile(r"[A-Za-z0-9+/_-]?={0,2}")
@@ -90,7 +93,8 @@ class Redactor:
                 self._forms.append(form)
                 self._needles.append(form.text)
                 self._by_first.setdefault(form.text[0], []).append(form)
-        self._plain[_unescaped(value)] = name
+        # an escape in the value itself stays where text is escaped whole, and is one more escape where it is not
+        self._plain |= {_unescaped(value): name, _compared(value): name}
         self._shortest = min(map(len, (*self._needles, *self._plain)))
         self._longest = max(map(len, self._needles)) + 3  # what may stand behind a base64 form
         self._longest_plain = max(map(len, self._plain))
@@ -116,7 +120,7 @@ class Redactor:
         """The text without secrets."""
         if not self.finds(text):
             return text
-        return _Cut(text, self._spans(text), len(text), 0, 0).text
+        return _Cut(text, self.spans(text), len(text), 0, 0).text
 
     def redact_bytes(self, data: bytes) -> bytes:
         """The bytes without secrets, which stand there as UTF-8."""
@@ -170,7 +174,7 @@ class Redactor:
                 return start + _places(whole, [at])[0]
         return start + len(whole)
 
-    def _spans(self, text: str) -> list[_Span]:
+    def spans(self, text: str) -> list[_Span]:
         """Every occurrence, in order; of those that begin at one place, the longest first."""
         spans = [span for form in self._forms for span in _occurrences(text, form)]
         if self._escaped.search(text) is not None:
@@ -238,7 +242,7 @@ class StreamRedactor:
         return rest
 
     def _cut(self, text: str, hold: int) -> _Cut:
-        return _Cut(text, self._redactor._spans(text), hold, self._out, self._covered)
+        return _Cut(text, self._redactor.spans(text), hold, self._out, self._covered)
 
 
 class _Cut:
@@ -282,10 +286,6 @@ def _forms(name: str, value: str) -> Iterator[_Form]:
             yield _Form(text, name, has_end=(len(data) + before) % 3 > 0)
     yield _Form(data.hex(), name)
     yield _Form(data.hex().upper(), name)
-    if not value.isascii():  # of these, escapes are not looked at one by one
-        for text in (quote(value, safe=""), quote(value), json.dumps(value)[1:-1]):
-            yield _Form(text, name)
-            yield _Form(re.sub(r"%..|\\u....", lambda escape: escape[0].lower(), text), name)
 
 
 def _may_go_on(form: _Form, rest: str) -> bool:
@@ -312,8 +312,12 @@ def _finds(text: str, needle: str) -> Iterator[int]:
 
 
 def _unescaped(text: str) -> str:
-    """One character for each escape; a plus sign is a space, as in forms of web pages.  Text and values are compared in this form."""
-    return _ESCAPE.sub(_character, text).replace("+", " ")
+    """The form in which text and values are compared: without escapes, and without backslashes, as nobody knows which of them stand for one."""
+    return _compared(_ESCAPE.sub(_character, text))
+
+
+def _compared(text: str) -> str:
+    return text.replace("\\", "").replace("+", " ")  # a plus sign is a space in the forms of web pages
 
 
 def _character(escape: re.Match[str]) -> str:
@@ -321,15 +325,19 @@ def _character(escape: re.Match[str]) -> str:
     match kind:
         case "url" | "u" | "x" | "braced" | "entity_x":
             code = int(digits, 16)
-        case "decimal" | "entity":
+        case "utf8":
+            return bytes.fromhex(digits.replace("%", "")).decode("utf-8", "replace")[:1]
+        case "pair":
+            return bytes.fromhex(digits[:4] + digits[-4:]).decode("utf-16-be")
+        case "entity":
             code = int(digits)
         case "short":
             return _SHORT.get(digits, digits)
         case "named":
             return _NAMED[digits]
         case _:
-            return "\\"
-    return chr(code) if code <= 0x10FFFF else "\ufffd"
+            return ""
+    return chr(code) if code <= 0x10FFFF and code != 0x5C else ""
 
 
 def _places(text: str, plain_places: list[int]) -> list[int]:
@@ -344,7 +352,7 @@ def _places(text: str, plain_places: list[int]) -> list[int]:
             place = next(wanted, None)
         if place is None:
             return found
-        shorter += escape.end() - escape.start() - 1
+        shorter += escape.end() - escape.start() - len(_compared(_character(escape)))
     while place is not None:
         found.append(place + shorter)
         place = next(wanted, None)
