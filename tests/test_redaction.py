@@ -15,7 +15,7 @@ from llmspell_kernel.redaction import MAX_CHARS, Redactor
 from llmspell_kernel.values import Callback, Opaque, ResourceRef
 
 KEY = "sk-Zq9_x/7+Kd~3v.Tb=mP2"
-HARD = 'p"w\\d %41\n&<é\'/+x'
+HARD = "p\"w\\d %41\n&<é'/+x"
 SECRETS = {"key": KEY, "hard": HARD, "tripled": "abcabcabc", "longer": KEY + "-and-more", "begins": "sk-Zq9_x"}
 
 
@@ -45,10 +45,14 @@ FORMS = {
     "in a URL": lambda value: urllib.parse.quote(value),
     "in a query": lambda value: urllib.parse.quote_plus(value),
     "in a URL, nothing safe": lambda value: urllib.parse.quote(value, safe=""),
-    "in a URL, small letters": lambda value: urllib.parse.quote(value, safe="").replace("%C3%A9", "%c3%a9").lower()
-    if value.islower()
-    else urllib.parse.quote(value, safe="").replace("%2F", "%2f").replace("%C3%A9", "%c3%a9"),
-    "every byte in a URL": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()) if value.isascii() else urllib.parse.quote(value),
+    "in a URL, small letters": lambda value: (
+        urllib.parse.quote(value, safe="").replace("%C3%A9", "%c3%a9").lower()
+        if value.islower()
+        else urllib.parse.quote(value, safe="").replace("%2F", "%2f").replace("%C3%A9", "%c3%a9")
+    ),
+    "every byte in a URL": lambda value: (
+        "".join(f"%{byte:02X}" for byte in value.encode()) if value.isascii() else urllib.parse.quote(value)
+    ),
     "in JSON": lambda value: json.dumps(value),
     "in JSON as it is": lambda value: json.dumps(value, ensure_ascii=False),
     "in JSON with slashes escaped": lambda value: json.dumps(value).replace("/", "\\/"),
@@ -60,7 +64,9 @@ FORMS = {
     "\\u{}-escaped": lambda value: "".join(f"\\u{{{ord(char):x}}}" for char in value),
     "in HTML": lambda value: html.escape(value),
     "HTML entities": lambda value: "".join(f"&#{ord(char)};" for char in value),
-    "some letters escaped": lambda value: "".join(f"%{ord(char):02x}" if at % 3 == 0 and char.isascii() else char for at, char in enumerate(value)),
+    "some letters escaped": lambda value: "".join(
+        f"%{ord(char):02x}" if at % 3 == 0 and char.isascii() else char for at, char in enumerate(value)
+    ),
     "in a Python repr": lambda value: repr({"token": value}),
 }
 

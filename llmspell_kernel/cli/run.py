@@ -125,6 +125,7 @@ async def _run(
     from ..spells.running import run_async
     from ._model_text import ModelText
 
+    opened_sessions: list[Session] = []
     with _ctrl_c() as stops:
 
         def opened(session: Session) -> None:
@@ -133,9 +134,11 @@ async def _run(
             stops(session.interrupt)
             if any(narrowing):
                 session.narrow("main", script.engine, allow=narrowing[0], deny=narrowing[1])
-            sources.update(session.sources, **{script.chunk: script.code})
+            opened_sessions.append(session)
 
-        return await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
+        result = await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
+        sources.update(opened_sessions[0].sources)  # the session's own, which hold no secret
+        return result
 
 
 @contextmanager

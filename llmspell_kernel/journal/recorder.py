@@ -1,7 +1,7 @@
 """The in-memory journal: keeps events in order and tells its listeners.  The only way an event enters is `record`.
 
 Bounded in events and in bytes: the oldest go first.  A single value over 256 KiB is clipped before it is kept or told to anyone, because
-listeners keep events too.
+listeners keep events too.  Secrets are taken out of each event, and out of the chunks of a call as one text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from ..redaction import Redactor, StreamRedactor
 from ..values import Opaque
-from .events import AnyEvent
+from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallUsage, CellFinished
 
 Listener = Callable[[AnyEvent], None]
 MAX_EVENTS = 200_000
@@ -39,7 +40,10 @@ _LARGE: dict[type[AnyEvent], tuple[str, ...]] = {
 class Recorder:
     """Listeners run in the order they were added, at once, on the session's event loop."""
 
-    def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
+        self._cut_short: dict[tuple[int, int], StreamRedactor] = {}
+        """By cell and call: chunks that may have ended within a secret."""
         self._events: deque[tuple[AnyEvent, int]] = deque()
         self._cells: dict[int, deque[AnyEvent]] = {}
         """The same events by cell, so that the end of each cell need not look through all of them."""
@@ -57,6 +61,46 @@ class Recorder:
         return self._bytes
 
     def record(self, event: AnyEvent) -> None:
+        if self._redactor.active:
+            for shown in self._redacted(event):
+                self._keep(shown)
+        else:
+            self._keep(event)
+
+    def _redacted(self, event: AnyEvent) -> Iterator[AnyEvent]:
+        if isinstance(event, CallChunk):
+            key = event.cell, event.call
+            stream = self._cut_short.pop(key, None) or self._redactor.stream()
+            text = stream.feed(event.text)
+            if stream.holds:
+                self._cut_short[key] = stream
+            if text:
+                yield event if text == event.text else msgspec.structs.replace(event, text=text)
+            return
+        if self._cut_short:
+            yield from self._rests(event)
+        changes = {}
+        for name in _LARGE[type(event)]:
+            value = getattr(event, name)
+            if value and (shown := self._redactor.redact_value(value)) is not value:
+                changes[name] = shown
+        yield msgspec.structs.replace(event, **changes) if changes else event
+
+    def _rests(self, event: AnyEvent) -> Iterator[AnyEvent]:
+        """What was held of calls that this event ends."""
+        match event:
+            case CallUsage() | CallFinished() | CallFailed():
+                ended = [(event.cell, event.call)]
+            case CellFinished():
+                ended = [key for key in self._cut_short if key[0] == event.cell]
+            case _:
+                return
+        for key in ended:
+            stream = self._cut_short.pop(key, None)
+            if stream is not None and (rest := stream.end()):
+                yield CallChunk(event.cell, event.time, key[1], rest)
+
+    def _keep(self, event: AnyEvent) -> None:
         event, weight = _clipped(event)
         self._events.append((event, weight))
         self._bytes += weight
