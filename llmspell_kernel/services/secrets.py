@@ -160,14 +160,18 @@ def _from_file(name: str, source: SecretSource) -> str:
         number = os.open(Path(source.file).expanduser(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=source.file, key=key) from None
-    with os.fdopen(number, "rb") as file:
+    try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError("is not a file", file=source.file, key=key)
         if status.st_mode & OTHERS or status.st_uid != os.geteuid():
             mode = stat.S_IMODE(status.st_mode)
             raise ConfigError(f"others may read it (mode {mode:04o}); make it yours alone: chmod 600", file=source.file, key=key)
-        data = file.read(4 * MAX_CHARS + 1)
+        data = os.read(number, 4 * MAX_CHARS + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", file=source.file, key=key) from None
+    finally:
+        os.close(number)
     try:
         return data.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError:
