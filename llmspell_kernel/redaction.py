@@ -111,7 +111,7 @@ class Redactor:
         for needle in self._needles:  # a plain loop: `any` over a generator takes half as long again
             if needle in text:
                 return True
-        if self._escaped.search(text) is None:
+        if not self._has_escapes(text):
             return False
         plain = _unescaped(text)
         return any(value in plain for value in self._plain)
@@ -153,6 +153,10 @@ class Redactor:
             hold = min(hold, self._undecided_escapes(text, start))
         return hold
 
+    def _has_escapes(self, text: str) -> bool:
+        """Are there escapes that may stand for characters of a value?"""
+        return _may_have_escapes(text) and self._escaped.search(text) is not None
+
     def _undecided_form(self, text: str, start: int) -> int:
         by_first = self._by_first
         for begun in self._begun.finditer(text, start):
@@ -163,6 +167,8 @@ class Redactor:
 
     def _undecided_escapes(self, text: str, start: int) -> int:
         tail = text[start:]
+        if not _may_have_escapes(tail):
+            return len(text)
         cut = _CUT_ESCAPE.search(tail, max(0, len(tail) - LONGEST_ESCAPE))
         if cut is None and self._escaped.search(tail) is None:
             return len(text)
@@ -177,7 +183,7 @@ class Redactor:
     def spans(self, text: str) -> list[_Span]:
         """Every occurrence, in order; of those that begin at one place, the longest first."""
         spans = [span for form in self._forms for span in _occurrences(text, form)]
-        if self._escaped.search(text) is not None:
+        if self._has_escapes(text):
             plain = _unescaped(text)
             for value, name in self._plain.items():
                 starts = list(_finds(plain, value))
@@ -302,6 +308,11 @@ def _occurrences(text: str, form: _Form) -> Iterator[_Span]:
         end = start + len(form.text)
         found = _BASE64_END.match(text, end) if form.has_end else None
         yield _Span(start, found.end() if found else end, form.name)
+
+
+def _may_have_escapes(text: str) -> bool:
+    """Asked first, as it takes a hundredth of the time of a search by pattern."""
+    return "%" in text or "\\" in text or "&" in text or "+" in text
 
 
 def _finds(text: str, needle: str) -> Iterator[int]:

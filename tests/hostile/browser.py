@@ -18,7 +18,7 @@ LOADED_S = 90
 VIRTUAL_MS = 4_000
 """Of the page's own time, which runs as fast as the page has nothing to do."""
 OWN_PATHS = {"/page", "/favicon.ico"}
-MARK = "pwn"
+MARK, MARKS = "pwn", 200
 
 # Whatever waits for a reader's hand is set off, too: pointers, keys, and every link that would not simply leave the page.
 _PROBE = """
@@ -32,26 +32,29 @@ addEventListener("load", () => setTimeout(() => {
   }
   setTimeout(() => {
     const found = []
-    for (let number = 0; number < 2000; number++)
+    for (let number = 0; number < COUNT; number++)
       for (const name of [MARK + number, "NAME" + number]) if (window[name] !== undefined || document[name] !== undefined) found.push(name)
     const verdict = document.createElement("pre")
     verdict.id = "the-verdict"
-    verdict.textContent = JSON.stringify({found, title: document.title, end: !!document.getElementById("the-end")})
+    const end = !!document.getElementById("the-end")
+    verdict.textContent = JSON.stringify({found, end, title: document.title, panes: document.querySelectorAll(".llmspell-pane").length})
     document.documentElement.append(verdict)
   }, 1000)
 }, 500))
 </script>
-""".replace("MARK", repr(MARK))
+""".replace("MARK", repr(MARK)).replace("COUNT", str(MARKS))
 _VERDICT = re.compile(r'<pre id="the-verdict">(.*?)</pre>', re.DOTALL)
 
 
 class Seen(NamedTuple):
-    """`marks` are the names that appeared in the page's window, `requests` the paths asked of any host; `whole` = the page's end is there."""
+    """`marks` are the names that appeared in the page's window, `requests` the paths asked of any host, `panes` those of the live view;
+    `whole` = the page's end is there."""
 
     marks: list[str]
     requests: list[str]
     title: str
     whole: bool
+    panes: int
 
 
 class Site:
@@ -85,7 +88,8 @@ class Site:
 
     def open(self, body: str, folder: Path) -> Seen:
         assert CHROMIUM is not None
-        page = f'<!doctype html><html><head><meta charset="utf-8"><title>saved</title>{_PROBE}</head><body>{body}<p id="the-end"></p></body></html>'
+        head = f'<head><meta charset="utf-8"><title>saved</title>{_PROBE}</head>'
+        page = f'<!doctype html><html>{head}<body>{body}<p id="the-end"></p></body></html>'
         self.page, self.requests = page.encode("utf-8", "replace"), []
         options = [
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions"),
@@ -102,7 +106,7 @@ class Site:
         assert found, f"Chromium gave no verdict: {done.stderr.decode('utf-8', 'replace')[-2000:]}"
         verdict = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
         own = [path for path in self.requests if path.startswith((f"127.0.0.1:{self.port}/", "evil", "a.example", "good"))]
-        return Seen(verdict["found"], own, verdict["title"], verdict["end"])
+        return Seen(verdict["found"], own, verdict["title"], verdict["end"], verdict["panes"])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,9 +45,12 @@ class Payload(NamedTuple):
     kind: str
     text: str
 
-    def written(self, place: Site | None) -> str:
-        hit = place.hit(self.number) if place is not None else f"https://evil.example.com/hit/{self.number}"
-        return self.text.replace("JS", f"window.{MARK}{self.number}=1").replace("HIT", hit).replace("NAME", f"NAME{self.number}")
+    def written(self, place: Site) -> str:
+        return (
+            self.text.replace("JS", f"window.{MARK}{self.number}=1")
+            .replace("HIT", place.hit(self.number))
+            .replace("NAME", f"NAME{self.number}")
+        )
 
 
 def payloads() -> list[Payload]:
@@ -165,7 +168,7 @@ class Shown(NamedTuple):
     operations: list[dict[str, Any]]
 
 
-async def show_all(engine: str, place: Site | None) -> Shown:
+async def show_all(engine: str, place: Site) -> Shown:
     """Everything that a notebook would hold, and what went to the live view."""
     shell, panes, operations = Shell(), LivePanes(), []
     out, err = io.StringIO(), io.StringIO()
@@ -184,7 +187,6 @@ async def show_all(engine: str, place: Site | None) -> Shown:
                 output.finish()
                 view.finish()
                 assert result.error is None, (text, result.error)
-                operations += panes.snapshot()
             for text in texts:
                 output = CellOutput(shell, "static")
                 chunk = f"cell {text}"
@@ -197,6 +199,7 @@ async def show_all(engine: str, place: Site | None) -> Shown:
                 result = await session.run(VALUE[engine], engine=engine, sink=output, inputs={"text": text})
                 assert result.error is None, result.error
                 output.result(result.value, bundle(result.values) or {})
+            operations += panes.snapshot()
     for name, stream in (("stdout", out), ("stderr", err)):
         shell.outputs.append(nbformat.v4.new_output("stream", name=name, text=stream.getvalue()))
     return Shown(shell.outputs, operations)
@@ -215,8 +218,11 @@ def texts_of(value: Any) -> list[str]:
 
 def body_of(shown: Shown) -> str:
     """The page: the notebook as nbconvert writes it, once by its HTML and once by its text, and the live view as the front end runs it."""
-    plain = [nbformat.v4.new_output(output.output_type, data={PLAIN: output.data[PLAIN]}) for output in shown.outputs if "data" in output]
-    cells = [nbformat.v4.new_code_cell("1", outputs=outputs) for outputs in (shown.outputs, plain)]
+    data = [output.data for output in shown.outputs if "data" in output]
+    html, plain = ("\n".join(dict.fromkeys(part[kind] for part in data if kind in part)) for kind in (HTML, PLAIN))
+    published = [nbformat.v4.new_output("display_data", data={HTML: html}), nbformat.v4.new_output("display_data", data={PLAIN: plain})]
+    others = [output for output in shown.outputs if "data" not in output]
+    cells = [nbformat.v4.new_code_cell("1", outputs=[*published, *others])]
     notebook = nbformat.v4.new_notebook(cells=cells)
     html, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
     batch = json.dumps(shown.operations).replace("<", "\\u003c")
@@ -228,9 +234,20 @@ def body_of(shown: Shown) -> str:
     </script>"""
 
 
+@pytest.fixture(scope="module")
+def place() -> Iterator[Site]:
+    with site() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shown_by(place: Site) -> Mapping[str, Shown]:
+    return {engine: asyncio.run(show_all(engine, place)) for engine in ENGINES}
+
+
 @pytest.fixture(scope="module", params=ENGINES)
-def shown(request: pytest.FixtureRequest) -> Shown:
-    return asyncio.run(show_all(request.param, None))
+def shown(request: pytest.FixtureRequest, shown_by: Mapping[str, Shown]) -> Shown:
+    return shown_by[request.param]
 
 
 def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
@@ -274,23 +291,21 @@ def test_links_show_the_host_that_they_lead_to(shown: Shown) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 @pytest.mark.timeout(300)
-def test_in_a_browser_nothing_runs_and_nothing_is_loaded(tmp_path: Path) -> None:
-    with site() as place:
-        bodies = [body_of(asyncio.run(show_all(engine, place))) for engine in ENGINES]
-        seen = place.open("".join(bodies), tmp_path)
+def test_in_a_browser_nothing_runs_and_nothing_is_loaded(place: Site, shown_by: Mapping[str, Shown], tmp_path: Path) -> None:
+    everything = Shown(*(sum((list(shown[part]) for shown in shown_by.values()), []) for part in (0, 1)))
+    seen = place.open(body_of(everything), tmp_path)
 
     assert seen.marks == [] and seen.requests == []
-    assert seen.title == "saved" and seen.whole
+    assert seen.title == "saved" and seen.whole and seen.panes > 1
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 @pytest.mark.timeout(120)
-def test_the_browser_would_see_what_runs_and_what_is_loaded(tmp_path: Path) -> None:
+def test_the_browser_would_see_what_runs_and_what_is_loaded(place: Site, tmp_path: Path) -> None:
     """The page with the payloads as they are: what the test above promises would show."""
     wanted = ["script", "img-onerror", "svg-onload", "iframe-srcdoc", "link-javascript", "any-onmouseover", "image-remote", "clobber-id"]
     chosen = [payload for name in wanted for payload in PAYLOADS if payload.name == name]
-    with site() as place:
-        seen = place.open("".join(f"<div>{payload.written(place)}</div>" for payload in chosen), tmp_path)
+    seen = place.open("".join(f"<div>{payload.written(place)}</div>" for payload in chosen), tmp_path)
 
     numbers = {payload.name: payload.number for payload in chosen}
     running = {f"{MARK}{numbers[name]}" for name in wanted[:6]} | {f"NAME{numbers['clobber-id']}"}
