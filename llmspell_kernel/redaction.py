@@ -87,14 +87,13 @@ class Redactor:
         check_value(name, value)
         if value in self._names:
             return
-        self._names[value] = name
-        for form in _forms(name, value):
-            if form.text not in self._needles:
-                self._forms.append(form)
-                self._needles.append(form.text)
-                self._by_first.setdefault(form.text[0], []).append(form)
+        # all is made anew, as another thread may be looking through it
+        self._names = {**self._names, value: name}
+        forms = {form.text: form for form in (*self._forms, *reversed(list(_forms(name, value))))}
+        self._forms, self._needles = list(forms.values()), list(forms)
+        self._by_first = {first: [form for form in self._forms if form.text[0] == first] for first in {text[0] for text in forms}}
         # an escape in the value itself stays where text is escaped whole, and is one more escape where it is not
-        self._plain |= {_unescaped(value): name, _compared(value): name}
+        self._plain = {**self._plain, _unescaped(value): name, _compared(value): name}
         self._shortest = min(map(len, (*self._needles, *self._plain)))
         self._longest = max(map(len, self._needles)) + 3  # what may stand behind a base64 form
         self._longest_plain = max(map(len, self._plain))

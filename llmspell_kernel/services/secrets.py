@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ KEY_NAMES = frozenset(
 )
 """What variables with keys are called that litellm 1.101 reads."""
 NOT_SECRET = ("_PUBLIC_KEY",)
-LOOK_AGAIN_S = 0.25
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -43,7 +41,6 @@ class Secrets:
         """Those set from Python."""
         self._values: dict[str, str] = {}
         self._faults: dict[str, ConfigError] = {}
-        self._variables = self._looked_at = -1.0
         self.declare(declared)
 
     def declare(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
@@ -103,16 +100,15 @@ class Secrets:
         """
         source = self._source(name)
         if not allows(source.hosts, host, scheme):
-            raise DeniedError(_not_bound(name, source.hosts, host, scheme), capability=f"secrets.{name}")
+            raise DeniedError(_not_bound(name, source.hosts, host, scheme))  # without a capability: no grant would help
         self._look()
         if name not in self._values:
             raise self._faults[name]
         return self._values[name]
 
     def refresh(self) -> None:
-        """Looks again at the environment, which a cell may have changed: often enough for every cell, seldom enough to cost nothing."""
-        if len(self._environ) != self._variables or time.monotonic() - self._looked_at > LOOK_AGAIN_S:
-            self._look()
+        """Looks again at the environment, which a cell may have changed; before each cell, as it takes some microseconds."""
+        self._look()
 
     def _source(self, name: str) -> SecretSource:
         source = self._sources.get(name)
@@ -121,7 +117,6 @@ class Secrets:
         return source
 
     def _look(self) -> None:
-        self._variables, self._looked_at = len(self._environ), time.monotonic()
         for variable in self._environ:
             if (variable.endswith(KEY_ENDINGS) or variable in KEY_NAMES) and not variable.endswith(NOT_SECRET):
                 value = self._environ.get(variable, "").strip()

@@ -216,7 +216,8 @@ class CellRun:
     def take_background(self, background: Background | None) -> None:
         """What goes on after a cell or slice: its effects begin, its uncaught errors are told."""
         self.background = background if background is not None and background.open else None
-        self._state.background_tasks = background.tasks if self.background is not None and background is not None else []
+        labels = background.tasks if self.background is not None and background is not None else []
+        self._state.background_tasks = [self.redactor.redact(label) for label in labels]
         if background is None:
             return
         self._state.exchange.take(background, self)

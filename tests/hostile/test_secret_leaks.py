@@ -66,6 +66,8 @@ for _, leak in ipairs(leaks) do
   pcall(leaky.echo, leak, leak, leak)
   pcall(secrets.has, {leak})
   seen[#seen + 1] = llm.chat("Say " .. leak)
+  for piece in llm.stream("Say " .. leak) do seen[#seen + 1] = piece end
+  llm.stream_chat("Say " .. leak, function(piece) seen[#seen + 1] = piece end)
 end
 """,
     "javascript": """
@@ -92,6 +94,8 @@ for (const leak of leaks) {
   try { await leaky.echo(leak, leak, leak) } catch (err) {}
   try { await secrets.has([leak]) } catch (err) {}
   seen.push(await llm.chat("Say " + leak))
+  for await (const piece of await llm.stream("Say " + leak)) seen.push(piece)
+  await llm.streamChat("Say " + leak, piece => { seen.push(piece) })
 }
 """,
 }
@@ -210,8 +214,9 @@ class Page(Recording):
 
 async def leak_everywhere(engine: str) -> dict[str, str]:
     sink = Page()
-    llm = Llm(LlmService({"LLMSPELL_MODEL": "spell/echo"}))
-    async with Session(sink=sink, settings=declared(), bridges=[Leaky(), llm]) as session:
+    models = LlmService({"LLMSPELL_MODEL": "spell/scripted"})
+    models.scripted.load({"chunks": list(f"It is {leak}.")} for leak in LEAKS for _ in range(3))
+    async with Session(sink=sink, settings=declared(), bridges=[Leaky(), Llm(models)]) as session:
         panes = LivePanes()
         live: list[Any] = []
         session.recorder.listen(lambda event: (panes.add(event), live.extend(panes.take())))
@@ -239,6 +244,7 @@ async def leak_everywhere(engine: str) -> dict[str, str]:
             "values": "".join((bundle(given.values) or {}).values()) + str(given) + str(given.value) + str(given.outputs),
             "global": str(await session.get("leaks", engine=engine)),
             "logs": str(first.logs),
+            "completion": str(await session.ask("members", "", engine=engine)),
         }
 
 
