@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .errors import ConfigError
@@ -24,6 +24,11 @@ MAX_CHARS = 16_384
 """A private key with its certificates is shorter; a file that is longer is something else."""
 MAX_BACKSLASHES = 16
 """JSON in JSON in JSON in JSON has 15 before a quotation mark."""
+PATTERN_CHARS = 8
+"""Of the middle of a value, are looked for with escapes, and where they are found the text is looked at as a whole.  How a value begins and ends
+(`sk-proj-`, `-----BEGIN`) a script may know, and could write a million times."""
+FEWEST_PLAIN = 4
+"""Of a value, besides what may be an escape: with fewer, ordinary text would be taken for it."""
 LONGEST_ESCAPE = 2 * MAX_BACKSLASHES + 10
 _HEX = "[0-9A-Fa-f]"
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -75,6 +80,8 @@ class Redactor:
         self._by_first: dict[str, list[_Form]] = {}
         self._plain: dict[str, str] = {}
         """Name by value, as `_unescaped` writes it."""
+        self._pattern: re.Pattern[str] | None = None
+        """Finds a part of each, escaped; made when a text first needs it."""
         self._shortest = self._longest = self._longest_plain = 0
         self._begun = re.compile("(?!)")
         """Finds what has the first characters of a form, as far as the text goes."""
@@ -89,14 +96,17 @@ class Redactor:
             return
         # all is made anew, as another thread may be looking through it
         self._names = {**self._names, value: name}
-        forms = {form.text: form for form in (*self._forms, *reversed(list(_forms(name, value))))}
+        forms: dict[str, _Form] = {}
+        for form in (*self._forms, *_forms(name, value)):
+            forms.setdefault(form.text, form)
         self._forms, self._needles = list(forms.values()), list(forms)
         self._by_first = {first: [form for form in self._forms if form.text[0] == first] for first in {text[0] for text in forms}}
         # an escape in the value itself stays where text is escaped whole, and is one more escape where it is not
-        self._plain = {**self._plain, _unescaped(value): name, _compared(value): name}
+        self._plain = {**self._plain, **{text: name for text in (_unescaped(value), _compared(value)) if len(text) >= FEWEST_PLAIN}}
+        self._pattern = None
         self._shortest = min(map(len, (*self._needles, *self._plain)))
         self._longest = max(map(len, self._needles)) + 3  # what may stand behind a base64 form
-        self._longest_plain = max(map(len, self._plain))
+        self._longest_plain = max(map(len, self._plain), default=0)
         first, second, third = ("".join({re.escape(text[at]) for text in self._needles}) for at in range(3))
         self._begun = re.compile(rf"[{first}](?=\Z|[{second}](?:\Z|[{third}]))")
         if not _NEVER_ESCAPED.fullmatch(value):
@@ -110,10 +120,7 @@ class Redactor:
         for needle in self._needles:  # a plain loop: `any` over a generator takes half as long again
             if needle in text:
                 return True
-        if not self._has_escapes(text):
-            return False
-        plain = _unescaped(text)
-        return any(value in plain for value in self._plain)
+        return self._finds_escaped(text)
 
     def redact(self, text: str) -> str:
         """The text without secrets."""
@@ -152,9 +159,14 @@ class Redactor:
             hold = min(hold, self._undecided_escapes(text, start))
         return hold
 
-    def _has_escapes(self, text: str) -> bool:
-        """Are there escapes that may stand for characters of a value?"""
-        return _may_have_escapes(text) and self._escaped.search(text) is not None
+    def _finds_escaped(self, text: str) -> bool:
+        """Does a value stand there with some of its characters escaped?  A search by pattern, as a script may send millions of escapes, and
+        to look at each would hold the kernel up for seconds."""
+        if not _may_have_escapes(text) or self._escaped.search(text) is None:
+            return False
+        if self._pattern is None:
+            self._pattern = _pattern(list(self._plain))
+        return self._pattern.search(text) is not None
 
     def _undecided_form(self, text: str, start: int) -> int:
         by_first = self._by_first
@@ -182,7 +194,7 @@ class Redactor:
     def spans(self, text: str) -> list[_Span]:
         """Every occurrence, in order; of those that begin at one place, the longest first."""
         spans = [span for form in self._forms for span in _occurrences(text, form)]
-        if self._has_escapes(text):
+        if self._finds_escaped(text):
             plain = _unescaped(text)
             for value, name in self._plain.items():
                 starts = list(_finds(plain, value))
@@ -307,6 +319,57 @@ def _occurrences(text: str, form: _Form) -> Iterator[_Span]:
         end = start + len(form.text)
         found = _BASE64_END.match(text, end) if form.has_end else None
         yield _Span(start, found.end() if found else end, form.name)
+
+
+def _pattern(values: Sequence[str]) -> re.Pattern[str]:
+    """Finds the middle of a value, whichever of its characters are escaped.
+
+    It begins with a set of characters, and so is searched for as fast as `re` can; which of them it was is looked at afterwards.
+    """
+    escaped: dict[str, list[str]] = {r"(?<=%)": [], r"(?<=&)": [], rf"(?<=\\)\\{{0,{MAX_BACKSLASHES - 1}}}": []}
+    plain: dict[str, list[str]] = {}
+    for value in values:
+        start = max(0, (len(value) - PATTERN_CHARS) // 2)
+        middle = value[start : start + PATTERN_CHARS]
+        spelled, rest = _spellings(middle[0]), "".join(_DROPPED + _any_spelling(char) for char in middle[1:])
+        plain.setdefault(" +" if middle[0] == " " else middle[0], []).append(rest)
+        for rests, spellings in zip(escaped.values(), spelled.values(), strict=True):
+            rests.append(f"(?:{spellings}){rest}")
+    begins = {**escaped, **{f"(?<=[{re.escape(chars)}])": rests for chars, rests in plain.items()}}
+    branches = "|".join(f"{begin}(?:{'|'.join(rests)})" for begin, rests in begins.items() if rests)
+    return re.compile(rf"[{re.escape(''.join(plain))}%\\&](?:{branches})")
+
+
+_DROPPED = rf"(?:{_SLASHES}(?:u005[Cc]|x5[Cc]|u\{{0*5[Cc]\}})|\\|%5[Cc]|&#(?:0*92|x0*5[Cc]);){{0,{2 * MAX_BACKSLASHES}}}"
+"""What `_unescaped` leaves out."""
+
+
+def _any_spelling(char: str) -> str:
+    spelled = _spellings(char)
+    plain = r"[ +]" if char == " " else re.escape(char)
+    return f"(?:{plain}|%(?:{spelled['%']})|&(?:{spelled['&']})|{spelled['after a backslash']})"
+
+
+def _spellings(char: str) -> dict[str, str]:
+    """The rest of every escape of a character, as patterns, by what it begins with."""
+    found: dict[str, list[str]] = {"%": [], "&": [], "after a backslash": []}
+    for one in ["+", " "] if char == " " else [char]:
+        code, units = ord(one), one.encode("utf-16-be", "surrogatepass").hex()
+        found["%"].append(_any_case("%".join(f"{byte:02x}" for byte in one.encode("utf-8", "surrogatepass"))))
+        found["&"] += [rf"#(?:x0*{_any_case(f'{code:x}')}|0*{code});", *(f"{name};" for name, of in _NAMED.items() if of == one)]
+        found["after a backslash"] += [
+            f"u{_any_case(units[:4])}" + (f"{_SLASHES}u{_any_case(units[4:])}" if len(units) > 4 else ""),
+            rf"u\{{0*{_any_case(f'{code:x}')}\}}",
+            *([f"x{_any_case(f'{code:02x}')}"] if code < 0x100 else []),
+            *(letter for letter, of in _SHORT.items() if of == one),
+            *([re.escape(one)] if one in "\"'/" else []),
+        ]
+    return {begin: "|".join(spelled) for begin, spelled in found.items()}
+
+
+def _any_case(digits: str) -> str:
+    """Hexadecimal digits, which may be written large or small; not by a flag, which `re` would search for more slowly."""
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
 def _may_have_escapes(text: str) -> bool:

@@ -101,7 +101,10 @@ class EffectContext:
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
-        value = await self._run.invoke(callback, self._run.redactor.redact_value(args), undecided=as_type is not Any)
+        redactor = self._run.redactor
+        if redactor.active:
+            args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
+        value = await self._run.invoke(callback, args, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
     def _record(self, event: AnyEvent) -> None:
