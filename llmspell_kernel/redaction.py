@@ -30,6 +30,7 @@ PATTERN_CHARS = 8
 FEWEST_PLAIN = 4
 """Of a value, besides what may be an escape: with fewer, ordinary text would be taken for it."""
 LONGEST_ESCAPE = 2 * MAX_BACKSLASHES + 10
+WINDOW_CHARS = 512 * 1024
 _HEX = "[0-9A-Fa-f]"
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -121,6 +122,12 @@ class Redactor:
             if needle in text:
                 return True
         return self._finds_escaped(text)
+
+    def windows(self, text: str) -> Iterator[str]:
+        """The text in parts that overlap, so that what stands in it stands in one of them: for one so long that others should run between."""
+        overlap = max(self._longest, self._longest_plain * LONGEST_ESCAPE)
+        for start in range(0, max(1, len(text) - overlap), WINDOW_CHARS):
+            yield text[start : start + WINDOW_CHARS + overlap]
 
     def redact(self, text: str) -> str:
         """The text without secrets."""

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llmspell_kernel import redaction
 from llmspell_kernel.errors import ConfigError
-from llmspell_kernel.redaction import FEWEST_PLAIN, MAX_CHARS, Redactor, _unescaped
+from llmspell_kernel.redaction import FEWEST_PLAIN, MAX_CHARS, WINDOW_CHARS, Redactor, _unescaped
 from llmspell_kernel.values import Callback, Opaque, ResourceRef
 
 from .secret_forms import FORMS
@@ -190,3 +191,22 @@ def test_a_value_learnt_later_holds_for_a_stream_that_runs() -> None:
 def test_two_names_of_one_value_are_one_secret() -> None:
     known = redactor(first=KEY, second=KEY)
     assert known.redact(KEY) == "[secret first]"
+
+
+@pytest.mark.parametrize("at", [0, 1, 100_000, WINDOW_CHARS - 5, WINDOW_CHARS, 2 * WINDOW_CHARS - 30, 2 * WINDOW_CHARS + 7])
+def test_what_stands_in_a_long_text_stands_in_one_of_its_windows(at: int) -> None:
+    known = redactor(key=KEY)
+    text = "x" * at + FORMS["\\u-escaped in JSON"](KEY) + "y" * (3 * WINDOW_CHARS - at)
+    assert any(map(known.finds, known.windows(text)))
+    assert list(known.windows("short")) == ["short"] and list(known.windows("")) == [""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%41" * 200_000, "\\u0041" * 100_000, "\\" * 600_000, "&#65;" * 120_000, "%73%6b%2d%5a%71" * 40_000, ("s" + "\\" * 30) * 20_000],
+)
+def test_a_million_escapes_are_looked_through_by_pattern_and_not_one_by_one(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = redactor(key=KEY)
+    monkeypatch.setattr(redaction, "_character", lambda _: pytest.fail("each escape was looked at"))
+    known.finds("%41" * 10)
+    assert not known.finds(text)

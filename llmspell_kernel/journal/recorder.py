@@ -63,11 +63,12 @@ class Recorder:
     def record(self, event: AnyEvent) -> None:
         if self._redactor.active:
             for shown in self._redacted(event):
-                self._keep(shown)
+                self._keep(*shown)
         else:
-            self._keep(event)
+            self._keep(*_clipped(event, self._redactor))
 
-    def _redacted(self, event: AnyEvent) -> Iterator[AnyEvent]:
+    def _redacted(self, event: AnyEvent) -> Iterator[tuple[AnyEvent, int]]:
+        """What is kept of the event, and its weight.  Clipped first: what nobody keeps need not be looked through."""
         if isinstance(event, CallChunk):
             key = event.cell, event.call
             stream = self._cut_short.pop(key, None) or self._redactor.stream()
@@ -75,18 +76,19 @@ class Recorder:
             if stream.holds:
                 self._cut_short[key] = stream
             if text:
-                yield event if text == event.text else msgspec.structs.replace(event, text=text)
+                yield _clipped(event if text == event.text else msgspec.structs.replace(event, text=text), self._redactor)
             return
         if self._cut_short:
             yield from self._rests(event)
+        event, weight = _clipped(event, self._redactor)
         changes = {}
         for name in _LARGE[type(event)]:
             value = getattr(event, name)
             if value and (shown := self._redactor.redact_value(value)) is not value:
                 changes[name] = shown
-        yield msgspec.structs.replace(event, **changes) if changes else event
+        yield (msgspec.structs.replace(event, **changes) if changes else event), weight
 
-    def _rests(self, event: AnyEvent) -> Iterator[AnyEvent]:
+    def _rests(self, event: AnyEvent) -> Iterator[tuple[AnyEvent, int]]:
         """What was held of calls that this event ends."""
         match event:
             case CallUsage() | CallFinished() | CallFailed():
@@ -98,10 +100,9 @@ class Recorder:
         for key in ended:
             stream = self._cut_short.pop(key, None)
             if stream is not None and (rest := stream.end()):
-                yield CallChunk(event.cell, event.time, key[1], rest)
+                yield _clipped(CallChunk(event.cell, event.time, key[1], rest), self._redactor)
 
-    def _keep(self, event: AnyEvent) -> None:
-        event, weight = _clipped(event)
+    def _keep(self, event: AnyEvent, weight: int) -> None:
         self._events.append((event, weight))
         self._bytes += weight
         if event.cell not in self._cells:
@@ -134,48 +135,49 @@ class Recorder:
             del self._cells[event.cell]
 
 
-def _clipped(event: AnyEvent) -> tuple[AnyEvent, int]:
+def _clipped(event: AnyEvent, redactor: Redactor) -> tuple[AnyEvent, int]:
     """The event with its large values clipped, and about how many bytes it holds."""
     total, changes = FIXED_BYTES, {}
     for name in _LARGE[type(event)]:
         value = getattr(event, name)
         weight = _weight(value)
         if weight > MAX_VALUE_BYTES:
-            changes[name] = value = _clip_field(value)
+            changes[name] = value = _clip_field(value, redactor)
             weight = _weight(value)
         total += weight
     return (msgspec.structs.replace(event, **changes) if changes else event), total
 
 
-def _clip_field(value: Any) -> Any:
+def _clip_field(value: Any, redactor: Redactor) -> Any:
     """Arguments and the fields of a log entry are clipped one by one, and keep their shape as long as all are small enough together."""
     if isinstance(value, list):
-        parts = _parts(value)
+        parts = _parts(value, redactor)
         return parts if parts is not None else [_marker(value)]
     if isinstance(value, dict):
-        parts = _parts(value.values())
+        parts = _parts(value.values(), redactor)
         return dict(zip(value, parts, strict=True)) if parts is not None else {"clipped": _marker(value)}
-    return _clip(value)
+    return _clip(value, redactor)
 
 
-def _parts(items: Collection[Any]) -> list[Any] | None:
+def _parts(items: Collection[Any], redactor: Redactor) -> list[Any] | None:
     """Each clipped by itself; None where they are too large together."""
     parts, total = [], len(items) * POINTER_BYTES
     for item in items:
         if total > TOO_LARGE:
             return None
-        parts.append(_clip(item))
+        parts.append(_clip(item, redactor))
         total += _weight(parts[-1])
     return parts if total <= TOO_LARGE else None
 
 
-def _clip(value: Any) -> Any:
+def _clip(value: Any, redactor: Redactor) -> Any:
     weight = _weight(value)
     if weight <= MAX_VALUE_BYTES:
         return value
     if isinstance(value, str):
         # at most four bytes a character in memory, so the head stays below the limit whatever it is written in
-        return f"{value[: MAX_VALUE_BYTES // 8]}... [{len(value)} characters in all; the journal keeps the first]"
+        head = redactor.stream().feed(value[: MAX_VALUE_BYTES // 8])  # without what the cut may have left of a secret
+        return f"{head}... [{len(value)} characters in all; the journal keeps the first]"
     return _marker(value)
 
 

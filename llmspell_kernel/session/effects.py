@@ -36,7 +36,7 @@ from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
-    from ..redaction import StreamRedactor
+    from ..redaction import Redactor, StreamRedactor
     from .cell_run import CellRun
 
 
@@ -143,7 +143,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
             value, text = written(await _kept(run, effect, value))
         if len(text) > run.limits.value_bytes:
             check_size(text, f"the answer of {what}", run.limits.value_bytes)
-        if run.redactor.active and run.redactor.finds(text.decode()):  # of a value that holds none, this is all it costs
+        if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
             value, text = written(run.redactor.redact_value(value))
     except asyncio.CancelledError:
         if not _is_cancelled():
@@ -160,6 +160,16 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
     run.tell_time(now)
     return value, text
+
+
+async def _holds_secret(redactor: Redactor, text: str) -> bool:
+    """Looks through an answer, which may be of many megabytes, without holding up the event loop."""
+    for number, part in enumerate(redactor.windows(text)):
+        if number:
+            await asyncio.sleep(0)
+        if redactor.finds(part):
+            return True
+    return False
 
 
 async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
