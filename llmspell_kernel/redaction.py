@@ -11,10 +11,13 @@ Rules
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus
 
 from .errors import ConfigError
 from .values import MAX_DEPTH, Opaque
@@ -310,6 +313,11 @@ def _forms(name: str, value: str) -> Iterator[_Form]:
             yield _Form(text, name, has_end=(len(data) + before) % 3 > 0)
     yield _Form(data.hex(), name)
     yield _Form(data.hex().upper(), name)
+    if not _NEVER_ESCAPED.fullmatch(value):
+        # wholly escaped by one rule, what stands around cannot be taken for a part of it
+        inside = [json.dumps(value, ensure_ascii=only)[1:-1] for only in (True, False)]
+        for text in (quote(data), quote(data, safe=""), quote_plus(data), html.escape(value), *inside):
+            yield _Form(text, name)
 
 
 def _may_go_on(form: _Form, rest: str) -> bool:

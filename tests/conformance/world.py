@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SECRET = "tok-0f-the-c0nformance-cases"
 
+
 class Printed:
     """A sink that remembers.  The language's own word for nothing, which must come with all that is shown, is read as NOTHING."""
 

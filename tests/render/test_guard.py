@@ -123,7 +123,7 @@ def test_metadata_are_ours_or_none() -> None:
 texts = st.text(alphabet=st.sampled_from("ab <>&\"'`*_~[]()!#|-:\\/\n=.1+x;\u202e\x1b\x00é"), max_size=60)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
 @given(texts)
 @example('```js" onclick=x\ncode\n```')
 @example("~~~ <b>\ncode\n~~~")
@@ -135,7 +135,7 @@ def test_all_markdown_passes_once_it_is_rendered(text: str) -> None:
     assert is_ours(markdown_html(text)), markdown_html(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(texts, st.floats(0, 100))
 def test_everything_that_can_be_shown_passes(text: str, done: float) -> None:
     value = {text: [text, 1, None, {text: True}]}
