@@ -32,9 +32,11 @@ from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .faults import fault_of
+from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
+    from ..redaction import Redactor, StreamRedactor
     from .cell_run import CellRun
 
 
@@ -54,6 +56,9 @@ class EffectContext:
     def chunk(self, text: str) -> None:
         if text:
             self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
+
+    def pieces(self) -> StreamRedactor:
+        return self._run.redactor.stream()
 
     def usage(
         self,
@@ -96,6 +101,9 @@ class EffectContext:
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
+        redactor = self._run.redactor
+        if redactor.active:
+            args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         value = await self._run.invoke(callback, args, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
@@ -111,10 +119,10 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
         arguments = read_values(effect.args, "the arguments", empty_as_object=False)
     except SpellError as error:
         _refused(run, context, effect, [], error)
-        return Answer(effect.id, fault=fault_of(error, ""))
+        return Answer(effect.id, fault=redacted_fault(fault_of(error, ""), run.redactor))
     done = await perform(run, context, effect, arguments)
     if isinstance(done, Exception):
-        return Answer(effect.id, fault=fault_of(done, f"{effect.bridge}.{effect.method}"))
+        return Answer(effect.id, fault=redacted_fault(fault_of(done, f"{effect.bridge}.{effect.method}"), run.redactor))
     return Answer(effect.id, msgspec.Raw(done[1]))
 
 
@@ -124,7 +132,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         call = _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
-        return error
+        return redact_error(error, run.redactor)
     await run.keep_pace()
     started = time.time()
     run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
@@ -135,6 +143,8 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
             value, text = written(await _kept(run, effect, value))
         if len(text) > run.limits.value_bytes:
             check_size(text, f"the answer of {what}", run.limits.value_bytes)
+        if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
+            value, text = written(run.redactor.redact_value(value))
     except asyncio.CancelledError:
         if not _is_cancelled():
             failure = BridgeError(f"{what} failed: something it waited for was cancelled")
@@ -145,11 +155,21 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     except Exception as error:
         fault = fault_of(error, what)
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
-        return error
+        return redact_error(error, run.redactor)
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
     run.tell_time(now)
     return value, text
+
+
+async def _holds_secret(redactor: Redactor, text: str) -> bool:
+    """Looks through an answer, which may be of many megabytes, without holding up the event loop."""
+    for number, part in enumerate(redactor.windows(text)):
+        if number:
+            await asyncio.sleep(0)
+        if redactor.finds(part):
+            return True
+    return False
 
 
 async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
