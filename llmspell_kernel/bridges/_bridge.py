@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ..policy.decide import Level
     from ..policy.files import FilePolicy
     from ..policy.network import NetworkPolicy
+    from ..redaction import StreamRedactor
     from ..services.modules import ModuleLibrary
+    from ..services.secrets import Secrets
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
@@ -146,6 +148,10 @@ class BridgeSession(Protocol):
         """The notebook's or project's: where relative paths begin."""
 
     @property
+    def secrets(self) -> Secrets:
+        """The user's secrets: `value(name, host)` is sent to that host and kept nowhere."""
+
+    @property
     def network(self) -> NetworkPolicy:
         """What scripts may reach; the session's, so a change of the settings is seen at once."""
 
@@ -166,6 +172,12 @@ class Context(Protocol):
 
     def chunk(self, text: str) -> None:
         """Text of an answer in progress: shown live and written to the journal."""
+
+    def pieces(self) -> StreamRedactor:
+        """For a text that a script gets in pieces: `feed(piece)` and `end()` give them without secrets, also where two pieces share one.
+
+        What is answered at once, shown or written is redacted by the session itself.
+        """
 
     def usage(
         self,

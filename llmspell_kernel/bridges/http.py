@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel import Bridge, Context, Resource, method
-from llmspell_kernel.errors import ArgumentError, BridgeError, DeniedError
+from llmspell_kernel.errors import ArgumentError, BridgeError
 from llmspell_kernel.services.http.options import RequestOptions
 
 from ._bridge import BridgeSession
@@ -77,7 +77,9 @@ class Http(Bridge):
         # not at the top: it brings httpcore and TLS, and most sessions make no request
         from llmspell_kernel.services.http.service import HttpService
 
-        self._service = self._given or HttpService(lambda: session.network, lambda *asked: _secret(session, *asked))
+        self._service = self._given or HttpService(
+            lambda: session.network, lambda name, host, scheme: session.secrets.value(name, host, scheme=scheme)
+        )
 
     async def close(self) -> None:
         if self._service is not None:
@@ -174,13 +176,6 @@ class Http(Bridge):
     def _ready(self) -> HttpService:
         assert self._service is not None, "the session opens a bridge before its first call"
         return self._service
-
-
-def _secret(session: BridgeSession, name: str, host: str, scheme: str) -> str:
-    secrets = getattr(session, "secrets", None)
-    if secrets is None:
-        raise DeniedError(f"this session keeps no secrets, so '{name}' cannot be sent", capability=f"secrets.{name}")
-    return str(secrets.value(name, host, scheme=scheme))
 
 
 def _is_ok(status: int) -> bool:

@@ -253,12 +253,22 @@ class Llm(Bridge):
 
 async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[str | None] | None) -> None:
     """Reads an answer to its end, shows it, passes it on, and reports what it used, once, however it ends."""
+    pieces = ctx.pieces()
+
+    async def take(text: str) -> None:
+        if text:
+            ctx.chunk(text)
+            if queue is not None:
+                await queue.put(text)
+
     try:
         async with aclosing(generation.texts()) as texts:
             async for text in texts:
-                ctx.chunk(text)
-                if queue is not None:
-                    await queue.put(text)
+                await take(pieces.feed(text))
+        await take(pieces.end())
+    except Exception:
+        await take(pieces.end())  # what came before the failure is kept
+        raise
     finally:
         used = generation.usage
         ctx.usage(

@@ -152,7 +152,7 @@ async def _run(
 
         result = await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
         for session in sessions:  # by now with the init script's text
-            sources.update(session.sources, **{script.chunk: script.code})
+            sources.update(session.sources)  # the session's own, which hold no secret
         return result
 
 

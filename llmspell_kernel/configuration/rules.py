@@ -26,6 +26,7 @@ from ..policy import hosts
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
+from ..services.secret_sources import WrongSource, check_name, source_of
 from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings
 
 TRUST = "trust"
@@ -136,8 +137,10 @@ def _checks_of(name: str) -> dict[str, Check]:
 
 
 def _secret(value: Any, engines: Collection[str]) -> dict[str, Any]:
+    """Nothing of a wrong one is quoted: it may hold the secret itself."""
     if not isinstance(value, dict):
-        raise WrongValue(f'must be a table such as {{env = "TOKEN", hosts = ["api.example.com"]}}, not {_kind(value)}')
+        raise WrongValue('must be a table such as {env = "TOKEN", hosts = ["api.example.com"]}, and never holds the value itself')
+    source_of(value)
     return value
 
 
@@ -271,8 +274,10 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
     if table == "init" and name not in engines:
         raise wrong(entry.key, entry.origin, f"there is no engine {quoted(name)}{nearest(name, list(engines))}")
     try:
+        if table == "secrets":
+            check_name(name)
         return check(entry.value, engines)
-    except WrongValue as error:
+    except (WrongValue, WrongSource) as error:
         raise wrong(entry.key, entry.origin, str(error)) from None
 
 

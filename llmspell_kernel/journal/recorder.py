@@ -1,7 +1,7 @@
 """The in-memory journal: keeps events in order and tells its listeners.  The only way an event enters is `record`.
 
 Bounded in events and in bytes: the oldest go first.  A single value over 256 KiB is clipped before it is kept or told to anyone, because
-listeners keep events too.
+listeners keep events too.  Secrets are taken out of each event, and out of the chunks of a call as one text.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from ..redaction import Redactor, StreamRedactor
 from ..values import Opaque
-from .events import AnyEvent
+from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallUsage, CellFinished
 
 Listener = Callable[[AnyEvent], None]
 MAX_EVENTS = 200_000
@@ -39,7 +40,10 @@ _LARGE: dict[type[AnyEvent], tuple[str, ...]] = {
 class Recorder:
     """Listeners run in the order they were added, at once, on the session's event loop."""
 
-    def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor or Redactor()
+        self._cut_short: dict[tuple[int, int], StreamRedactor] = {}
+        """By cell and call: chunks that may have ended within a secret."""
         self._events: deque[tuple[AnyEvent, int]] = deque()
         self._cells: dict[int, deque[AnyEvent]] = {}
         """The same events by cell, so that the end of each cell need not look through all of them."""
@@ -57,7 +61,48 @@ class Recorder:
         return self._bytes
 
     def record(self, event: AnyEvent) -> None:
-        event, weight = _clipped(event)
+        if self._redactor.active:
+            for shown in self._redacted(event):
+                self._keep(*shown)
+        else:
+            self._keep(*_clipped(event, self._redactor))
+
+    def _redacted(self, event: AnyEvent) -> Iterator[tuple[AnyEvent, int]]:
+        """What is kept of the event, and its weight.  Clipped first: what nobody keeps need not be looked through."""
+        if isinstance(event, CallChunk):
+            key = event.cell, event.call
+            stream = self._cut_short.pop(key, None) or self._redactor.stream()
+            text = stream.feed(event.text)
+            if stream.holds:
+                self._cut_short[key] = stream
+            if text:
+                yield _clipped(event if text == event.text else msgspec.structs.replace(event, text=text), self._redactor)
+            return
+        if self._cut_short:
+            yield from self._rests(event)
+        event, weight = _clipped(event, self._redactor)
+        changes = {}
+        for name in _LARGE[type(event)]:
+            value = getattr(event, name)
+            if value and (shown := self._redactor.redact_value(value)) is not value:
+                changes[name] = shown
+        yield (msgspec.structs.replace(event, **changes) if changes else event), weight
+
+    def _rests(self, event: AnyEvent) -> Iterator[tuple[AnyEvent, int]]:
+        """What was held of calls that this event ends."""
+        match event:
+            case CallUsage() | CallFinished() | CallFailed():
+                ended = [(event.cell, event.call)]
+            case CellFinished():
+                ended = [key for key in self._cut_short if key[0] == event.cell]
+            case _:
+                return
+        for key in ended:
+            stream = self._cut_short.pop(key, None)
+            if stream is not None and (rest := stream.end()):
+                yield _clipped(CallChunk(event.cell, event.time, key[1], rest), self._redactor)
+
+    def _keep(self, event: AnyEvent, weight: int) -> None:
         self._events.append((event, weight))
         self._bytes += weight
         if event.cell not in self._cells:
@@ -90,48 +135,49 @@ class Recorder:
             del self._cells[event.cell]
 
 
-def _clipped(event: AnyEvent) -> tuple[AnyEvent, int]:
+def _clipped(event: AnyEvent, redactor: Redactor) -> tuple[AnyEvent, int]:
     """The event with its large values clipped, and about how many bytes it holds."""
     total, changes = FIXED_BYTES, {}
     for name in _LARGE[type(event)]:
         value = getattr(event, name)
         weight = _weight(value)
         if weight > MAX_VALUE_BYTES:
-            changes[name] = value = _clip_field(value)
+            changes[name] = value = _clip_field(value, redactor)
             weight = _weight(value)
         total += weight
     return (msgspec.structs.replace(event, **changes) if changes else event), total
 
 
-def _clip_field(value: Any) -> Any:
+def _clip_field(value: Any, redactor: Redactor) -> Any:
     """Arguments and the fields of a log entry are clipped one by one, and keep their shape as long as all are small enough together."""
     if isinstance(value, list):
-        parts = _parts(value)
+        parts = _parts(value, redactor)
         return parts if parts is not None else [_marker(value)]
     if isinstance(value, dict):
-        parts = _parts(value.values())
+        parts = _parts(value.values(), redactor)
         return dict(zip(value, parts, strict=True)) if parts is not None else {"clipped": _marker(value)}
-    return _clip(value)
+    return _clip(value, redactor)
 
 
-def _parts(items: Collection[Any]) -> list[Any] | None:
+def _parts(items: Collection[Any], redactor: Redactor) -> list[Any] | None:
     """Each clipped by itself; None where they are too large together."""
     parts, total = [], len(items) * POINTER_BYTES
     for item in items:
         if total > TOO_LARGE:
             return None
-        parts.append(_clip(item))
+        parts.append(_clip(item, redactor))
         total += _weight(parts[-1])
     return parts if total <= TOO_LARGE else None
 
 
-def _clip(value: Any) -> Any:
+def _clip(value: Any, redactor: Redactor) -> Any:
     weight = _weight(value)
     if weight <= MAX_VALUE_BYTES:
         return value
     if isinstance(value, str):
         # at most four bytes a character in memory, so the head stays below the limit whatever it is written in
-        return f"{value[: MAX_VALUE_BYTES // 8]}... [{len(value)} characters in all; the journal keeps the first]"
+        head = redactor.stream().feed(value[: MAX_VALUE_BYTES // 8])  # without what the cut may have left of a secret
+        return f"{head}... [{len(value)} characters in all; the journal keeps the first]"
     return _marker(value)
 
 

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from ..journal.events import AnyEvent
 from ..journal.recorder import Recorder
+from ..render.guard import LIVE_VIEW
 from ..render.live import LivePanes
 from ..render.trace import gathered_bundle
 
@@ -30,7 +31,6 @@ INTERVAL_S = 0.04
 """25 a second: with the messages that open and close a view, and the kernel's own, a second stays under 35."""
 OPENING_DELAY_S = 0.02
 """A call that ends sooner needs no live view."""
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
 class Publish(Protocol):
@@ -208,7 +208,7 @@ class LiveView:
     def _open(self) -> None:
         self._widget = self._widget or self._open_widget(self._receive)
         data = {
-            WIDGET_MIME: {"model_id": self._widget.model_id, "version_major": 2, "version_minor": 0},
+            LIVE_VIEW: {"model_id": self._widget.model_id, "version_major": 2, "version_minor": 0},
             "text/html": "<em>running …</em>",
             "text/plain": "running …",
         }

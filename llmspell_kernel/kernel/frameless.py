@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ..errors import SpellError
+from ..render.text import clean
 
 E = TypeVar("E", bound=SpellError)
 
 
 def with_lines(error: E, name: str, lines: list[str]) -> E:
-    """The same error under another name; it stays catchable as what it is."""
-    error.__class__ = type(name, (type(error),), {"_render_traceback_": lambda self: lines})
+    """The same error under another name; it stays catchable as what it is.  Its text is fit to be printed by whoever shows it alone."""
+    shown = {"_render_traceback_": lambda self: lines, "__str__": lambda self: clean(self.message)}
+    error.__class__ = type(name, (type(error),), shown)
     return error
 
 

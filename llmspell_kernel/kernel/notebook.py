@@ -20,6 +20,7 @@ from ..journal.ledger import BY, By, ledger, rows
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
+from ..services.secrets import Secrets
 from ..session import BackgroundTask, ExecutionResult, Session
 from ..session.taping import MODES, Taping
 from ..settings import Origin, Settings
@@ -272,6 +273,11 @@ class Notebook:
     def narrow(self, state: str = "main", engine: str = "lua", *, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
         """Takes capabilities from a state until it ends: `allow` are those it keeps (none given: all), `deny` those it loses."""
         self.session.narrow(state, engine, allow=allow, deny=deny)
+
+    @property
+    def secrets(self) -> Secrets:
+        """Names, and `set(name, value, hosts=["api.example.com"])`; scripts never see a value."""
+        return self.session.secrets
 
     @property
     def background(self) -> list[BackgroundTask]:

@@ -1,7 +1,8 @@
 """A cell's output in IPython: text to the streams, shown things and results, always under the cell they belong to.
 
 A callback of the event loop runs in the context of whoever registered it, and ipykernel keeps a cell's parent header in that context:
-so each cell's context is captured when it starts, and everything it shows goes through it.
+so each cell's context is captured when it starts, and everything it shows goes through it.  No other module gives a page data of a
+script, and this one gives it nothing that `render.guard` has not looked at.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ..render.guard import published
 from ..render.shown import shown_bundle
 from ..render.text import clean, split_partial_escape
 from ..shown import Progress, Shown
@@ -59,7 +61,8 @@ class CellOutput:
 
     def display(self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str, update: bool) -> None:
         transient = {"display_id": display_id} if display_id else {}
-        self._run(lambda: self._shell.display_pub.publish(dict(data), dict(metadata), transient=transient, update=update))
+        shown = published(data, metadata)
+        self._run(lambda: self._shell.display_pub.publish(shown.data, shown.metadata, transient=transient, update=update))
 
     def result(self, value: Any, data: Mapping[str, str]) -> None:
         """The cell's result, as Out[n] and `_`: the plain value for Python, the rich form for the page."""
@@ -68,7 +71,7 @@ class CellOutput:
         def show() -> None:
             hook.start_displayhook()
             hook.write_output_prompt()
-            hook.write_format_data(dict(data), {})
+            hook.write_format_data(published(data, {}).data, {})
             hook.update_user_ns(value)
             hook.finish_displayhook()
 

@@ -8,5 +8,5 @@ from typing import Any, NamedTuple
 class Bundle(NamedTuple):
     """Numbers that differ from run to run stand in `metadata` only, which notebook tests do not compare."""
 
-    data: dict[str, str]
+    data: dict[str, Any]
     metadata: dict[str, Any]

@@ -16,7 +16,7 @@ from .budget import CUT_HTML, MAX_PLAIN_CHARS, Budget
 from .bundle import Bundle
 from .calls import ARGUMENT_CHARS, ICONS, MESSAGE_CHARS, Call, Gathered, Status, gather
 from .pretty import inline, pretty
-from .text import cap_text, clean, clean_capped, clip, escape, plural
+from .text import cap_text, clean, clean_capped, clean_clipped, clip, escape, plural
 
 BOX = "border:1px solid rgba(127,127,127,.4);border-radius:4px;padding:6px 10px;margin:2px 0"
 _BADGE = "border:1px solid rgba(127,127,127,.4);border-radius:8px;padding:0 6px;font-size:85%;white-space:nowrap"
@@ -24,6 +24,7 @@ _FAINT = "opacity:.75;font-size:85%"
 _BAD = "border-left:3px solid rgba(220,53,69,.85);padding-left:8px"
 _PRE = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 4px"
 PROMPT_CHARS = 60
+MODEL_CHARS = 200
 CUT_ANSWER_CHARS = 20_000
 OPEN_ANSWERS = 6
 """More answers than this are folded, each to one line."""
@@ -227,7 +228,7 @@ def _facts(gathered: Gathered) -> dict[str, Any]:
             "calls": len(used) + gathered.left_out_users,
         }
     }
-    facts["models"] = sorted({usage.model for usage in usages if usage.model})
+    facts["models"] = sorted({clean_clipped(usage.model, MODEL_CHARS) for usage in usages if usage.model})
     if gathered.cell_duration_s is not None:
         facts["duration_s"] = gathered.cell_duration_s
     timed = [call for call in gathered.calls.values() if call.is_answer or call.has_problem]

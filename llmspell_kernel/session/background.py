@@ -79,6 +79,7 @@ class BackgroundRun:
                 self._state.listen_no_more()
                 self._state.renew()
                 await self.run.end_effects()
+            self.run.flush()
 
     async def _slice(self) -> None:
         exchange = self._state.exchange

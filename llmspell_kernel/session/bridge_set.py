@@ -26,6 +26,7 @@ from ..policy.files import FilePolicy
 from ..policy.limits import Limits
 from ..policy.network import NetworkPolicy
 from ..services.modules import ModuleLibrary
+from ..services.secrets import Secrets
 from .faults import report
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Surroundings:
     folder: Path
     network: NetworkPolicy
     files: FilePolicy
+    secrets: Secrets
 
 
 class BridgeSet:
@@ -237,6 +239,10 @@ class SessionView:
     @property
     def folder(self) -> Path:
         return self._bridges.surroundings.folder
+
+    @property
+    def secrets(self) -> Secrets:
+        return self._bridges.surroundings.secrets
 
     @property
     def network(self) -> NetworkPolicy:

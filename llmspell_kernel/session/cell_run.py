@@ -19,8 +19,8 @@ from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
 from .met_limits import met
+from .redacted import RedactedSink
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
-from .sink import Sink
 from .transcript import Made
 from .value_lists import check_size, read_values
 
@@ -33,7 +33,7 @@ class CellRun:
     """Everything that lives as long as one cell runs."""
 
     def __init__(
-        self, session: Session, state: ScriptState, cell: int, chunk: str, sink: Sink, limits: Limits, grants: Sequence[Grants]
+        self, session: Session, state: ScriptState, cell: int, chunk: str, sink: RedactedSink, limits: Limits, grants: Sequence[Grants]
     ) -> None:
         self._session = session
         self._state = state
@@ -44,6 +44,7 @@ class CellRun:
         self.grants = grants
         self.effects = 0
         self.recorder = session.recorder
+        self.redactor = session.redactor
         self.resources = session.resources
         self.bridges = session.bridges
         self.declarations = session.declarations
@@ -203,6 +204,7 @@ class CellRun:
                 await self.resources.release_cell(self.cell)
             if self._state.worker is None:
                 await self.resources.release_state(self.state_number)
+            self.flush()
             if self._sink_failure is not None:
                 raise self._sink_failure
 
@@ -248,7 +250,8 @@ class CellRun:
     def take_background(self, background: Background | None) -> None:
         """What goes on after a cell or slice: its effects begin, its uncaught errors are told."""
         self.background = background if background is not None and background.open else None
-        self._state.background_tasks = background.tasks if self.background is not None and background is not None else []
+        labels = background.tasks if self.background is not None and background is not None else []
+        self._state.background_tasks = [self.redactor.redact(label) for label in labels]
         if background is None:
             return
         self._state.exchange.take(background, self)
@@ -260,6 +263,13 @@ class CellRun:
         left = await self._state.exchange.end(self.limits.end_s, keep)
         if left:
             self.tell(f"{', '.join(left)}: told to stop, still running after {self.limits.end_s:g} s; what comes of it is dropped")
+
+    def flush(self) -> None:
+        """Shows the end of what was printed, which was held back as it may be the beginning of a secret."""
+        try:
+            self.sink.flush()
+        except Exception as error:
+            self._sink_failure = self._sink_failure or error
 
     def tell(self, text: str) -> None:
         """A line of ours on the cell's stderr."""

@@ -33,9 +33,11 @@ from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .faults import fault_of
+from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_values, write_values
 
 if TYPE_CHECKING:
+    from ..redaction import Redactor, StreamRedactor
     from .cell_run import CellRun
     from .taping import Taping
     from .transcript import Made
@@ -65,6 +67,9 @@ class EffectContext:
             if self.made is not None:
                 self.made.chunks.append(text)
             self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
+
+    def pieces(self) -> StreamRedactor:
+        return self._run.redactor.stream()
 
     def usage(
         self,
@@ -113,6 +118,9 @@ class EffectContext:
         self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
+        redactor = self._run.redactor
+        if redactor.active:
+            args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         if self.made is not None:
             self.made.invoked.append((callback, bytes(write_values(args))))
         value = await self._run.invoke(callback, args, undecided=as_type is not Any)
@@ -130,10 +138,10 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
         arguments = read_values(effect.args, "the arguments", empty_as_object=False)
     except SpellError as error:
         _refused(run, context, effect, [], error)
-        return Answer(effect.id, fault=fault_of(error, ""))
+        return Answer(effect.id, fault=redacted_fault(fault_of(error, ""), run.redactor))
     done = await perform(run, context, effect, arguments)
     if isinstance(done, Exception):
-        return Answer(effect.id, fault=fault_of(done, f"{effect.bridge}.{effect.method}"))
+        return Answer(effect.id, fault=redacted_fault(fault_of(done, f"{effect.bridge}.{effect.method}"), run.redactor))
     return Answer(effect.id, msgspec.Raw(done[1]))
 
 
@@ -143,7 +151,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         planned = _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
-        return error
+        return redact_error(error, run.redactor)
     await run.keep_pace()
     started = time.time()
     run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
@@ -162,7 +170,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     except Exception as error:
         fault = fault_of(error, what)
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
-        return error
+        return redact_error(error, run.redactor)
     now = time.time()
     run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started, context.replayed))
     run.tell_time(context.ended_s or now)
@@ -183,7 +191,9 @@ async def _come_to(run: CellRun, context: EffectContext, effect: Effect, argumen
 async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
     value = await run.bridges.call(planned.bridge, planned.make())
     if (text := dumps_plain(value)) is None:
-        return written(await _kept(run, effect, value))
+        value, text = written(await _kept(run, effect, value))
+    if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
+        value, text = written(run.redactor.redact_value(value))
     return value, text
 
 
@@ -192,6 +202,8 @@ async def _kept_call(
 ) -> tuple[Value, bytes]:
     """A call that can be played again: it is answered from a cassette, or made and kept."""
     text = bytes(effect.args) if len(effect.args) > len(b"[]") else bytes(write_values(arguments))
+    if run.redactor.active and run.redactor.finds(text.decode()):
+        text = bytes(write_values(run.redactor.redact_value(arguments)))
     taping = run.taping if run.taping is not None and run.taping.takes(method) else None
     context.made = made = run.asked(effect, method, text)
     recording = False
@@ -208,9 +220,10 @@ async def _kept_call(
         made.given_up = True
         raise
     except Exception as error:
-        made.failed(error)
+        made.failed(error, run.redactor)
         raise
     finally:
+        made.redact(run.redactor)
         run.keep(made)
         if recording and taping is not None:
             taping.ended(made, context)
@@ -227,6 +240,16 @@ async def _recorded(
             raise run.playback.missing(effect, written)
         return await run.playback.play(run, context, effect, written, position)
     return None if taping is None else await taping.answer(run, context, effect, written)
+
+
+async def _holds_secret(redactor: Redactor, text: str) -> bool:
+    """Looks through an answer, which may be of many megabytes, without holding up the event loop."""
+    for number, part in enumerate(redactor.windows(text)):
+        if number:
+            await asyncio.sleep(0)
+        if redactor.finds(part):
+            return True
+    return False
 
 
 async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:

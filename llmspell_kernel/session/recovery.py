@@ -20,6 +20,7 @@ from ..journal.recorder import Recorder
 from .cell_run import CellRun
 from .history import PastCell
 from .playback import Playback
+from .redacted import RedactedSink
 from .sink import NullSink
 from .transcript import entries_of, times_of
 
@@ -86,7 +87,9 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
     if cell.work is None:
         return cell, ""
     limits = session.limits._replace(total_time_s=min(left_s, session.limits.total_time_s))
-    run = CellRun(session, script, cell.number, cell.chunk, NullSink(), limits, (*session.grants, *script.grants))
+    run = CellRun(
+        session, script, cell.number, cell.chunk, RedactedSink(NullSink(), session.redactor), limits, (*session.grants, *script.grants)
+    )
     run.recorder, run.playback, run.taping = Recorder(), playback, None
     script.limits = limits
     run.tell_time(cell.began_s)

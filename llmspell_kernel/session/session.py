@@ -36,7 +36,9 @@ from ..policy.tables import table_of
 from ..policy.workers import WorkerPolicy
 from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
+from ..redaction import Redactor
 from ..services.modules import ModuleLibrary, chunk_of
+from ..services.secrets import Secrets
 from ..settings import PYTHON, Settings
 from ..values import Value, loads
 from ..workers.host_memory import shield_host
@@ -51,6 +53,7 @@ from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
 from .pulse import Pulse
 from .recovery import Restored, RestoreFailed, restore
+from .redacted import RedactedSink, redact_error
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
 from .saved_states import SavedState, rules_of, save
@@ -95,7 +98,9 @@ class Session:
         self.folder = folder or Path.cwd()
         self.state_folder = state_folder or user_state_folder(os.environ)
         self.sink: Sink = sink or NullSink()
-        self.recorder = Recorder()
+        self.redactor = Redactor()
+        self.secrets = Secrets(self.settings.secrets, os.environ, self.redactor)
+        self.recorder = Recorder(redactor=self.redactor)
         self.engines: EngineRegistry = engines or discover_engines()
         self._given_limits, self._given_grants = limits, grants
         self.limits, self.grants = self._limits(), self._grants()
@@ -103,7 +108,7 @@ class Session:
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
         self.modules = ModuleLibrary(self.limits.value_bytes)
-        surroundings = Surroundings(self.modules, self.folder, **self._policies())
+        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
@@ -125,7 +130,7 @@ class Session:
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one that cells run on."""
         self._last_cell = self._last_call = self._last_state = self._last_place = 0
-        self.sources: dict[str, str] = Sources()
+        self.sources: dict[str, str] = Sources(redactor=self.redactor)
         """Chunk name -> source text, for the code frames of errors."""
 
     async def __aenter__(self) -> Session:
@@ -141,6 +146,7 @@ class Session:
         """
         init, workers = init_files(settings.init, self.engines, self.folder), table_of(settings, WorkerPolicy)
         self._confine(settings)
+        self.secrets.declare(settings.secrets)
         self.settings, self._init = settings, init
         self.limits, self.grants = self._limits(), self._grants()
         if self._owns_pool:
@@ -189,7 +195,7 @@ class Session:
 
         Raises LoadError where a cassette to be played cannot be read.
         """
-        taping = Taping(mode, file)
+        taping = Taping(mode, file, self.redactor)
         self.end_taping()
         self.taping = taping
         return taping
@@ -285,6 +291,7 @@ class Session:
         timeout_s: float | None = None,
     ) -> ExecutionResult:
         self._loop = asyncio.get_running_loop()
+        self.secrets.refresh()
         declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
         started = time.time()
@@ -295,15 +302,16 @@ class Session:
         error: SpellError | None = None
         status: Any = "error"
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
-        run = CellRun(self, script, number, chunk, kept, limits, (*self.grants, *script.grants))
+        shown = RedactedSink(kept, self.redactor)
+        run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started
         try:
-            values = await self._execute(script, run, work, inputs)
+            values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
                 found[name] = await self._get(script, name)
             status = "ok"
         except SpellError as caught:
-            error, status = caught, _status(caught)
+            error, status = redact_error(caught, self.redactor), _status(caught)
             error.engine = error.engine or declaration.name
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:
@@ -378,7 +386,7 @@ class Session:
         script = await self._ready(self._named(state, name)) if open_state else self._states.get((state, name))
         if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING, Phase.LINGERING):
             return None
-        return loads(await script.query(kind, text))
+        return self.redactor.redact_value(loads(await script.query(kind, text)))
 
     async def get(
         self,
@@ -414,10 +422,11 @@ class Session:
         A method that gives a resource is refused: only a script can hold one.
         """
         idle = ScriptState(PYTHON, PYTHON, self._pool, self.limits, {}, 0, self.resources)
-        run = CellRun(self, idle, 0, "python", self.sink, self.limits, self.grants)
+        run = CellRun(self, idle, 0, "python", RedactedSink(self.sink, self.redactor), self.limits, self.grants)
         run.holds_resources = False
         plain = [to_plain(value, f"argument {position}") for position, value in enumerate(args, 1)]
         done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), plain)
+        run.flush()
         if isinstance(done, Exception):
             raise done
         return done[0]
@@ -514,7 +523,14 @@ class Session:
 
     def save(self, file: Path) -> int:
         """Writes what every state went through to a file, for `resume`; how many cells there are.  Raises OSError."""
-        return save(file, [(_saved(script), script.history.cells) for script in self._states.values() if script.history])
+        states = [(_saved(script), script.history.cells) for script in self._states.values() if script.history]
+        for state, past in states:
+            for cell in past:
+                if isinstance(cell.work, str) and self.redactor.finds(cell.work):
+                    raise ConfigError(
+                        f"the states are not saved: the code of {cell.chunk} in '{state.name}' holds a secret; reset that state"
+                    )
+        return save(file, states)
 
     async def resume(self, file: Path) -> dict[tuple[str, str], Restored]:
         """Makes the states of a file that `save` wrote, by (name, engine).  Raises LoadError, and ConfigError where one is there already."""
@@ -732,13 +748,15 @@ class Session:
         value = loads(text, empty_as_object=not undecided)
         if b'"$"' in text:
             refuse_references(value, name)
-        return value
+        return self.redactor.redact_value(value)
 
     async def _state(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
         """The state as its first cell would find it."""
         script = await self._ready(self._named(name, engine))
         if script.is_fresh and (name, engine) not in self._runs:
-            run = CellRun(self, script, 0, PYTHON, sink or self.sink, self.limits, (*self.grants, *script.grants))
+            run = CellRun(
+                self, script, 0, PYTHON, RedactedSink(sink or self.sink, self.redactor), self.limits, (*self.grants, *script.grants)
+            )
             await self._execute(script, run, None, {})
         return script
 

@@ -1,6 +1,7 @@
 """A session's cassette: calls are written on it, or answered from it.
 
 Rules
+- No secret gets on it: calls come here without them, and a line that holds one all the same is refused.
 - Policy comes first: what is denied stays denied in a replay.  A replayed call reaches no bridge, asks nobody and costs nothing.
 - A method that only shows or computes (`replay="call"`) is called again and is not on the cassette.
 - Clocks of scripts begin with the cassette's time and go on by what is counted: a millisecond a call, what a call was asked to wait, a second
@@ -21,9 +22,10 @@ import msgspec
 
 from ..bridges._declaration import MethodDeclaration
 from ..errors import BridgeError, LoadError
-from ..journal.cassette import Cassette, Entry
+from ..journal.cassette import Cassette, Entry, line_of
 from ..journal.cassette_file import CassetteFile, load_cassette
 from ..protocol.steps import Effect
+from ..redaction import Redactor
 from ..values import Value
 from .playback import Playback
 from .transcript import THING, Made, Transcript, whole
@@ -46,8 +48,9 @@ class Taping:
     Raises LoadError where a cassette that is to be played cannot be read.
     """
 
-    def __init__(self, mode: Mode, file: Path) -> None:
+    def __init__(self, mode: Mode, file: Path, redactor: Redactor) -> None:
         self.mode = mode
+        self._redactor = redactor
         self.file = file
         found = _found(mode, file)
         self._kept: Sequence[Entry] = found.entries if mode != "record" else ()
@@ -102,6 +105,8 @@ class Taping:
         """Writes a call down, before anyone learns of its answer.  Raises BridgeError where the disk refuses."""
         context.ended_s = self.pass_time(CALL_S + made.passed_s)
         entry = self._transcript.entry(made)
+        if self._redactor.active and self._redactor.finds(line_of(entry).decode()):
+            raise BridgeError(f"{made.call} was called, and is not recorded: a secret is still in it", code="not_recorded")
         self._recorded.append((made, entry))
         assert self._writer is not None
         try:

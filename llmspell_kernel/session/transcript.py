@@ -9,8 +9,10 @@ import msgspec
 
 from ..journal.canonical import canonical, key_of
 from ..journal.cassette import Entry, Failure, Used
+from ..redaction import Redactor
 from ..values import Callback, Value, loads
 from .faults import fault_of
+from .redacted import redacted_fault
 
 THING = b'"r",'
 FUNCTION = b'"f",'
@@ -59,9 +61,14 @@ class Made:
         self.ended_s = 0.0
         """What clocks of scripts showed after it."""
 
-    def failed(self, error: BaseException) -> None:
-        fault = fault_of(error, self.call)
+    def failed(self, error: BaseException, redactor: Redactor) -> None:
+        fault = redacted_fault(fault_of(error, self.call), redactor)
         self.failure = Failure(**{name: getattr(fault, name) for name in Failure.__struct_fields__})
+
+    def redact(self, redactor: Redactor) -> None:
+        """Takes secrets out of the text that was shown, also where two pieces share one; arguments and answer hold none."""
+        if redactor.active and redactor.finds(text := "".join(self.chunks)):
+            self.chunks = [redactor.redact(text)]
 
     @property
     def size_bytes(self) -> int:

@@ -10,7 +10,9 @@ from llmspell_kernel import Bridge
 from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.network import NetworkPolicy
+from llmspell_kernel.redaction import Redactor, StreamRedactor
 from llmspell_kernel.services.modules import ModuleLibrary
+from llmspell_kernel.services.secrets import Secrets
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
 
@@ -26,12 +28,14 @@ class FakeBridgeSession:
         folder: Path | None = None,
         network: NetworkPolicy | None = None,
         files: FilePolicy | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
         self.folder = folder or Path.cwd()
         self.network = network or NetworkPolicy()
         self.files = files or FilePolicy()
+        self.secrets = secrets or Secrets({}, {}, Redactor())
         self._bridges = dict(bridges or {})
 
     async def bridge(self, name: str) -> Bridge:
@@ -57,6 +61,9 @@ class FakeContext:
 
     def chunk(self, text: str) -> None:
         self.calls.append(("chunk", text))
+
+    def pieces(self) -> StreamRedactor:
+        return Redactor().stream()
 
     def usage(
         self,

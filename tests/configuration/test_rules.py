@@ -299,3 +299,20 @@ def test_a_table_says_at_its_place_what_is_wrong_with_a_value_of_the_right_type(
 @pytest.mark.parametrize("key", ["preset", "display", "model", "engine"])
 def test_a_text_needs_no_quotes_where_a_person_types_it(key: str) -> None:
     assert [entry_of(f"{key}={text}", USER).value for text in ("standard", "'standard'", "3")] == ["standard", "standard", "3"]
+
+
+@pytest.mark.parametrize(
+    "key, value, told",
+    [
+        ("secrets.github", "ghp_pasted_here", "must be a table"),
+        ("secrets.github", {"value": "ghp_pasted_here"}, "a value itself never stands in a settings file"),
+        ("secrets.github", {"env": "ghp pasted here"}, "and not hold the value"),
+        ("secrets.github", {"file": "ghp_pasted_here"}, "and not hold the value"),
+        ("secrets.github", {"env": "TOKEN", "hosts": ["https://api.github.com/v3"]}, "without https:// and path"),
+        ('secrets."a b"', {"env": "TOKEN"}, "a secret's name is a letter"),
+    ],
+)
+def test_a_wrong_secret_is_told_with_its_place_and_without_its_value(key: str, value: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        apply(Settings(), [Entry(key, value, USER)], engines=ENGINES)
+    assert "line 3" in str(caught.value) and "ghp" not in str(caught.value)

@@ -24,6 +24,7 @@ from llmspell_kernel.journal.events import (
     CallUsage,
     CellFinished,
     CellStarted,
+    InitStarted,
     Logged,
     ResourceClosed,
     StateOpened,
@@ -35,6 +36,7 @@ from llmspell_kernel.values import EMPTY_TABLE, Callback, Opaque, ResourceRef
 EVENTS = [
     StateOpened(1, 1.0, "lua", "main", 0, "ab"),
     CellStarted(1, 1.0, "lua", "main", "cell[1]", "return 1"),
+    InitStarted(1, 1.05, "lua", "main", "init.lua", "x = 1"),
     CallStarted(1, 1.1, 1, "llm", "chat", ["hi", {"a": [1, 2.5, None, True], "b": b"\x00\xff"}, Callback(3), EMPTY_TABLE]),
     CallChunk(1, 1.2, 1, "tea\n\u2028"),
     CallUsage(1, 1.3, 1, "spell/echo", 1, 2, 0, 0.25, 2, "stop"),

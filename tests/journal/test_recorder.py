@@ -19,6 +19,7 @@ from llmspell_kernel.journal.events import (
     WorkerWasLost,
 )
 from llmspell_kernel.journal.recorder import MAX_VALUE_BYTES, Recorder
+from llmspell_kernel.redaction import Redactor
 from llmspell_kernel.values import Opaque
 
 EVENTS: list[AnyEvent] = [
@@ -137,3 +138,32 @@ def test_a_giant_value_is_kept_and_told_as_a_marker_that_says_its_size() -> None
     assert "bytes of about 40000" in finished.value.text
     assert recorder.bytes < 2 * MAX_VALUE_BYTES
     assert heard == [started, finished]
+
+
+KEY = "sk-Zq9_x7Kd3vTbmP2"
+
+
+@pytest.mark.parametrize("at", [0, 3, len(KEY) - 1, len(KEY)])
+def test_of_a_secret_that_a_clip_cuts_nothing_is_kept(at: int) -> None:
+    redactor = Redactor()
+    redactor.learn("key", KEY)
+    recorder = Recorder(redactor=redactor)
+    text = "x" * (MAX_VALUE_BYTES // 8 - at) + KEY + "y" * 10 * MAX_VALUE_BYTES
+    recorder.record(CallStarted(1, 0.0, 1, "b", "m", [text]))
+    (event,) = recorder
+    assert KEY[:2] not in event.arguments[0] and "characters in all" in event.arguments[0]
+
+
+def test_the_chunks_of_a_call_are_redacted_as_one_text_and_its_end_gives_what_was_held() -> None:
+    redactor = Redactor()
+    redactor.learn("key", KEY)
+    recorder = Recorder(redactor=redactor)
+    for letter in f"It is {KEY}, or sk-":
+        recorder.record(CallChunk(1, 0.0, 7, letter))
+        recorder.record(CallChunk(1, 0.0, 8, "."))
+    recorder.record(CallFinished(1, 0.0, 7, f"It is {KEY}", 0.1))
+    recorder.record(CellFinished(1, 0.0, "ok", 0.1))
+    events = list(recorder)
+    assert "".join(event.text for event in events if isinstance(event, CallChunk) and event.call == 7) == "It is [secret key], or sk-"
+    assert isinstance(events[-3], CallChunk) and events[-3].text == "sk-"  # before the event that ends its call
+    assert events[-2].value == "It is [secret key]"

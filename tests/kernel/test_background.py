@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+
+from llmspell_kernel.kernel.magics.llmspell import _tasks
+from llmspell_kernel.session import BackgroundTask
 
 START = {
     "lua": "%%lua\nasync.background(function() while true do sleep(0.05) ticks = (ticks or 0) + 1 print('tick') end end, 'ticker')",
@@ -31,3 +36,8 @@ def test_background_work_goes_on_between_cells_is_listed_and_ended(client, engin
     after = client.run(TICKS[engine])
     assert after.status == "ok", after.messages
     assert "Nothing goes on" in client.run("%llmspell tasks").stream("stdout")
+
+
+def test_the_name_that_a_script_gives_its_work_steers_no_terminal():
+    notebook = SimpleNamespace(background=[BackgroundTask("main", "lua", "\x1b]0;owned\x07\x1b[2Jticker\u202e")])
+    assert _tasks(notebook) == "lua 'main': ticker"

@@ -11,7 +11,8 @@ import pytest
 
 from llmspell_kernel.journal.events import CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellFinished
 from llmspell_kernel.journal.recorder import Recorder
-from llmspell_kernel.kernel.display import WIDGET_MIME, Flusher, LiveView, comms_available, shared_flusher
+from llmspell_kernel.kernel.display import Flusher, LiveView, comms_available, shared_flusher
+from llmspell_kernel.render.guard import LIVE_VIEW
 
 
 class Loop:
@@ -165,7 +166,7 @@ def test_the_view_opens_while_a_model_is_waited_for() -> None:
     bench.loop.advance(0.1)
     assert bench.page.kinds() == ["open", "display", "send"]
     data = bench.page.last("display")["data"]
-    assert data[WIDGET_MIME]["model_id"] == "model-1" and set(data) == {WIDGET_MIME, "text/html", "text/plain"}
+    assert data[LIVE_VIEW]["model_id"] == "model-1" and set(data) == {LIVE_VIEW, "text/html", "text/plain"}
 
 
 def test_the_end_replaces_the_view_without_the_widget_and_then_closes_it() -> None:
@@ -180,7 +181,7 @@ def test_the_end_replaces_the_view_without_the_widget_and_then_closes_it() -> No
     assert bench.page.kinds()[-3:] == ["send", "update", "close"]
     final = bench.page.last("update")
     assert final["id"] == bench.page.last("display")["id"]
-    assert final["data"]["text/plain"] == "Hello world" and WIDGET_MIME not in final["data"]
+    assert final["data"]["text/plain"] == "Hello world" and LIVE_VIEW not in final["data"]
     assert final["metadata"]["llmspell"]["usage"]["calls"] == 1
 
 

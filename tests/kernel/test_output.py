@@ -32,6 +32,13 @@ def test_a_shown_thing_brings_its_bundle_and_no_metadata() -> None:
     assert size == sum(len(text.encode()) for text in data.values())
 
 
+def test_nothing_is_published_that_no_page_should_get() -> None:
+    shell = Shell()
+    data = {"text/html": "<p>ok</p><script>x</script>", "text/plain": "ok", "application/javascript": "x"}
+    CellOutput(shell).display(data, {"trusted": True}, "", update=False)
+    assert shell.published == [({"text/plain": "ok"}, {}, False)]
+
+
 def test_nothing_is_shown_by_the_languages_word() -> None:
     shell = Shell()
     CellOutput(shell).show(Data(None), "nil")

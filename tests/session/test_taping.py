@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import Bridge, Context, method
-from llmspell_kernel.errors import BridgeError, LoadError, SpellError
+from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellError
 from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.events import CallChunk, CallUsage
 from llmspell_kernel.policy.decide import Grants
@@ -226,3 +226,74 @@ def test_python_calls_are_recorded_too(file: Path) -> None:
 
     assert asyncio.run(call("record")) == asyncio.run(call("replay")) == 1
     assert [entry.call for entry in load_cassette(file).entries] == ["counted.number"]
+
+
+SECRET = "s3cr3t-t0ken-0f-the-user"
+
+
+class Echoes(Bridge):
+    """Gives a secret back in every way."""
+
+    name = "echoes"
+
+    @method
+    async def all(self, ctx: Context, text: str, function: Callback) -> str:
+        """In a chunk, to a function, and as an answer."""
+        ctx.chunk(SECRET[:9])
+        ctx.chunk(SECRET[9:])
+        await ctx.invoke(function, f"<{SECRET}>")
+        return text + SECRET
+
+    @method
+    async def fails(self, ctx: Context) -> None:
+        """In an error."""
+        raise BridgeError(f"the key {SECRET} is wrong")
+
+
+LEAKS = {
+    "lua": f"local got; local a = echoes.all('mine {SECRET}', function(t) got = t end); return a, got, errors.try(echoes.fails)",
+    "javascript": f"""
+        let got, e; const a = await echoes.all('mine {SECRET}', t => {{ got = t }})
+        try {{ await echoes.fails() }} catch (x) {{ e = x.message }}
+        [a, got, e]
+    """,
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_secret_gets_on_a_cassette_and_it_plays_all_the_same(file: Path, engine: str) -> None:
+    async def run(mode: Mode) -> ExecutionResult:
+        async with Session(bridges=[Echoes()]) as session:
+            session.secrets.set("token", SECRET)
+            session.tape(mode, file)
+            return await session.run(LEAKS[engine], engine=engine)
+
+    recorded, replayed = asyncio.run(run("record")), asyncio.run(run("replay"))
+    assert recorded.error is None and replayed.values == recorded.values
+    assert SECRET not in file.read_text() and "[secret token]" in file.read_text()
+    assert len(load_cassette(file).entries) == 2
+
+
+def test_a_line_that_holds_a_secret_all_the_same_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> ExecutionResult:
+        async with Session(bridges=[Counted()]) as session:
+            session.secrets.set("token", SECRET)
+            session.tape("record", file)
+            return await session.run(f"return counted.number('{SECRET}')")
+
+    monkeypatch.setattr("llmspell_kernel.redaction.Redactor.redact_value", lambda self, value: value)  # a fault of the redaction
+    result = asyncio.run(run())
+    assert "is not recorded: a secret is still in it" in str(result.error)
+    assert SECRET not in file.read_text()
+
+
+def test_states_with_a_secret_in_their_code_are_not_saved(file: Path) -> None:
+    async def run() -> None:
+        async with Session() as session:
+            session.secrets.set("token", SECRET)
+            await session.run(f"x = '{SECRET}'")
+            with pytest.raises(ConfigError, match="holds a secret; reset that state"):
+                session.save(file.with_name("n.states.jsonl"))
+            assert not file.with_name("n.states.jsonl").exists()
+
+    asyncio.run(run())

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...configuration.rules import rows, written
 from ...errors import ConfigError, SpellError, nearest
+from ...render.text import clean_clipped
 from ..frameless import without_frames
 
 COMMANDS = ("states", "status", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
@@ -120,7 +121,10 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
 
 def _tasks(notebook: Any) -> str:
     tasks = notebook.background
-    return "\n".join(f"{task.engine} '{task.state}': {task.label}" for task in tasks) or "Nothing goes on in the background."
+    return (
+        "\n".join(f"{task.engine} '{task.state}': {clean_clipped(task.label, 200)}" for task in tasks)
+        or "Nothing goes on in the background."
+    )
 
 
 def _settings(notebook: Any) -> str:
@@ -138,5 +142,6 @@ def _show_status(shell: Any, notebook: Any) -> None:
 def _show_engines(shell: Any, notebook: Any) -> None:
     from ...engines._overview import overview
     from ...render.engines import engine_bundle
+    from ...render.guard import published
 
-    shell.display_pub.publish(engine_bundle(overview(notebook.engines)))
+    shell.display_pub.publish(published(engine_bundle(overview(notebook.engines)), {}).data)
