@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +140,8 @@ def _holds(has: bool, required: bool) -> str:
     return ("required" if required else "where the machine has it") if has else "-"
 
 
-def _left_out(names: Mapping[str, Iterable[str]]) -> str:
-    return "; ".join(f"{title_of(engine)}: {', '.join(map(code, left))}" for engine, left in names.items()) or "-"
-
-
-def title_of(engine: str) -> str:
-    (title,) = (known.title for known in ENGINES if known.name == engine)
-    return title
+def _left_out(kinds: Iterable[str]) -> str:
+    return "; ".join(f"{engine.title}: {', '.join(map(code, names))}" for engine in ENGINES if (names := engine.names_of(kinds))) or "-"
 
 
 def _patterns(names: Iterable[str], levels: Iterable[str] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from ..errors import ConfigError, nearest
@@ -14,6 +14,8 @@ FEATURES = {
     "soft_interrupt": "a running script is stopped without losing its state",
     "compile_step": "what runs is made from the script's text, with its lines and columns kept",
 }
+REMOVABLE = {"code_from_text": "what makes code of a text at run time"}
+"""Kinds of things in a language that a policy may leave out."""
 RESERVED = ("python",)
 """What is no engine, but may be the language of plain cells all the same."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -42,6 +44,8 @@ class EngineDeclaration(NamedTuple):
     """The distribution whose version is the engine's own."""
     problem: str = ""
     """`module:function`, called on the host before a state is opened: () -> why the language cannot work here, with its mend, or None."""
+    removable: Mapping[str, Sequence[str]] = {}
+    """By kind (REMOVABLE), the names that the interpreter takes away where its options say so."""
     null: str = "null"
     """The language's word for nothing, as results show it."""
     case: Literal["snake", "camel"] = "snake"
@@ -57,6 +61,10 @@ class EngineDeclaration(NamedTuple):
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
 
+    def names_of(self, kinds: Iterable[str]) -> list[str]:
+        """What this language calls the things that a policy leaves out."""
+        return [name for kind in kinds for name in self.removable.get(kind, ())]
+
     def check(self) -> None:
         """Raises ConfigError for a declaration that nothing can be done with."""
         for name in self.names:
@@ -68,5 +76,8 @@ class EngineDeclaration(NamedTuple):
         for feature in self.features:
             if feature not in FEATURES:
                 raise ConfigError(f"the engine '{self.name}' has the feature '{feature}'{nearest(feature, list(FEATURES))}")
+        for kind in self.removable:
+            if kind not in REMOVABLE:
+                raise ConfigError(f"the engine '{self.name}' can do without '{kind}', which is no kind{nearest(kind, list(REMOVABLE))}")
         if self.case not in ("snake", "camel"):
             raise ConfigError(f"the engine '{self.name}' has the case '{self.case}'; known: snake, camel")

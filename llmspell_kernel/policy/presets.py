@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from . import limits
 from .decide import Grants
-from .languages import NO_CODE_FROM_TEXT
+from .languages import CODE_FROM_TEXT
 from .layers import PRESET_LAYERS, Confinement
 from .limits import Limits
 
@@ -20,8 +20,8 @@ class Preset(NamedTuple):
     """Stand above those of the settings: these can narrow them, and never widen."""
     tables: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """By table, what differs from its defaults."""
-    left_out: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    """By engine, the names of its language that scripts do not have."""
+    left_out: tuple[str, ...] = ()
+    """Kinds of things in languages that scripts do not have."""
 
 
 FILES = ("storage.read", "storage.write", "storage.append", "storage.list", "storage.info", "storage.remove", "storage.exists")
@@ -38,6 +38,6 @@ PRESETS: Mapping[str, Preset] = {
             source="the preset strict",
             mend="choose the preset standard where scripts may have it",
         ),
-        left_out=NO_CODE_FROM_TEXT,
+        left_out=(CODE_FROM_TEXT,),
     ),
 }

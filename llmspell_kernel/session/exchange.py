@@ -68,7 +68,7 @@ class Exchange:
             self._settle(returned)
         if step.abandoned:
             self._abandon(set(step.abandoned))
-        if not start or not self._has_room(step.effects, run):
+        if not (start and step.effects and self._has_room(step.effects, run)):
             return
         for effect in step.effects:
             self._sizes[effect.id] = len(effect.args)

@@ -764,7 +764,7 @@ class Session:
         key = (name, engine)
         if key not in self._states:
             catalogue, settings = self.bridges.catalogue(), self.settings
-            left_out = PRESETS[settings.preset].left_out.get(engine, ())
+            left_out = self.engines.get(engine).names_of(PRESETS[settings.preset].left_out)
             self._states[key] = ScriptState(
                 name, engine, self._pool, self.limits, catalogue, settings.seed, self.resources, settings.preset, left_out
             )

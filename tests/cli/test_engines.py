@@ -14,7 +14,7 @@ def test_every_engine_is_listed_with_its_magics_endings_and_features() -> None:
     shown = CliRunner().invoke(root(), ["engines"])
     assert shown.exit_code == 0
     assert "Lua 5.4" in shown.output and "%%javascript %%js" in shown.output and ".js .mjs" in shown.output
-    assert "features: soft_interrupt" in shown.output and "library: lupa" in shown.output
+    assert "features: instruction_limit, soft_interrupt" in shown.output and "library: lupa" in shown.output
     assert max(map(len, shown.output.splitlines())) <= 80
 
 

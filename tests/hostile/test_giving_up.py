@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -35,7 +37,7 @@ MANY = {
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_host_ends_each_effect_that_is_given_up_and_the_cell_goes_on(engine: str) -> None:
     async def run() -> None:
-        async with world() as made, asyncio.timeout(30):
+        async with world(limits=LIMITS._replace(calls_in_flight=1_000)) as made, asyncio.timeout(30):
             outcome = await made.session.run(MANY[engine], engine=engine)
             assert outcome.error is None
             assert outcome.values == ["alive"]
@@ -54,7 +56,8 @@ def test_fifty_thousand_answers_that_nobody_wants_any_more_are_forgotten_at_once
     async def run() -> None:
         monkeypatch.setattr("llmspell_kernel.session.effects.answer", answer)
         exchange = Exchange("lua", ResourceTable(Recorder(), LIMITS.bridge_close_s), LIMITS.value_bytes)
-        cell: CellRun = None  # type: ignore[assignment]  # what answers is ours
+        limits = LIMITS._replace(calls_in_flight=count, call_bytes=10 * count)
+        cell = cast(CellRun, SimpleNamespace(limits=limits))  # what answers is ours
         exchange.take(Suspended([Effect(number, "probe", "echo") for number in range(1, count + 1)]), cell)
         await asyncio.sleep(0)
         await asyncio.sleep(0)

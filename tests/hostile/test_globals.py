@@ -9,6 +9,7 @@ import pytest
 
 from llmspell_kernel.engines import discover
 from llmspell_kernel.policy.presets import PRESETS
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
 from llmspell_kernel.workers.pool import WorkerPool
 
@@ -45,7 +46,7 @@ GIVES = {"lua": "X1numberfunctionfunctionfunction", "javascript": "4anumberfunct
 def test_what_one_state_spoils_is_whole_in_another_of_the_same_worker(engine: str) -> None:
     async def play() -> None:
         engines = discover()
-        pool = WorkerPool(engines, startup_s=10, states_per_worker=3)
+        pool = WorkerPool(engines, policy=WorkerPolicy(states_per_worker=3), startup_s=10)
         async with Session(pool=pool, engines=engines) as session:
             await session.run("", engine=engine, state="before")
             assert (await session.run(SPOILED[engine], engine=engine, state="spoiled")).values == [1]

@@ -12,6 +12,8 @@ from llmspell_kernel.policy.presets import PRESETS
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
 
+from ..conformance.engines import ENGINES, REGISTRY
+
 LUA = [
     'load("return 1")',
     "load(function() return nil end)",
@@ -111,6 +113,11 @@ def test_a_strict_javascript_state_makes_no_code_from_text(code: str) -> None:
     error = run("strict", "javascript", code).error
     assert error is not None
     assert "is not in the preset strict" in error.message or "not configurable" in error.message or "could not delete" in error.message
+
+
+def test_every_engine_says_what_makes_code_of_a_text() -> None:
+    for engine in ENGINES:
+        assert REGISTRY.get(engine).names_of(PRESETS["strict"].left_out), engine
 
 
 def test_an_error_says_what_is_missing_and_why() -> None:

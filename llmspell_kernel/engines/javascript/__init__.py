@@ -20,6 +20,8 @@ declaration = EngineDeclaration(
     },
     library="quickjs-ng",
     problem="llmspell_kernel.engines.javascript.installed:problem",
+    # Function stands for the constructors of all kinds of functions
+    removable={"code_from_text": ["eval", "Function"]},
     case="camel",
     keywords=[
         "async",

@@ -12,6 +12,7 @@ declaration = EngineDeclaration(
     features=frozenset({"soft_interrupt", "instruction_limit"}),
     needed={"lupa": "lupa"},
     library="lupa",
+    removable={"code_from_text": ["load"]},
     null="nil",
     keywords=[
         "and",

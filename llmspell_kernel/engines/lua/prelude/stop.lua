@@ -9,7 +9,8 @@
 -- * All coroutines of a state share one budget.  It is counted up to the next full HOOK_COUNT of each, so that none is free for being short.
 local settings, output, frames = ...
 
-local error, rawequal, setmetatable = error, rawequal, setmetatable
+local error, rawequal, setmetatable, type = error, rawequal, setmetatable, type
+local find = string.find
 local sethook, getenv, huge, running = debug.sethook, os.getenv, math.huge, coroutine.running
 local flush_when_due = output.flush_when_due
 local places_of = frames.places
@@ -72,9 +73,19 @@ local function arm(co)
   return co
 end
 
+-- Looks at what a protected call caught.
+local function look_at(value)
+  if rawequal(value, OUT_OF_MEMORY) then
+    stopped, limit = true, FULL
+  elseif type(value) == "string" and find(value, "stack overflow", 1, true) then -- in place of the hook, which may have failed in the same way
+    spend()
+    flush_when_due()
+  end
+end
+
 -- Given the results of a protected call: raises the stop again where the call swallowed it.
 local function unless_stopped(ok, ...)
-  if not ok and not poll() and rawequal((...), OUT_OF_MEMORY) then stopped, limit = true, FULL end
+  if not ok and not poll() then look_at((...)) end
   if stopped then halt() end
   return ok, ...
 end

@@ -13,6 +13,7 @@ declaration = EngineDeclaration(
     features=frozenset({"soft_interrupt", "compile_step"}),
     needed={"lupa": "lupa"},
     library="llmspell-rot13",
+    removable={"code_from_text": ["load"]},
     null="avy",
     keywords=["shapgvba", "raq", "ybpny", "erghea"],
     kernelspec="llmspell-rot13",
