@@ -191,7 +191,9 @@ class ScriptState:
         }
         try:
             async with asyncio.timeout(self.limits.startup_s):
-                await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes)
+                await worker.open(
+                    number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes, self.limits.value_bytes
+                )
         except WorkerLost as error:
             raise _Gone(error) from error
         except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states
