@@ -75,6 +75,7 @@ class BackgroundRun:
             self.run.take_background(None)
         finally:
             deadline.cancel()
+            self.run.end_output()
             if not (self._leaving and self._goes_on()):  # what ended has nobody to take it over
                 self._state.listen_no_more()
                 self._state.renew()
