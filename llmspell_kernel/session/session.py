@@ -530,7 +530,7 @@ class Session:
                 if run.exceeded is not None:  # by what the cell left behind
                     self._background[key].exceed(run.exceeded)
             elif background is not None and not run.begun and script.lingers:  # what went on before goes on
-                self._leave_behind(key, background.run, script)
+                self._leave_behind(key, background.run, script, background)
                 if run.stopped:
                     self._background[key].interrupt()
 
@@ -565,8 +565,8 @@ class Session:
         await background.leave()
         return background
 
-    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
-        background = self._background[key] = BackgroundRun(run, script)
+    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
+        background = self._background[key] = BackgroundRun(run, script, goes_on_from)
 
         def forget(_: asyncio.Task[None]) -> None:
             if self._background.get(key) is background:
