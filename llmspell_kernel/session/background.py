@@ -32,8 +32,8 @@ class BackgroundRun:
 
     def __init__(self, run: CellRun, state: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
         self.run = run
-        loop = asyncio.get_running_loop()
-        self._ends_at = loop.time() + run.limits.total_time_s if goes_on_from is None else goes_on_from._ends_at
+        anew = asyncio.get_running_loop().time() + run.limits.total_time_s
+        self._ends_at: float = anew if goes_on_from is None else goes_on_from._ends_at
         if goes_on_from is None:
             run.renew_budget()
         self._state = state
