@@ -31,7 +31,7 @@ from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
-from .faults import fault_of
+from .faults import contained, fault_of
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
     try:
-        value = await call()
+        value = await contained(call(), what)
         if (text := dumps_plain(value)) is None:
             value, text = written(await _kept(run, effect, value))
         if len(text) > run.limits.value_bytes:
