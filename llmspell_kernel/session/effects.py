@@ -126,8 +126,8 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         _refused(run, context, effect, arguments, error)
         return error
     await run.keep_pace()
-    started = time.time()
-    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
+    started = time.monotonic()
+    run.recorder.record(CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
     try:
         value = await contained(call(), what)
@@ -147,7 +147,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
         return error
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, time.monotonic() - started))
     run.tell_time(now)
     return value, text
 
@@ -290,5 +290,5 @@ def _failed(
     run: CellRun, context: EffectContext, started: float, code: str, message: str, *, retryable: bool = False, cancelled: bool = False
 ) -> None:
     now = time.time()
-    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))
+    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, time.monotonic() - started, retryable, cancelled))
     run.tell_time(now)

@@ -56,6 +56,7 @@ from .status import SessionStatus, status_of, used_by
 from .value_lists import check_size, write_values
 
 F = TypeVar("F")
+AGAIN_NOW = "this cell runs in a new one, so run the cells above again that made what it needs"
 
 
 class Session:
@@ -243,9 +244,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
-        started = time.time()
+        started = time.monotonic()
         function = work.function if isinstance(work, FunctionCall) else ""
-        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, told, function))
+        self.recorder.record(CellStarted(number, time.time(), declaration.name, state, chunk, told, function))
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
@@ -270,8 +271,8 @@ class Session:
             raise
         finally:
             message = "" if error is None else error.message
-            ended = time.time()
-            self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
+            taken_s = time.monotonic() - started
+            self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
 
@@ -606,7 +607,7 @@ class Session:
                 if run is not None and (lost := script.untold_loss()) is not None:
                     # it died between two cells: the next one must not find its variables gone without a word
                     self.recorder.record(WorkerWasLost(run.cell, time.time(), script.name, lost.reason))
-                    what = f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one"
+                    what = f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}"
                     run.write("stderr", f"{what}\n")
                 self.engines.check(script.engine)
                 await self.resources.release_state(script.number)

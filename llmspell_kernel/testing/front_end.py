@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import zmq
 from jupyter_client.session import Session as Wire
+from zmq.constants import SocketOption, SocketType
+from zmq.sugar.context import Context
 
 
 class FrontEnd:
@@ -24,11 +25,11 @@ class FrontEnd:
     def __init__(self, connection_file: str, receive_mark: int = 10) -> None:
         self._facts = json.loads(Path(connection_file).read_text())
         self._wire = Wire(key=self._facts["key"].encode(), signature_scheme=self._facts["signature_scheme"])
-        self._context = zmq.Context()
-        self.iopub = self._socket(zmq.SUB, "iopub_port", receive_mark)
-        self.iopub.setsockopt(zmq.SUBSCRIBE, b"")
-        self.shell = self._socket(zmq.DEALER, "shell_port", 0)
-        self.control = self._socket(zmq.DEALER, "control_port", 0)
+        self._context = Context()
+        self.iopub = self._socket(SocketType.SUB, "iopub_port", receive_mark)
+        self.iopub.setsockopt(SocketOption.SUBSCRIBE, b"")
+        self.shell = self._socket(SocketType.DEALER, "shell_port", 0)
+        self.control = self._socket(SocketType.DEALER, "control_port", 0)
         self._await_subscription()
 
     def __enter__(self) -> FrontEnd:
@@ -108,7 +109,7 @@ class FrontEnd:
 
     def _socket(self, kind: int, port: str, receive_mark: int) -> Any:
         socket = self._context.socket(kind)
-        socket.setsockopt(zmq.RCVHWM, receive_mark)
-        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(SocketOption.RCVHWM, receive_mark)
+        socket.setsockopt(SocketOption.SNDHWM, 0)
         socket.connect(f"{self._facts['transport']}://{self._facts['ip']}:{self._facts[port]}")
         return socket
