@@ -58,6 +58,11 @@ class OpenAIServer:
         self.address = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def serving(self) -> int:
+        """How many connections are open."""
+        return len(self._tasks)
+
     async def __aenter__(self) -> OpenAIServer:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]

@@ -103,9 +103,8 @@ def test_a_plain_function_that_raises_stop_iteration_is_not_waited_for_for_ever(
 
 
 def test_a_kernel_outlives_all_of_it(kernel, engine):
-    kernel.run(
-        "from llmspell_kernel.testing.raising import Raising\nif 'raising' not in llmspell.session.declarations: await llmspell.session.add_bridge(Raising)"
-    )
+    kernel.run("from llmspell_kernel.testing.raising import Raising")
+    kernel.run("if 'raising' not in llmspell.session.declarations: await llmspell.session.add_bridge(Raising)")
     for kind in MAKERS:
         call = {"lua": f"raising.throw('{kind}')", "js": f"await raising.throw('{kind}')"}[engine]
         ran = kernel.cell(engine, call)

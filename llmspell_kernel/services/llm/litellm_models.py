@@ -81,7 +81,8 @@ class LitellmModel:
                     running.add(choice.delta.content)
                     yield Delta(text=choice.delta.content, usage=running.usage)
             if _cut(source):
-                raise connection_lost(self._name) if started else bad_response(self._name)
+                came = running.usage.output_tokens or parts.chars
+                raise connection_lost(self._name) if came else bad_response(self._name)
             yield Delta(tool_calls=parts.whole(), finish_reason=finish, usage=self._usage(usage))
         except BridgeError:
             raise
