@@ -17,7 +17,8 @@ from llmspell_kernel.testing.openai_server import OpenAIServer, Reply, events_of
 
 LANGUAGES = ("lua", "javascript")
 CHAT = {
-    "lua": "kept = 5 local ok, a = pcall(llm.chat, 'hi', {options}) if ok then return {{true, a}} end return {{false, a.code, a.retryable, a.message}}",
+    "lua": "kept = 5 local ok, a = pcall(llm.chat, 'hi', {options}) if ok then return {{true, a}} end "
+    "return {{false, a.code, a.retryable, a.message}}",
     "javascript": "var kept = 5, got; try {{ got = [true, await llm.chat('hi', {options})] }} "
     "catch (e) {{ got = [false, e.code, e.retryable, e.message] }}; got",
 }
