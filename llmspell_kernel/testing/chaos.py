@@ -1,7 +1,7 @@
 """Kills a session's real workers in the middle of their work, and says what the journal must hold whatever happened.
 
 chaos = Chaos(session, seed=7)
-chaos.at_effect(signal.SIGSEGV, number=3)     # or at_random_effect(signal, of=20)
+chaos.at_effect(signal.SIGSEGV, at=3)     # or at_random_effect(signal.SIGKILL, of=20)
 outcome = await session.run(code)
 assert chaos.struck and not open_calls(session.recorder)
 """
@@ -45,7 +45,7 @@ class Chaos:
         self.at_effect(number, self._random.randint(1, of))
         return self._at
 
-    def now(self, number: signal.Signals, state: str = "main", engine: str = "lua") -> int:
+    def now(self, number: signal.Signals, engine: str, state: str = "main") -> int:
         """Sends that signal to a state's worker at once; its pid.  Raises KeyError for a state without one."""
         script = self._session.states.get((state, engine))
         worker = script.worker if script is not None else None
@@ -64,7 +64,7 @@ class Chaos:
         self._seen += 1
         if self._seen == self._at:
             started = next(each for each in self._session.recorder.of_cell(event.cell) if isinstance(each, CellStarted))
-            self.now(self._signal, started.state, started.engine)
+            self.now(self._signal, started.engine, started.state)
 
 
 def open_calls(events: Iterable[AnyEvent]) -> list[int]:
