@@ -51,6 +51,18 @@ class FrontEnd:
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
         return self.send("execute_request", {**content, "stop_on_error": stop_on_error})
 
+    def beat(self, *, timeout_s: float) -> float:
+        """Seconds until the kernel's heart answers.  Raises TimeoutError."""
+        heart = self._socket(SocketType.REQ, "hb_port", 0)
+        try:
+            asked = time.monotonic()
+            heart.send(b"ping")
+            if not heart.poll(timeout_s * 1000):
+                raise TimeoutError("the kernel's heart does not beat")
+            return time.monotonic() - asked
+        finally:
+            heart.close(linger=0)
+
     def send_raw(self, parts: Sequence[bytes], *, on: Any = None) -> None:
         """Bytes as they are: a wrong signature, half a message, no JSON at all."""
         (on or self.shell).send_multipart(list(parts))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.errors import BridgeError
+from llmspell_kernel.errors import BridgeError, Interrupted
 from llmspell_kernel.journal.events import CallFailed, CallUsage, Logged
 from llmspell_kernel.session import Session
 from llmspell_kernel.testing.chaos import open_calls, open_cells
@@ -229,5 +229,25 @@ def test_uncaught_it_is_the_cells_error_with_the_text_so_far_in_the_journal(monk
             assert (outcome.error.code, outcome.error.retryable) == ("connection_lost", True)
             (failed,) = [event for event in session.recorder if isinstance(event, CallFailed)]
             assert failed.retryable
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", LANGUAGES)
+def test_a_stop_while_it_waits_to_ask_again_is_answered_at_once(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    call = {"lua": "llm.chat('hi')", "javascript": "await llm.chat('hi')"}[engine]
+
+    async def run() -> None:
+        refusal = Reply(status=503, message="busy", headers={"Retry-After": "25"})
+        async with serving(monkeypatch, Reply(), refusal) as (server, session), asyncio.timeout(60):
+            await session.run(call, engine=engine)
+            waits = asyncio.Event()
+            session.recorder.listen(lambda event: waits.set() if isinstance(event, Logged) else None)
+            running = asyncio.ensure_future(session.run(call, engine=engine))
+            await waits.wait()
+            session.interrupt()
+            async with asyncio.timeout(1):
+                assert isinstance((await running).error, Interrupted)
+            assert len(server.requests) == 2
 
     asyncio.run(run())
