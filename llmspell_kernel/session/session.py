@@ -244,16 +244,16 @@ class Session:
         self._loop = asyncio.get_running_loop()
         declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
-        started = time.monotonic()
+        started_s, began = time.time(), time.monotonic()
         function = work.function if isinstance(work, FunctionCall) else ""
-        self.recorder.record(CellStarted(number, time.time(), declaration.name, state, chunk, told, function))
+        self.recorder.record(CellStarted(number, started_s, declaration.name, state, chunk, told, function))
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
         status: Any = "error"
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
         run = CellRun(self, script, number, chunk, kept, limits, (*self.grants, *script.grants))
-        run.started_s = started
+        run.started_s = started_s
         try:
             values = await self._execute(script, run, work, inputs)
             for name in outputs:
@@ -271,7 +271,7 @@ class Session:
             raise
         finally:
             message = "" if error is None else error.message
-            taken_s = time.monotonic() - started
+            taken_s = time.monotonic() - began
             self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)

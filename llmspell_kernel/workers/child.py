@@ -147,10 +147,11 @@ class Child:
             return None
         data = encode(clipped(answer))
         limit = self._step_bytes.get(message.state, MAX_FRAME_BYTES)
-        if len(data) <= limit or not (isinstance(answer, Stepped) and isinstance(answer.step, Suspended)):
+        asks = isinstance(answer, Stepped) and isinstance(answer.step, Suspended)
+        if len(data) <= limit or not (asks and isinstance(message, (Begin, Resume))):
             return data
         self._stop.stop(message.state)
-        self._step(message.state, lambda engine: engine.resume([], []))
+        self._step(message.state, message.time_s, lambda engine: engine.resume([], []))
         text = f"the cell asked for {len(data)} bytes of effects at once, over {limit} bytes; wait for some before you ask for more"
         return encode(Stepped(message.state, Failed(Fault("limit", text, "LimitError", limit="step_bytes", value=limit, used=len(data)))))
 
