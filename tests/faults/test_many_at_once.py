@@ -52,7 +52,7 @@ def test_a_thousand_scripts_each_in_its_own_state(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_thousand_calls_of_one_script(engine: str) -> None:
     async def play() -> None:
-        async with world(limits=LIMITS._replace(effects=2_000)) as made, asyncio.timeout(30):
+        async with world(limits=LIMITS._replace(effects=2_000, calls_in_flight=2_000, tasks=5_000)) as made, asyncio.timeout(30):
             outcome = await made.session.run(CONCURRENT[engine], engine=engine)
             assert outcome.value == 500_500, outcome
             assert open_calls(made.session.recorder) == []

@@ -16,6 +16,8 @@ from llmspell_kernel.testing.chaos import open_calls
 from ..session.world import ENGINES, LIMITS, world
 
 CAP = 32 * MiB
+WIDE = {"script_time_s": 100, "instructions": 10**12, "tasks": 10**9, "effects_per_s": 1e9, "calls_in_flight": 10**6}
+"""Whatever else would end a climb before its memory does."""
 CLIMB = {
     "lua": {
         "tables": "t = {} for i = 1, 1e9 do t[i] = {i} end",
@@ -32,8 +34,8 @@ CLIMB = {
     },
 }
 SMALL_EFFECTS = {
-    "lua": "local s = ('x'):rep(1000) for i = 1, {n} do probe.echo(s) end return 'done'",
-    "javascript": "const s = 'x'.repeat(1000); for (let i = 0; i < {n}; i++) await probe.echo(s); 'done'",
+    "lua": "local s = ('x'):rep(8000) for i = 1, {n} do probe.echo(s) end return 'done'",
+    "javascript": "const s = 'x'.repeat(8000); for (let i = 0; i < {n}; i++) await probe.echo(s); 'done'",
 }
 KEEP_ASKING = {
     "lua": "local n = 0 while true do n = n + 1 if not pcall(probe.echo, n) and n > 3000 then error('gave up after ' .. n) end end",
@@ -51,7 +53,7 @@ def resident() -> int:
 @pytest.mark.parametrize(("engine", "name"), [(engine, name) for engine in ENGINES for name in CLIMB[engine]])
 def test_a_climb_in_the_script_is_a_limit_error_with_its_cap_and_the_host_does_not_grow(engine: str, name: str) -> None:
     async def play() -> None:
-        async with world(limits=LIMITS._replace(memory_bytes=CAP, script_time_s=20)) as made:
+        async with world(limits=LIMITS._replace(memory_bytes=CAP, **WIDE)) as made:
             assert (await made.session.run("", engine=engine)).error is None
             before = resident()
             outcome = await made.session.run(CLIMB[engine][name], engine=engine)
@@ -67,10 +69,10 @@ def test_a_climb_in_the_script_is_a_limit_error_with_its_cap_and_the_host_does_n
 @pytest.mark.parametrize("engine", ENGINES)
 def test_many_small_effects_leave_no_more_than_a_journal_in_the_host(engine: str) -> None:
     async def play() -> None:
-        async with world(limits=LIMITS._replace(effects=10_000_000, script_time_s=60)) as made:
-            await made.session.run(SMALL_EFFECTS[engine].format(n=1_000), engine=engine)
+        async with world(limits=LIMITS._replace(effects=10_000_000, **WIDE)) as made:
+            await made.session.run(SMALL_EFFECTS[engine].format(n=500), engine=engine)
             before = resident()
-            outcome = await made.session.run(SMALL_EFFECTS[engine].format(n=60_000), engine=engine)
+            outcome = await made.session.run(SMALL_EFFECTS[engine].format(n=10_000), engine=engine)
             assert outcome.values == ["done"], outcome
             assert resident() - before < HOST_GROWTH
             assert made.session.recorder.bytes <= MAX_BYTES
@@ -79,13 +81,12 @@ def test_many_small_effects_leave_no_more_than_a_journal_in_the_host(engine: str
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_script_that_goes_on_asking_over_its_limit_of_effects_is_refused_each_time(engine: str) -> None:
+def test_a_script_that_goes_on_asking_over_its_limit_of_effects_is_ended(engine: str) -> None:
     async def play() -> None:
         async with world(limits=LIMITS._replace(effects=1_000)) as made:
             outcome = await made.session.run(KEEP_ASKING[engine], engine=engine)
-            assert outcome.error is not None and "gave up after 3001" in outcome.error.message
+            assert isinstance(outcome.error, LimitError) and outcome.error.limit == "effects", outcome
             assert len(made.probe.calls) == 1_000
-            assert outcome.metrics.denied == 2_001
             assert open_calls(made.session.recorder) == []
 
     asyncio.run(play())
