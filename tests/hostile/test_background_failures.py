@@ -23,7 +23,7 @@ LOUD = {
 @pytest.mark.parametrize("engine", ENGINES)
 def test_errors_of_background_work_count_as_output(engine: str) -> None:
     async def run() -> None:
-        async with world(limits=LIMITS._replace(output_bytes=200_000)) as made, asyncio.timeout(30):
+        async with world(limits=LIMITS._replace(output_bytes=200_000, calls_in_flight=2_000)) as made, asyncio.timeout(30):
             assert (await made.session.run(LOUD[engine], engine=engine)).error is None
             await made.session.background_ended()
             told = made.sink.text("stderr")
