@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from ..configuration.rules import apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError, Interrupted, SpellError, nearest
+from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..render.errors import error_name, traceback_lines
@@ -88,7 +88,8 @@ class Notebook:
         if options.allow or options.deny:
             self.session.narrow(options.state, language.name, allow=options.allow, deny=options.deny)
         if options.module:
-            return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
+            self.session.sources[chunk] = _as_seen(engine, line, code, offset)
+            return await self._add_module_cell(options.module, chunk, code, offset, language.name)
         view = LiveView(number, self.session.recorder, output, self.session.settings.display, self.session.interrupt)
         output.on_clear = view.cleared
         running = self.session.run(
@@ -116,19 +117,17 @@ class Notebook:
         if missing:
             raise self._shown(ConfigError("\n".join(missing)))
 
-    async def _add_module_cell(self, name: str, seen: str, code: str, offset: int, engine: str) -> None:
+    async def _add_module_cell(self, name: str, chunk: str, code: str, offset: int, engine: str) -> None:
         """A cell with `--module NAME` is not run: it becomes a module, if it is one whole piece of its language."""
         try:
-            answer = await self.session.ask("is_complete", code, engine=engine, open_state=True)
+            answer = await self.session.ask("is_complete", code.rstrip(), engine=engine, open_state=True)
             if isinstance(answer, dict) and answer["status"] != "complete":
-                raise ConfigError(
-                    f"the module '{name}' is not registered: as {engine}, the cell is {answer['status']}; run it without --module to see where"
-                )
+                raise _no_module(name, engine, answer, chunk, offset)
             known = (name, engine) in set(self.session.modules)
             self.session.add_module(name, "\n" * offset + code, engine)
         except SpellError as error:
             raise self._shown(error) from None
-        self.session.sources[chunk_of(name)] = seen
+        self.session.sources[chunk_of(name)] = self.session.sources[chunk]
         keeps = "; a state that has loaded it keeps the old one until %llmspell reset" if known else ""
         print(f"The {engine} module '{name}' is registered: require('{name}'){keeps}")
 
@@ -360,6 +359,14 @@ def _applies_to(key: str, has_states: bool) -> str:
         later = "its limits of memory, stack and of a value's size, its layers and what its languages lack"
         return f"from the next cell; {later} only for states opened from now on"
     return "from the next cell"
+
+
+def _no_module(name: str, engine: str, answer: Mapping[str, Any], chunk: str, offset: int) -> ScriptError:
+    """The parser's complaint at its line of the cell, as for a cell that runs."""
+    said = f": {message}" if (message := answer.get("message")) else f": as {engine}, the cell is {answer['status']}"
+    line = answer.get("line", 0)
+    frames = [Frame(chunk, line + offset)] if line else []
+    return ScriptError(f"the module '{name}' is not registered{said}", name="SyntaxError", frames=frames, engine=engine)
 
 
 def _as_seen(engine: str, line: str, code: str, offset: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from .cells import python_cell, script_cell
 
 CALL = "await get_ipython().llmspell.run_cell"
+AROUND = "get_ipython().llmspell.around"
 BEFORE = "with get_ipython().llmspell.python_lines():\n"
 
 
@@ -25,7 +26,10 @@ def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Cal
         if cell is None:
             return lines
         before = [BEFORE, *(f"    {line}" for line in cell.before)] if cell.before else []
-        return [*before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+        inside = [*before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+        for name, line in reversed(cell.around):
+            inside = [f"with {AROUND}({name!r}, {line!r}):\n", *(f"    {each}" for each in inside)]
+        return inside
 
     # IPython leaves such a transformer out when it asks whether a cell is complete: `%%lua` and Enter then goes on, as other cell magics do
     transform_script_cell.has_side_effects = True  # type: ignore[attr-defined]

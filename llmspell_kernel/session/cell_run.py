@@ -18,6 +18,7 @@ from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
 from .met_limits import met
+from .output_tail import OutputTail
 from .redacted import RedactedSink
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .value_lists import check_size, read_values
@@ -57,6 +58,7 @@ class CellRun:
         """Unix time, as the journal has it."""
         self.output_bytes = 0
         self._output_full = False
+        self._tail = OutputTail(limits.output_bytes)
         self._bars: set[int] = set()
         self._sink_failure: Exception | None = None
         self._live = False
@@ -118,10 +120,10 @@ class CellRun:
         self.output_bytes += max(size, self.sink.show(shown, null))
 
     def write(self, stream: str, text: str) -> None:
-        """Printed text, up to the cell's cap; what is over is dropped with one notice."""
-        if self._output_full:
-            return
+        """Printed text, up to the cell's cap; of what is over, one notice and the end."""
         data = text.encode("utf-8", "replace")
+        if self._output_full:
+            return self._tail.add(stream, data)
         room = self.limits.output_bytes - self.output_bytes
         self.output_bytes += len(data)
         if len(data) <= room:
@@ -129,10 +131,25 @@ class CellRun:
         if room > 0:
             self.sink.write(stream, data[:room].decode("utf-8", "ignore"))
         self._note_full()
+        self._tail.add(stream, data[max(room, 0) :])
 
     def _note_full(self) -> None:
         self._output_full = True
-        self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown]\n")
+        self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown, but for its end]\n")
+
+    def end_output(self) -> None:
+        """Shows the end of what was over the cap: with the cell's end, and again with that of its background."""
+        if self._sink_failure is not None:
+            return
+        pieces = self._tail.take()
+        left_out, self._tail.left_out = self._tail.left_out, 0
+        try:
+            if left_out:
+                self.sink.write("stderr", f"[{left_out} bytes left out]\n")
+            for stream, text in pieces:
+                self.sink.write(stream, text)
+        except Exception as error:
+            self._sink_failure = error
 
     async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
         """Calls a function of the script; the cell waits, so its worker is there to run it.  `undecided` leaves empty Lua tables as such."""
@@ -165,6 +182,7 @@ class CellRun:
             self._live = False
             deadline.cancel()
             self._state.listen_no_more()
+            self.end_output()
             if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
                 await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:

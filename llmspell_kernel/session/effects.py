@@ -31,7 +31,7 @@ from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
-from .faults import fault_of
+from .faults import contained, fault_of
 from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_values
 
@@ -134,11 +134,11 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         _refused(run, context, effect, arguments, error)
         return redact_error(error, run.redactor)
     await run.keep_pace()
-    started = time.time()
-    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
+    started = time.monotonic()
+    run.recorder.record(CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
     try:
-        value = await call()
+        value = await contained(call(), what)
         if (text := dumps_plain(value)) is None:
             value, text = written(await _kept(run, effect, value))
         if len(text) > run.limits.value_bytes:
@@ -157,7 +157,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
         return redact_error(error, run.redactor)
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started))
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, time.monotonic() - started))
     run.tell_time(now)
     return value, text
 
@@ -310,5 +310,5 @@ def _failed(
     run: CellRun, context: EffectContext, started: float, code: str, message: str, *, retryable: bool = False, cancelled: bool = False
 ) -> None:
     now = time.time()
-    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))
+    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, time.monotonic() - started, retryable, cancelled))
     run.tell_time(now)

@@ -39,6 +39,7 @@ TOTAL_TIME = "total time"
 LIMIT = "limit"
 MOST_CALL_BYTES = MAX_FRAME_BYTES - 8 * 1024 * 1024
 """All new calls of a step go in one message, with their names and numbers."""
+AGAIN = "the next cell gets a new one, so run the cells above again that made what it needs"
 
 
 class _Gone(Exception):
@@ -191,7 +192,9 @@ class ScriptState:
         }
         try:
             async with asyncio.timeout(self.limits.startup_s):
-                await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes)
+                await worker.open(
+                    number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes, self.limits.value_bytes
+                )
         except WorkerLost as error:
             raise _Gone(error) from error
         except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states
@@ -324,7 +327,7 @@ class ScriptState:
     def explain(self, error: SpellError) -> SpellError:
         """A stopped script's end, told by what stopped it."""
         lost = isinstance(error, WorkerLost)
-        tail = f"; the {self.engine} state '{self.name}' was lost with its variables, the next cell gets a new one" if lost else ""
+        tail = f"; the {self.engine} state '{self.name}' was lost with its variables: {AGAIN}" if lost else ""
         match self._stopping:
             case "interrupt":
                 return Interrupted(f"stopped{tail}", engine=self.engine)

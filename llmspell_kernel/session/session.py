@@ -59,6 +59,7 @@ from .status import SessionStatus, status_of, used_by
 from .value_lists import check_size, write_values
 
 F = TypeVar("F")
+AGAIN_NOW = "this cell runs in a new one, so run the cells above again that made what it needs"
 
 
 class Session:
@@ -250,9 +251,9 @@ class Session:
         self.secrets.refresh()
         declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
-        started = time.time()
+        started_s, began = time.time(), time.monotonic()
         function = work.function if isinstance(work, FunctionCall) else ""
-        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, told, function))
+        self.recorder.record(CellStarted(number, started_s, declaration.name, state, chunk, told, function))
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
@@ -260,7 +261,7 @@ class Session:
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
         shown = RedactedSink(kept, self.redactor)
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
-        run.started_s = started
+        run.started_s = started_s
         try:
             values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
@@ -278,8 +279,8 @@ class Session:
             raise
         finally:
             message = "" if error is None else error.message
-            ended = time.time()
-            self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
+            taken_s = time.monotonic() - began
+            self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
 
@@ -539,7 +540,7 @@ class Session:
                 if run.exceeded is not None:  # by what the cell left behind
                     self._background[key].exceed(run.exceeded)
             elif background is not None and not run.begun and script.lingers:  # what went on before goes on
-                self._leave_behind(key, background.run, script)
+                self._leave_behind(key, background.run, script, background)
                 if run.stopped:
                     self._background[key].interrupt()
 
@@ -574,8 +575,8 @@ class Session:
         await background.leave()
         return background
 
-    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
-        background = self._background[key] = BackgroundRun(run, script)
+    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
+        background = self._background[key] = BackgroundRun(run, script, goes_on_from)
 
         def forget(_: asyncio.Task[None]) -> None:
             if self._background.get(key) is background:
@@ -617,7 +618,7 @@ class Session:
                 if run is not None and (lost := script.untold_loss()) is not None:
                     # it died between two cells: the next one must not find its variables gone without a word
                     self.recorder.record(WorkerWasLost(run.cell, time.time(), script.name, lost.reason))
-                    what = f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one"
+                    what = f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}"
                     run.write("stderr", f"{what}\n")
                 self.engines.check(script.engine)
                 await self.resources.release_state(script.number)
