@@ -14,6 +14,7 @@ from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Background, Failed, Fault, Finished, Step, Suspended
+from ..redaction import StreamRedactor
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
 from .faults import error_of, told
@@ -43,6 +44,7 @@ class CellRun:
         self.effects = 0
         self.recorder = session.recorder
         self.redactor = session.redactor
+        self._streams: dict[str, StreamRedactor] = {}
         self.resources = session.resources
         self.bridges = session.bridges
         self.declarations = session.declarations
@@ -109,6 +111,7 @@ class CellRun:
         if isinstance(shown, Progress) and shown.bar in self._bars:
             self.sink.show(shown, null)
             return
+        self._write_held()
         if self._output_full:
             return
         shown = in_plain_data(shown)
@@ -121,6 +124,20 @@ class CellRun:
 
     def write(self, stream: str, text: str) -> None:
         """Printed text, up to the cell's cap; of what is over, one notice and the end."""
+        if self.redactor.active:  # before it is cut: of a secret on the cut, both halves would be shown
+            if stream not in self._streams:
+                self._streams[stream] = self.redactor.stream()
+            text = self._streams[stream].feed(text)
+        self._write(stream, text)
+
+    def _write_held(self) -> None:
+        """What was held back, as it may have begun a secret: something else comes after it, or nothing any more."""
+        for stream, redacted in self._streams.items():
+            self._write(stream, redacted.flush())
+
+    def _write(self, stream: str, text: str) -> None:
+        if not text:
+            return
         data = text.encode("utf-8", "replace")
         if self._output_full:
             return self._tail.add(stream, data)
@@ -141,9 +158,10 @@ class CellRun:
         """Shows the end of what was over the cap: with the cell's end, and again with that of its background."""
         if self._sink_failure is not None:
             return
-        pieces = self._tail.take()
-        left_out, self._tail.left_out = self._tail.left_out, 0
         try:
+            self._write_held()
+            pieces = self._tail.take()
+            left_out, self._tail.left_out = self._tail.left_out, 0
             if left_out:
                 self.sink.write("stderr", f"[{left_out} bytes left out]\n")
             for stream, text in pieces:
