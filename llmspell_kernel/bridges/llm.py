@@ -17,6 +17,7 @@ from ._bridge import Bridge, BridgeSession, Context, Resource, method
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.generation import Generation
+    from llmspell_kernel.services.llm.retries import Retry
     from llmspell_kernel.services.llm.service import LlmService
 
 # How many pieces of text a stream fetches ahead of a script that reads slowly.
@@ -71,7 +72,8 @@ class LlmStream(Resource):
         """What the answer used so far; complete once the stream has ended.
 
         `{model, finish_reason, input_tokens, output_tokens, total_tokens, cached_tokens, cost_usd}`; `finish_reason` is "incomplete" while
-        text may still come and when the answer was cut; `cost_usd` is in US dollars, nothing where the price is not known.
+        text may still come and when the answer was cut; `cost_usd` is in US dollars, nothing where the price is not known.  `estimated` is true
+        while the numbers are a guess from the text, because the provider has not told them.
         """
         generation = self._generation
         return {
@@ -79,6 +81,7 @@ class LlmStream(Resource):
             "finish_reason": generation.finish_reason,
             **_tokens(generation),
             "cost_usd": generation.usage.cost_usd,
+            **({"estimated": True} if generation.usage.estimated else {}),
         }
 
     @method
@@ -132,7 +135,8 @@ class Llm(Bridge):
 
         `prompt` is a text, or a list of messages `{role, content}` with the roles system, user, assistant and tool.
         Raises BridgeError with the codes missing_key, bad_key, unreachable, rate_limit, timeout, context_length, unknown_model,
-        connection_lost, server_error and others; `err.retryable` says whether the same call may work later.
+        connection_lost, bad_response, server_error and others; `err.retryable` says whether the same call may work later.  Where nothing of
+        the answer has come, a call that met a limit of the rate or a failing server is made again, `retries` times, and each time told.
         """
         return (await self._answer(ctx, prompt, options)).text
 
@@ -252,6 +256,7 @@ class Llm(Bridge):
 
 async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[str | None] | None) -> None:
     """Reads an answer to its end, shows it, passes it on, and reports what it used, once, however it ends."""
+    generation.on_retry = lambda retry: _tell_retry(ctx, generation.model, retry)
     pieces = ctx.pieces()
 
     async def take(text: str) -> None:
@@ -276,8 +281,16 @@ async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[s
             output_tokens=used.output_tokens,
             cached_tokens=used.cached_tokens,
             cost_usd=used.cost_usd,
+            attempts=max(1, generation.attempts),
             finish_reason=generation.finish_reason,
         )
+
+
+def _tell_retry(ctx: Context, model: str, retry: Retry) -> None:
+    """A wait that nobody sees looks like a model that is slow, and each attempt may cost."""
+    fields = {"model": model, "attempt": retry.attempt, "wait_s": round(retry.wait_s, 3), "code": retry.error.code}
+    told = f"{retry.error.message}: asking again in {retry.wait_s:.1f} s (attempt {retry.attempt} of {retry.attempts})"
+    ctx.log("warn", told, fields)
 
 
 def _tokens(generation: Generation) -> dict[str, int]:
