@@ -138,7 +138,9 @@ async def _run(
             sessions.append(session)
 
         approver = TerminalApprover(terminal.alone)
-        result = await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened, approver=approver)
+        result = await run_async(
+            script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened, approver=approver
+        )
         for session in sessions:  # by now with the init script's text
             sources.update(session.sources)  # the session's own, which hold no secret
         return result
