@@ -11,8 +11,10 @@ Rules
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from ..errors import DeniedError, LimitError
@@ -155,6 +157,18 @@ class Line(NamedTuple):
         return f"{share} of the budget {self.key} is used: {shown(self.key, used)} of {shown(self.key, self.cap)}"
 
 
+@lru_cache(maxsize=16)
+def caps_of(budgets: Budgets, span: str) -> Amounts:
+    """The caps of a span in whole units; what has no price has no cap."""
+    caps = {measure.field: int(getattr(budgets, f"{span}_{measure.name}") * measure.scale) for measure in MEASURES}
+    return Amounts(**caps, unpriced=sys.maxsize)
+
+
+def may_be_near(budgets: Budgets, span: str, tally: Tally) -> bool:
+    """False where no line of the span is near: asked after every call, and most are far from their budgets."""
+    return any(used > 0 and used >= NEAR * cap for used, cap in zip(tally.used, caps_of(budgets, span), strict=True))
+
+
 def lines(budgets: Budgets, span: str, tally: Tally) -> Iterator[Line]:
     """Every budget of a span, in the order of MEASURES."""
     taken = tally.taken
@@ -188,14 +202,14 @@ def admitted(budgets: Budgets, span: str, tally: Tally, asked: Amounts) -> Amoun
 
     Time alone is given in part, as a call can be ended when its time is over, and most need a small part of their timeout.
     """
-    taken = tally.taken
+    left = caps_of(budgets, span).minus(tally.taken)
+    if all(wanted <= 0 or wanted <= room for wanted, room in zip(asked, left, strict=True)):
+        return asked
     for measure in MEASURES:
-        wanted = getattr(asked, measure.field)
-        left = _cap(budgets, span, measure) - getattr(taken, measure.field)
-        if wanted > max(left, 0) and (measure.field != "ms" or left <= 0):
+        wanted, room = getattr(asked, measure.field), getattr(left, measure.field)
+        if wanted > max(room, 0) and (measure.field != "ms" or room <= 0):
             raise _exceeded(budgets, span, tally, measure, wanted)
-    room_ms = _cap(budgets, span, _measure("seconds")) - taken.ms
-    return asked._replace(ms=min(asked.ms, max(room_ms, 0)))
+    return asked._replace(ms=min(asked.ms, left.ms))
 
 
 def check_model(budgets: Budgets, model: str) -> None:
@@ -220,8 +234,7 @@ def check_price(budgets: Budgets, model: str) -> None:
 
 def out_of_time(budgets: Budgets, spans: Mapping[str, Tally], granted_ms: int) -> LimitError:
     """The error of a call that was given less time than it asked for, and needed more."""
-    seconds = _measure("seconds")
-    left = {span: _cap(budgets, span, seconds) - tally.used.ms for span, tally in spans.items()}
+    left = {span: caps_of(budgets, span).ms - tally.used.ms for span, tally in spans.items()}
     span = min(left, key=lambda span: left[span])
     key = f"budgets.{span}_seconds"
     cap = getattr(budgets, f"{span}_seconds")
@@ -273,14 +286,6 @@ def shown(key: str, value: float) -> str:
 
 def _listed(patterns: Collection[str]) -> str:
     return f"[{', '.join(repr(pattern) for pattern in patterns)}]"
-
-
-def _cap(budgets: Budgets, span: str, measure: Measure) -> int:
-    return int(getattr(budgets, f"{span}_{measure.name}") * measure.scale)
-
-
-def _measure(name: str) -> Measure:
-    return next(measure for measure in MEASURES if measure.name == name)
 
 
 def _up(value: float, scale: int) -> int:

@@ -17,7 +17,7 @@ from weakref import WeakMethod
 
 from ..errors import BridgeError, LimitError
 from ..journal.ledger import LedgerError
-from ..policy.budgets import Amounts, Budgets, Line, Tally, admitted, check_model, check_price, lines, out_of_time
+from ..policy.budgets import Amounts, Budgets, Line, Tally, admitted, check_model, check_price, lines, may_be_near, out_of_time
 from ..policy.tables import table_of
 from ..settings import Settings
 from .day_use import DayUse, Reserved
@@ -200,6 +200,9 @@ class SessionBudgets:
 
     def _warn(self, account: Account) -> None:
         """Once for each budget: a cell's in the cell, the others in the cell that comes near them."""
+        spans = {"cell": account.tally, "session": self._session, "day": self._day}
+        if not any(may_be_near(self.caps, span, tally) for span, tally in spans.items()):
+            return
         for line in self._lines(account.tally):
             warned = account.warned if line.key.startswith("budgets.cell_") else self._warned
             if line.is_near and line.key not in warned:
