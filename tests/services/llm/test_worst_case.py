@@ -49,7 +49,7 @@ def test_system_text_tools_tool_calls_and_schema_count() -> None:
 
 
 def test_a_picture_counts_as_the_dearest_reading_of_it_however_short_its_address() -> None:
-    parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "https://x.y/z.png"}}]
+    parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     assert worst_case(request([{"role": "user", "content": parts}]), FREE, is_priced=True).input_tokens > IMAGE_TOKENS
 
 
