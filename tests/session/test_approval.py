@@ -352,3 +352,18 @@ def test_python_s_own_call_of_a_bridge_is_asked_about_as_well() -> None:
                 await session.call_bridge("probe", "echo", 1)
 
     asyncio.run(play())
+
+
+def test_a_secret_among_the_arguments_is_not_shown_in_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The front end keeps what it asked, and a notebook saves it."""
+    monkeypatch.setenv("MY_TOKEN", "sesame-0123456789")
+
+    async def play() -> None:
+        secrets = {"mine": {"env": "MY_TOKEN", "hosts": ["api.example.com"]}}
+        one = Asking(Scripted(True), settings=Settings(secrets=secrets))
+        async with one.session as session:
+            await session.run('probe.echo("x" .. "sesame-" .. "0123456789")')
+        (request,) = one.approver.asked
+        assert "sesame" not in request.text
+
+    asyncio.run(play())
