@@ -23,6 +23,7 @@ from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.spawn import WorkerProcess
 from . import variables
+from .approval import approver_for
 from .cells import parse_options
 from .display import LiveView
 from .frameless import named_stop, with_lines
@@ -48,7 +49,7 @@ class Notebook:
         early_stop: EarlyStop | None = None,
     ) -> None:
         self.shell = shell
-        self.session = Session(settings=settings, engines=engines, spare=spare)
+        self.session = Session(settings=settings, engines=engines, spare=spare, approver=approver_for(shell))
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()

@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import LimitError, ScriptError, SpellError, WorkerLost
-from ..policy.decide import Grants
+from ..policy.approval import ApprovalRequest
+from ..policy.budgets import Tally
+from ..policy.decide import EffectFacts, Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Background, Failed, Fault, Finished, Step, Suspended
 from ..redaction import StreamRedactor
+from ..settings import PYTHON
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
+from .approval import denied
+from .budgets import Account
 from .faults import error_of, told
 from .met_limits import met
 from .output_tail import OutputTail
 from .redacted import RedactedSink
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
+from .total_time import TotalTime
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
@@ -64,6 +70,10 @@ class CellRun:
         self._bars: set[int] = set()
         self._sink_failure: Exception | None = None
         self._live = False
+        self.budgets = session.budgets
+        self.account = Account(self.tell)
+        self.total_time = TotalTime(limits.total_time_s)
+        self._questions: set[asyncio.Task[None]] = set()
 
     @property
     def state_name(self) -> str:
@@ -175,9 +185,29 @@ class CellRun:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
         return await self._state.exchange.invoke(callback, args, undecided=undecided)
 
+    async def consent(self, call: int, effect: EffectFacts, arguments: Mapping[str, Value], reason: str, what: str = "") -> None:
+        """Asks the user.  Raises DeniedError where the answer is no, also because nobody is there to give it."""
+        state = self._state
+        if self.redactor.active:  # the front end keeps what it was asked
+            arguments, what = self.redactor.redact_value(dict(arguments)), self.redactor.redact(what)
+        request = ApprovalRequest(effect.capability, effect.level, arguments, state.engine, state.name, self.chunk, reason, what)
+        if state.engine != PYTHON and not self._live:
+            raise denied(request, "nobody can be asked in the background of a cell that has ended")
+        question = asyncio.create_task(self._session.desk.ask(self, call, request))
+        self._questions.add(question)
+        try:
+            await question
+        except asyncio.CancelledError:
+            question.cancel()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise denied(request, "the cell ended before the user had answered") from None
+        finally:
+            self._questions.discard(question)
+
     async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
-        deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
+        self.total_time.start(lambda: self.interrupt(TOTAL_TIME))
         self._state.listen(self.printed, self._state.exchange.news.set)
         self._live, ended_well = True, False
         try:
@@ -198,7 +228,9 @@ class CellRun:
             raise self._state.explain(lost) from error
         finally:
             self._live = False
-            deadline.cancel()
+            self.total_time.end()
+            for question in self._questions:
+                question.cancel()  # the front end shows no question of a cell that has ended
             self._state.listen_no_more()
             self.end_output()
             if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
@@ -290,6 +322,7 @@ class CellRun:
     def goes_on_from(self, first: CellRun) -> None:
         """What an init script used counts as this cell's."""
         self.effects += first.effects
+        self.account.tally = Tally(first.account.tally.used)
         self.script_time_s += first.script_time_s
         self.output_bytes += first.output_bytes
         self._output_full = first._output_full

@@ -42,8 +42,10 @@ from ..values import Value, loads
 from ..workers.host_memory import shield_host
 from ..workers.pool import Clock, WorkerPool
 from ..workers.spawn import WorkerProcess
+from .approval import Approver, Desk
 from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet, Surroundings
+from .budgets import SessionBudgets
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
@@ -68,7 +70,8 @@ class Session:
     `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session; without
     one it has a pool of its own, which follows the settings and takes over a `spare` worker that was started elsewhere.
     `limits` and `grants` stand above those of the settings; `folder` is the notebook's or project's (else the working directory),
-    `state_folder` holds what lasts beyond it for its user.  As an async context it closes itself.
+    `state_folder` holds what lasts beyond it for its user; `approver` asks that user where the policy wants it, and without one such calls are
+    denied; `unix_time` says which day it is for the budgets.  As an async context it closes itself.
     """
 
     def __init__(
@@ -85,6 +88,8 @@ class Session:
         state_folder: Path | None = None,
         spare: WorkerProcess | None = None,
         clock: Clock | None = None,
+        approver: Approver | None = None,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or Settings()
         self.folder = folder or Path.cwd()
@@ -99,6 +104,8 @@ class Session:
         self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
+        self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
+        self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
@@ -144,6 +151,7 @@ class Session:
         allow_threads(self.limits.threads)
         for name, policy in self._policies().items():
             setattr(self.bridges.surroundings, name, policy)
+        self.budgets.configure(settings)
         self.bridges.configure(self.limits, settings._asdict())
 
     def _confine(self, settings: Settings) -> None:
@@ -473,6 +481,7 @@ class Session:
         for task in self._telling:
             task.cancel()
         await self.bridges.close()
+        await self.budgets.close()
 
     @property
     def shutdown_s(self) -> float:
