@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bridges._bridge import Bridge, BridgeSession, Context, Resource, method
+    from .bridges._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
     from .errors import (
         ArgumentError,
         BridgeError,
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
     from .host_types._record import HostType
     from .host_types._registry import register_type
     from .kernel.extension import load_ipython_extension, unload_ipython_extension
+    from .policy.approval import ApprovalRequest
     from .policy.decide import Grants
     from .policy.limits import Limits
-    from .session import ExecutionResult, LogEntry, Session, Sink
+    from .session import Approver, ExecutionResult, LogEntry, Session, Sink
     from .settings import Settings
     from .spells.running import run, run_async
     from .values import Callback, Value
 
 __version__ = "0.1.0"
 __all__ = [
+    "ApprovalRequest",
+    "Approver",
     "ArgumentError",
     "Bridge",
     "BridgeError",
@@ -56,6 +59,7 @@ __all__ = [
     "LoadError",
     "LogEntry",
     "ProtocolError",
+    "Reservation",
     "Resource",
     "ScriptError",
     "Session",
@@ -78,8 +82,11 @@ _HOMES = {
     "Bridge": "bridges._bridge",
     "BridgeSession": "bridges._bridge",
     "Context": "bridges._bridge",
+    "Reservation": "bridges._bridge",
     "Resource": "bridges._bridge",
     "method": "bridges._bridge",
+    "ApprovalRequest": "policy.approval",
+    "Approver": "session",
     "ExecutionResult": "session",
     "LogEntry": "session",
     "Session": "session",

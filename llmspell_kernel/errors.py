@@ -89,13 +89,14 @@ class LimitError(SpellError):
 
 
 class BridgeError(SpellError):
-    """The outside world failed; `retryable` says whether the same call may work later."""
+    """The outside world failed; `retryable` says whether the same call may work later, `retry_after_s` when at the earliest, if it said so."""
 
     code = "bridge"
 
     def __init__(self, message: str, *, retryable: bool = False, code: str = "", frames: Sequence[Frame] = (), engine: str = "") -> None:
         super().__init__(message, frames=frames, engine=engine)
         self.retryable = retryable
+        self.retry_after_s: float | None = None
         if code:
             self.code = code
 

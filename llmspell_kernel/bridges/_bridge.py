@@ -23,6 +23,7 @@ from ..values import Callback, Value
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..errors import LimitError
     from ..policy.decide import Level
     from ..policy.files import FilePolicy
     from ..policy.network import NetworkPolicy
@@ -163,6 +164,26 @@ class BridgeSession(Protocol):
         """The open bridge of that name, which `needs` must name."""
 
 
+class Reservation(Protocol):
+    """What a call may use of the user's budgets, from `Context.reserve`; it ends once, and whatever is called afterwards does nothing."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the call may take of the time it asked for; where that is less, `out_of_time` is the error of a call that needed more."""
+
+    def settle(self) -> None:
+        """It was used as it was reserved.  `Context.usage` settles with what was really used."""
+
+    def release(self) -> None:
+        """Nothing was used.  What is still open when the call ends is released by the session."""
+
+    def keep(self) -> None:
+        """It outlives the call, because a resource goes on using it: whoever closes that settles or releases."""
+
+    def out_of_time(self) -> LimitError:
+        """The error to raise when `seconds` are over."""
+
+
 class Context(Protocol):
     """What a call may ask of the session; made anew for each effect."""
 
@@ -179,6 +200,23 @@ class Context(Protocol):
         What is answered at once, shown or written is redacted by the session itself.
         """
 
+    async def reserve(
+        self,
+        *,
+        model: str = "",
+        requests: int = 1,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_usd: float | None = None,
+        seconds: float = 0.0,
+        steps: int = 0,
+    ) -> Reservation:
+        """Takes from the user's budgets what a call may need at the most; called before anything is sent, and again before each retry.
+
+        `cost_usd` None = the price is not known.  Raises LimitError where a budget does not allow it, and DeniedError for a model that the
+        user does not allow.
+        """
+
     def usage(
         self,
         *,
@@ -189,8 +227,18 @@ class Context(Protocol):
         cost_usd: float | None = None,
         attempts: int = 1,
         finish_reason: str = "",
+        seconds: float = 0.0,
     ) -> None:
-        """What the call used; shown in the trace and summed by the ledger.  `cost_usd` None = the price is not known."""
+        """What the call used; shown in the trace, and counted in the budgets in place of the call's oldest open reservation.
+
+        `cost_usd` None = the price is not known; `attempts` are the requests that were really sent; `seconds` is the model's own time.
+        """
+
+    async def approve(self, what: str, details: Mapping[str, Value]) -> None:
+        """Asks the user before the call does something of consequence: `what` in a few words, `details` as they are.
+
+        The question is written by us, with every detail quoted.  Raises DeniedError where the user says no or nobody can be asked.
+        """
 
     def passes(self, seconds: float) -> None:
         """So long was the call asked to let pass: clocks of scripts go on by it in a replay, which does not wait."""

@@ -66,9 +66,13 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
             done.set_exception(error)
 
     def run() -> None:
-        value, failure = None, None
+        value: Any = None
+        failure: BaseException | None = None
         try:
             value = context.run(function, *args)
+        except StopIteration as error:  # which no future takes; a coroutine tells of it in the same way
+            failure = RuntimeError("the function raised StopIteration")
+            failure.__cause__ = error
         except BaseException as error:
             failure = error
         finally:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmspell_kernel.errors import ArgumentError
+from llmspell_kernel.errors import ArgumentError, BridgeError
 from llmspell_kernel.services.llm.models import ChatOptions
 from llmspell_kernel.values import Callback
 
-from ._bridge import Bridge, BridgeSession, Context, Resource, method
+from ._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.generation import Generation
+    from llmspell_kernel.services.llm.retries import Retry
     from llmspell_kernel.services.llm.service import LlmService
 
 # How many pieces of text a stream fetches ahead of a script that reads slowly.
@@ -31,8 +32,10 @@ class LlmStream(Resource):
     lasting = ("text", "usage")
     shows_text = True
 
-    def __init__(self, ctx: Context, generation: Generation) -> None:
+    def __init__(self, ctx: Context, generation: Generation, reservation: Reservation) -> None:
         self._generation = generation
+        self._reservation = reservation
+        reservation.keep()
         self._queue: asyncio.Queue[str | None] = asyncio.Queue(READ_AHEAD)
         self._ended = False
         self._error: BaseException | None = None
@@ -72,7 +75,8 @@ class LlmStream(Resource):
         """What the answer used so far; complete once the stream has ended.
 
         `{model, finish_reason, input_tokens, output_tokens, total_tokens, cached_tokens, cost_usd}`; `finish_reason` is "incomplete" while
-        text may still come and when the answer was cut; `cost_usd` is in US dollars, nothing where the price is not known.
+        text may still come and when the answer was cut; `cost_usd` is in US dollars, nothing where the price is not known.  `estimated` is true
+        while the numbers are a guess from the text, because the provider has not told them.
         """
         generation = self._generation
         return {
@@ -80,6 +84,7 @@ class LlmStream(Resource):
             "finish_reason": generation.finish_reason,
             **_tokens(generation),
             "cost_usd": generation.usage.cost_usd,
+            **({"estimated": True} if generation.usage.estimated else {}),
         }
 
     @method
@@ -91,12 +96,13 @@ class LlmStream(Resource):
         self._ended = True
         self._task.cancel()
         await asyncio.wait({self._task})
+        self._reservation.release()  # of an answer that nobody began to read
         if self._queue.empty():
             self._queue.put_nowait(None)  # wakes who waits for the next piece; nobody waits at a queue that holds some
 
     async def _fill(self, ctx: Context) -> None:
         try:
-            await _read_all(ctx, self._generation, self._queue)
+            await _read_all(ctx, self._generation, self._reservation, self._queue)
         except Exception as error:
             # Kept for the reader, who meets it after the text that came before it.
             self._error = error
@@ -133,7 +139,8 @@ class Llm(Bridge):
 
         `prompt` is a text, or a list of messages `{role, content}` with the roles system, user, assistant and tool.
         Raises BridgeError with the codes missing_key, bad_key, unreachable, rate_limit, timeout, context_length, unknown_model,
-        connection_lost, server_error and others; `err.retryable` says whether the same call may work later.
+        connection_lost, bad_response, server_error and others; `err.retryable` says whether the same call may work later.  Where nothing of
+        the answer has come, a call that met a limit of the rate or a failing server is made again, `retries` times, and each time told.
         """
         return (await self._answer(ctx, prompt, options)).text
 
@@ -173,7 +180,8 @@ class Llm(Bridge):
         is read.  Errors as for `chat`.
         """
         self._show_hint(ctx)
-        return LlmStream(ctx, self._service.generation(prompt, options))
+        generation = self._service.generation(prompt, options)
+        return LlmStream(ctx, generation, await self._reserve(ctx, generation))
 
     @method
     async def stream_chat(
@@ -243,16 +251,35 @@ class Llm(Bridge):
     async def _answer(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None) -> Generation:
         self._show_hint(ctx)
         generation = self._service.generation(prompt, options)
-        await _read_all(ctx, generation, None)
+        await _read_all(ctx, generation, await self._reserve(ctx, generation), None)
         return generation
+
+    async def _reserve(self, ctx: Context, generation: Generation) -> Reservation:
+        """Raises LimitError and DeniedError before anything is sent."""
+        most = self._service.worst_case(generation.request)
+        return await ctx.reserve(
+            model=generation.model,
+            input_tokens=most.input_tokens,
+            output_tokens=most.output_tokens,
+            cost_usd=most.cost_usd,
+            seconds=generation.limit_s,
+        )
 
     def _show_hint(self, ctx: Context) -> None:
         if hint := self._service.take_hint():
             ctx.write("stderr", f"{hint}\n")
 
 
-async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[str | None] | None) -> None:
+async def _read_all(ctx: Context, generation: Generation, reservation: Reservation, queue: asyncio.Queue[str | None] | None) -> None:
     """Reads an answer to its end, shows it, passes it on, and reports what it used, once, however it ends."""
+    retries: list[Reservation] = []
+
+    async def reserve_retry() -> None:
+        retries.append(await ctx.reserve(model=generation.model, cost_usd=0.0))
+
+    generation.on_retry = lambda retry: _tell_retry(ctx, generation.model, retry)
+    generation.before_retry = reserve_retry
+    asked_s, generation.limit_s = generation.limit_s, min(generation.limit_s, reservation.seconds)
     pieces = ctx.pieces()
 
     async def take(text: str) -> None:
@@ -266,19 +293,34 @@ async def _read_all(ctx: Context, generation: Generation, queue: asyncio.Queue[s
             async for text in texts:
                 await take(pieces.feed(text))
         await take(pieces.end())
-    except Exception:
+    except Exception as error:
         await take(pieces.end())  # what came before the failure is kept
+        if isinstance(error, BridgeError) and error.code == "timeout" and generation.limit_s < asked_s:
+            raise reservation.out_of_time() from error
         raise
     finally:
         used = generation.usage
+        if not generation.attempts:  # it failed before anything was sent
+            reservation.release()
         ctx.usage(
             model=generation.model,
             input_tokens=used.input_tokens,
             output_tokens=used.output_tokens,
             cached_tokens=used.cached_tokens,
             cost_usd=used.cost_usd,
+            attempts=max(1, generation.attempts),
             finish_reason=generation.finish_reason,
+            seconds=generation.waited_s,
         )
+        for retry in retries:  # they count among the attempts
+            retry.release()
+
+
+def _tell_retry(ctx: Context, model: str, retry: Retry) -> None:
+    """A wait that nobody sees looks like a model that is slow, and each attempt may cost."""
+    fields = {"model": model, "attempt": retry.attempt, "wait_s": round(retry.wait_s, 3), "code": retry.error.code}
+    told = f"{retry.error.message}: asking again in {retry.wait_s:.1f} s (attempt {retry.attempt} of {retry.attempts})"
+    ctx.log("warn", told, fields)
 
 
 def _tokens(generation: Generation) -> dict[str, int]:

@@ -17,8 +17,8 @@ from ..configuration.rules import written
 if TYPE_CHECKING:
     from ..configuration.policy_overview import Line
     from ..configuration.rules import Entry
-    from ..journal.ledger import Line as LedgerLine
-    from ..journal.ledger import Spent
+    from ..journal.spending import Line as LedgerLine
+    from ..journal.spending import Spent
 
 UNWRAPPED_COLUMNS = 10_000
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")

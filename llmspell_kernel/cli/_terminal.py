@@ -7,7 +7,8 @@ earlier lines, set the window's title or type into the shell.  A pipe or a file 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import click
@@ -30,7 +31,9 @@ class Terminal:
         self.reader_gone = False
         """Whoever read our output has stopped, as `| head` does; what is written from then on is lost."""
         self.on_reader_gone: Callable[[], None] = lambda: None
-        self._progress = ProgressLine(err, lambda text: self._send("stderr", text))
+        self._held: list[tuple[str, str]] | None = None
+        """While the user is asked: what waits to be written."""
+        self._progress = ProgressLine(err, self._send_progress)
 
     def write(self, stream: str, text: str) -> None:
         """Shows text of the script or a model at once; an escape sequence cut by the end of the text waits for its rest."""
@@ -63,9 +66,23 @@ class Terminal:
             self._end_screen_lines()
             self._progress.finish()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Around a question to the user: nothing is written meanwhile, so that no text of a script can pass for the question or hide it."""
+        self._end_screen_lines()
+        if self._progress.is_open:
+            self._progress.erase()
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for stream, text in held:
+                self._put(stream, text)
+
     def clear(self) -> None:
         """Clears the screen where there is one; a pipe keeps everything."""
-        if self._streams["stdout"].isatty():
+        if self._streams["stdout"].isatty() and self._held is None:
             click.clear()
             self._open_line = dict.fromkeys(self._open_line, False)
 
@@ -106,6 +123,8 @@ class Terminal:
     def _put(self, stream: str, text: str) -> None:
         if not text:
             return
+        if self._held is not None:
+            return self._held.append((stream, text))
         on_screen = self._progress.is_open and stream in self._screen()
         if on_screen:
             self._progress.erase()
@@ -113,6 +132,11 @@ class Terminal:
         self._open_line[stream] = not text.endswith("\n")
         if on_screen and self._cursor_is_at_start():
             self._progress.draw()
+
+    def _send_progress(self, text: str) -> None:
+        """The states of a bar take each other's place, so one that comes while the user is asked is left out."""
+        if self._held is None:
+            self._send("stderr", text)
 
     def _send(self, stream: str, text: str) -> None:
         target = self._streams[stream]

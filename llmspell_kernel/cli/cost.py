@@ -25,8 +25,8 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     A price that is not known is counted under `unpriced`, never as zero; what a cassette answered is `replayed` and costs nothing.
     """
     from ..journal.event_file import journals_in, load_events
-    from ..journal.ledger import BY as GROUPS
-    from ..journal.ledger import ledger, rows, total
+    from ..journal.spending import BY as GROUPS
+    from ..journal.spending import ledger, rows, total
     from ._tables import ledger_table, show
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]

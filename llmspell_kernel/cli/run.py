@@ -135,6 +135,7 @@ async def _run(
 ) -> ExecutionResult:
     """`sources` gets the texts that errors may show lines of; `narrowing` are patterns to allow and to deny."""
     from ..spells.running import run_async
+    from ..spells.terminal_approver import TerminalApprover
     from ._model_text import ModelText
 
     sessions: list[Session] = []
@@ -150,7 +151,10 @@ async def _run(
                 session.narrow("main", script.engine, allow=narrowing[0], deny=narrowing[1])
             sessions.append(session)
 
-        result = await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened)
+        approver = TerminalApprover(terminal.alone)
+        result = await run_async(
+            script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened, approver=approver
+        )
         for session in sessions:  # by now with the init script's text
             sources.update(session.sources)  # the session's own, which hold no secret
         return result

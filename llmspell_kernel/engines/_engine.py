@@ -79,7 +79,8 @@ class State(Protocol):
         """Answer a question without running the script's code, as JSON in the written form of values.
 
         `members`: `text` is a dotted path ("" = globals); `[[name, type], ...]` (type: function, table, string, number ...; [] when unknown).
-        `is_complete`: {"status": "complete" | "incomplete" | "invalid", "indent": "  "}.
+        `is_complete`: {"status": "complete" | "incomplete" | "invalid", "indent": "  "}, and where it is not complete what the parser says:
+        "message", and "line" (from 1; 0 = unknown).
         `get`: the global named `text`.  `set`: stores the value `value` under the global `text`, null.
         `declare`: bridges come and go, null; `value` is {"remove": [names], "add": a catalogue as at `Engine.open`}, in that order.
         Raises errors.ScriptError or ValueCrossingError.

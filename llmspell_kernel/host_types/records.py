@@ -15,6 +15,10 @@ from ._record import HostType, Misfit
 
 _LISTS = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
 """pydantic's names of the error that a list was wanted."""
+MAX_PLACES = 10_000
+"""Of one value that do not fit: pydantic takes some microseconds to tell each, and a script may send a million."""
+FIRST_ITEMS = 1_000
+"""Of each list that are looked at again where there are more."""
 
 
 def _of_dataclass(value: Any) -> Value:
@@ -47,7 +51,9 @@ def _model(value: Value, cls: Any) -> Any:
     try:
         return cls.model_validate(value)
     except _validation_error() as error:
-        problems = error.errors()
+        if error.error_count() > MAX_PLACES:
+            raise _many(value, cls, error.error_count()) from None
+        problems = error.errors(include_url=False)
     # an empty Lua table says not whether it is a list: where the model wants one, it is
     empty = [problem["loc"] for problem in problems if problem["type"] in _LISTS and problem["input"] == {}]
     for place in empty:
@@ -55,9 +61,29 @@ def _model(value: Value, cls: Any) -> Any:
     try:
         return cls.model_validate(value)
     except _validation_error() as error:
-        problem = error.errors()[0]
+        raise _misfit(error) from None
+
+
+def _misfit(error: Any, more: str = "") -> Misfit:
+    problem = error.errors(include_url=False)[0]
     text = problem["msg"].removeprefix("Value error, ")
-    raise Misfit(f"does not fit: {text[:1].lower()}{text[1:]}", problem["loc"])
+    return Misfit(f"does not fit: {text[:1].lower()}{text[1:]}{more}", problem["loc"])
+
+
+def _many(value: Value, cls: Any, count: int) -> Misfit:
+    """Names the first place as far as it stands among the first items; an empty Lua table is not made a list any more."""
+    try:
+        cls.model_validate(_first(value))
+    except _validation_error() as error:
+        if error.error_count() <= MAX_PLACES:
+            return _misfit(error, f", as in {count} places in all")
+    return Misfit(f"does not fit in {count} places; give fewer items to see where")
+
+
+def _first(value: Value) -> Value:
+    if isinstance(value, list):
+        return [_first(item) for item in value[:FIRST_ITEMS]]
+    return {key: _first(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _validation_error() -> type[Any]:

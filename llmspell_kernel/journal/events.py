@@ -121,6 +121,19 @@ class CallDenied(Event, frozen=True):
     message: str
 
 
+class CallAsked(Event, frozen=True):
+    """The user was asked about a call; one that they allowed goes on, of another CallDenied follows.
+
+    `what` is "" where the call as a whole was asked about, else the step of it.
+    """
+
+    call: int
+    capability: str
+    allowed: bool
+    waited_s: float
+    what: str = ""
+
+
 class Logged(Event, frozen=True):
     level: str
     message: str
@@ -164,6 +177,7 @@ AnyEvent = (
     | CallFinished
     | CallFailed
     | CallDenied
+    | CallAsked
     | Logged
     | ResourceClosed
     | WorkerWasLost

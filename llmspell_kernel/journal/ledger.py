@@ -1,77 +1,170 @@
-"""What models cost: tokens and money of events, by cell, model or day.  Pure."""
+"""What all sessions of a user have used, day by day: one small database that they share.
+
+Rules
+- A reservation is one transaction that reads the day's sums, lets the caller decide, and writes them: two processes cannot both get the last
+  part of a budget.
+- The sums hold what is reserved as well as what is used; a settlement adds the difference.  A process that dies between the two leaves its
+  reservation counted: it may have used as much, and nobody is left who knows.
+- What cannot be read is set aside under another name, never deleted, and counting starts anew; whoever finds it says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
 
-from .events import AnyEvent, CallFinished, CallUsage, CellStarted
+FILE = "budgets.sqlite"
+WAIT_S = 5.0
+"""For another process's transaction, which takes a millisecond."""
+COMPANIONS = ("", "-wal", "-shm", "-journal")
+"""Endings of the files that sqlite keeps beside a database."""
+Sums = tuple[int, ...]
 
-By = Literal["cell", "model", "day"]
-BY: tuple[By, ...] = ("cell", "model", "day")
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the message says why, without a path."""
 
 
-class Spent(NamedTuple):
-    """`cost_usd` is the sum of the known prices, `unpriced` how many requests had none: their cost is not zero, it is not known.
+class Ledger:
+    """`columns` name the amounts, in the order in which they are given.  Belongs to one thread; `clock` gives Unix seconds.
 
-    `cached_tokens` are part of `input_tokens`; `replayed` requests were answered from a cassette and are in none of the other sums.
+    Made without touching the disk; the folder and the file are made by the first use, for this user alone.  Its methods raise LedgerError.
     """
 
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-    replayed: int = 0
+    def __init__(self, folder: Path, columns: Sequence[str], clock: Callable[[], float] = time.time) -> None:
+        self._file = folder / FILE
+        self._columns = tuple(columns)
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self.set_aside: str = ""
+        """The name that an unreadable file was given."""
+
+    def reserve(self, decide: Callable[[Sums], Sequence[int]]) -> tuple[str, Sums, Sums]:
+        """Adds what `decide` makes of the day's sums; the day, what was added, the sums before.  What it raises is raised, and nothing added."""
+        day = self._today()
+        with self._transaction() as connection:
+            before = self._sums(connection, day)
+            added = tuple(decide(before))
+            self._put(connection, day, [a + b for a, b in zip(before, added, strict=True)])
+        return day, added, before
+
+    def change(self, day: str, by: Sequence[int]) -> str:
+        """Adds to the sums of a day, "" for this one; a difference may be negative.  The day."""
+        day = day or self._today()
+        with self._transaction() as connection:
+            self._put(connection, day, [a + b for a, b in zip(self._sums(connection, day), by, strict=True)])
+        return day
+
+    def today(self) -> tuple[str, Sums]:
+        """This day and its sums; nothing is written."""
+        day = self._today()
+        with self._transaction() as connection:
+            return day, self._sums(connection, day)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
+
+    def _sums(self, connection: sqlite3.Connection, day: str) -> Sums:
+        row = connection.execute(f"SELECT {', '.join(self._columns)} FROM days WHERE day = ?", (day,)).fetchone()  # noqa: S608
+        return tuple(row) if row is not None else (0,) * len(self._columns)
+
+    def _put(self, connection: sqlite3.Connection, day: str, sums: Sequence[int]) -> None:
+        marks = ", ".join("?" for _ in sums)
+        connection.execute(f"REPLACE INTO days (day, {', '.join(self._columns)}) VALUES (?, {marks})", (day, *sums))  # noqa: S608
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed(error) from error
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            if isinstance(error, (sqlite3.Error, OverflowError)):
+                raise self._failed(error) from error
+            raise
+
+    def _failed(self, error: Exception) -> LedgerError:
+        self.close()
+        return LedgerError(error.strerror or str(error) if isinstance(error, OSError) else str(error))
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._connection = self._connect()
+            except sqlite3.DatabaseError as error:
+                if not _is_unreadable(error):
+                    raise
+                self._put_aside()
+                self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        with suppress(FileExistsError):
+            os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(self._file, timeout=WAIT_S, isolation_level=None)
+        try:
+            # a committed sum then outlives its process without a wait for the disk; a power cut may lose the last ones, and damages nothing
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            fields = ", ".join(f"{column} INTEGER NOT NULL DEFAULT 0" for column in self._columns)
+            connection.execute(f"CREATE TABLE IF NOT EXISTS days (day TEXT PRIMARY KEY, {fields}) WITHOUT ROWID")
+            self._sums(connection, "")
+            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise _Damaged
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _put_aside(self) -> None:
+        """Two processes may find it at the same time: the second must not put aside what the first has made anew."""
+        with closing(_Lock(self._file.with_suffix(".lock"))):
+            try:
+                self._connect().close()
+                return
+            except sqlite3.DatabaseError as error:
+                if not _is_unreadable(error):
+                    raise
+            stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%d-%H%M%S")
+            self.set_aside = f"{self._file.name}.unreadable-{stamp}"
+            for ending in COMPANIONS:
+                with suppress(FileNotFoundError):
+                    Path(f"{self._file}{ending}").rename(self._file.with_name(f"{self.set_aside}{ending}"))
 
 
-class Line(NamedTuple):
-    """A group of requests: what they have in common by name, and what they took together."""
+class _Damaged(sqlite3.DatabaseError):
+    """sqlite opens it, and finds pages in it that make no sense."""
 
-    group: Mapping[str, str]
-    spent: Spent
-
-
-def ledger(events: Iterable[AnyEvent], by: Sequence[By] = BY) -> list[Line]:
-    """One line a group, in the order in which they first came."""
-    events = list(events)
-    chunks = {event.cell: event.chunk for event in events if isinstance(event, CellStarted)}
-    replayed = {event.call for event in events if isinstance(event, CallFinished) and event.replayed}
-    sums: dict[tuple[str, ...], Spent] = {}
-    for event in events:
-        if isinstance(event, CallUsage):
-            facts = {"cell": chunks.get(event.cell, "python"), "model": event.model, "day": _day(event.time)}
-            key = tuple(facts[name] for name in by)
-            sums[key] = _with(sums.get(key, Spent()), event, event.call in replayed)
-    return [Line(dict(zip(by, key, strict=True)), spent) for key, spent in sums.items()]
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def total(lines: Iterable[Line]) -> Spent:
-    """All lines together; money is rounded to a billionth of a dollar, below which sums of floats differ by their order."""
-    sums = [sum(column) for column in zip(*(line.spent for line in lines), strict=True)]
-    return Spent(*sums)._replace(cost_usd=round(sums[4], 9)) if sums else Spent()
+class _Lock:
+    def __init__(self, file: Path) -> None:
+        self._descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
-def rows(lines: Iterable[Line]) -> list[dict[str, Any]]:
-    """As plain data, a dict a line: for a table, a data frame or a file."""
-    return [{**line.group, **line.spent._asdict()} for line in lines]
-
-
-def _with(spent: Spent, event: CallUsage, replayed: bool) -> Spent:
-    if replayed:
-        return spent._replace(replayed=spent.replayed + 1)
-    return Spent(
-        spent.requests + 1,
-        spent.input_tokens + event.input_tokens,
-        spent.output_tokens + event.output_tokens,
-        spent.cached_tokens + event.cached_tokens,
-        round(spent.cost_usd + (event.cost_usd or 0.0), 9),
-        spent.unpriced + (event.cost_usd is None),
-        spent.replayed,
-    )
-
-
-def _day(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).date().isoformat()
+def _is_unreadable(error: sqlite3.DatabaseError) -> bool:
+    """Is it the file itself that is damaged, or of another make?  A lock or a full disk passes."""
+    return error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from ..errors import ConfigError, nearest
 from ..settings import PYTHON
+from .around import NAMES
 
 
 class ScriptCell(NamedTuple):
     """A cell of a script language: `line` is what follows the magic's name, `offset` how many lines stand above `code`.
 
-    `before` are line magics above the code, which IPython runs first.
+    `before` are line magics above the code, which IPython runs first; `around` are cell magics above it, by name and line (`%%time`).
     """
 
     engine: str
@@ -21,6 +22,7 @@ class ScriptCell(NamedTuple):
     code: str
     offset: int
     before: Sequence[str] = ()
+    around: Sequence[tuple[str, str]] = ()
 
 
 class Wanted(NamedTuple):
@@ -44,13 +46,26 @@ class CellOptions(NamedTuple):
     deny: tuple[str, ...] = ()
 
 
-def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell | None:
+def script_cell(text: str, magics: Collection[str], default: str, around: Collection[str] = NAMES) -> ScriptCell | None:
     """The script in a cell, None where it is Python's (or IPython's) own.  Total: any text has an answer.
 
-    `magics` are the engines' names and aliases; `default` is the language of cells without a magic.
+    `magics` are the engines' names and aliases; `default` is the language of cells without a magic; `around` names cell magics of IPython that
+    may stand above a script.
     """
     lines = text.splitlines(keepends=True)
     at = _first(lines, 0)
+    wrapped: list[tuple[str, str]] = []
+    while at < len(lines) and lines[at].startswith("%%"):
+        name, _, rest = lines[at][2:].strip().partition(" ")
+        if name not in around:
+            break
+        wrapped.append((name, rest.strip()))
+        at = _first(lines, at + 1)
+    cell = _script_from(lines, at, magics, default)
+    return cell and cell._replace(around=tuple(wrapped))
+
+
+def _script_from(lines: Sequence[str], at: int, magics: Collection[str], default: str) -> ScriptCell | None:
     if at == len(lines):
         return None
     if lines[at].startswith("%%"):
@@ -65,7 +80,7 @@ def script_cell(text: str, magics: Collection[str], default: str) -> ScriptCell 
         code_at += 1
     if code_at == len(lines):
         return None
-    if lines[code_at].startswith("!") or (text.rstrip().endswith("?") and len(lines) == 1):
+    if lines[code_at].startswith("!") or ("".join(lines).rstrip().endswith("?") and len(lines) == 1):
         return None
     return ScriptCell(default, "", "".join(lines[code_at:]), code_at, [line for line in lines[at:code_at] if line.strip()])
 

@@ -7,7 +7,7 @@ a script, or `llmspell` in Python, is first used, or soon after the start.  In a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,12 @@ class Entrance:
         if "notebook" in self.__dict__:
             await self.notebook.shut_down()
         self.close()
+
+    def around(self, name: str, line: str) -> AbstractContextManager[None]:
+        """What a cell magic of IPython above a script does around it, such as `%%time`."""
+        from .around import around
+
+        return around(self.shell, name, line)
 
     def close(self) -> None:
         """Ends every worker; for the end of the process, in any thread."""

@@ -11,7 +11,7 @@ from ..errors import ConfigError, nearest
 from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
-from ..journal.ledger import BY, By, ledger, rows, total
+from ..journal.spending import BY, By, ledger, rows, total
 from ..render.text import plural
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
@@ -17,6 +18,10 @@ from ..workers.spawn import WorkerProcess
 from .cells import ScriptCell, script_cell, state_of
 from .extension import install, plain_engine
 
+QUESTIONS = frozenset(
+    {"complete_request", "inspect_request", "is_complete_request", "history_request", "kernel_info_request", "comm_info_request"}
+)
+"""Requests that run no code."""
 PREPARE_AFTER_S = 0.5
 PLAIN_SPEC = "llmspell"
 
@@ -60,6 +65,35 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
             for socket in (pair.from_socket, pair.to_socket):
                 socket.set(SocketOption.SNDHWM, 0)
                 socket.set(SocketOption.RCVHWM, 0)
+
+    async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
+        """Questions are answered while a cell waits for its script: ipykernel would keep them until the cell has ended.
+
+        Done as ipykernel itself does it for comm messages, and with the statuses that a front end waits for.
+        """
+        if subshell_id is None and self._main_asyncio_lock.locked():
+            header = self._header(msg)
+            if header.get("msg_type") in QUESTIONS:
+                return await self._answer_beside(msg, {"header": header})
+        await super().shell_main(subshell_id, msg)
+
+    async def _answer_beside(self, msg: Any, parent: dict[str, Any]) -> None:
+        running, ident = self.get_parent("shell"), self._get_shell_context_var(self._shell_parent_ident)
+        self._publish_status("busy", "shell", parent)
+        try:
+            await asyncio.create_task(self.dispatch_shell(msg, concurrent=True), context=copy_context())
+        finally:
+            self.set_parent(ident, running, channel="shell")
+            self._publish_status("idle", "shell", parent)
+            if self._main_asyncio_lock.locked():  # a page shows the last status, and the cell still runs
+                self._publish_status("busy", "shell", running)
+
+    def _header(self, msg: Any) -> dict[str, Any]:
+        try:
+            _, frames = self.session.feed_identities(msg, copy=False)
+            return dict(self.session.deserialize(frames, content=False, copy=False)["header"])
+        except Exception:  # what is no message is told of where it is dispatched
+            return {}
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Notes an interrupt that comes before a script cell has begun: ipykernel would end the request without a reply.

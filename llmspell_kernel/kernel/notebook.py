@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 from ..configuration.rules import apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
-from ..errors import ConfigError, Interrupted, SpellError, nearest
+from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, nearest
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
-from ..journal.ledger import BY, By, ledger, rows
+from ..journal.spending import BY, By, ledger, rows
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
@@ -27,6 +27,7 @@ from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.spawn import WorkerProcess
 from . import variables
+from .approval import approver_for
 from .cassettes import cassette_of, states_file_of
 from .cells import parse_options
 from .display import LiveView
@@ -53,7 +54,7 @@ class Notebook:
         early_stop: EarlyStop | None = None,
     ) -> None:
         self.shell = shell
-        self.session = Session(settings=settings, engines=engines, spare=spare)
+        self.session = Session(settings=settings, engines=engines, spare=spare, approver=approver_for(shell))
         if settings.keep_journal:
             self.session.keep_journal()
         try:
@@ -100,7 +101,8 @@ class Notebook:
         if options.allow or options.deny:
             self.session.narrow(options.state, language.name, allow=options.allow, deny=options.deny)
         if options.module:
-            return await self._add_module_cell(options.module, _as_seen(engine, line, code, offset), code, offset, language.name)
+            self.session.sources[chunk] = _as_seen(engine, line, code, offset)
+            return await self._add_module_cell(options.module, chunk, code, offset, language.name)
         view = LiveView(number, self.session.recorder, output, self.session.settings.display, self.session.interrupt)
         output.on_clear = view.cleared
         running = self.session.run(
@@ -128,19 +130,17 @@ class Notebook:
         if missing:
             raise self._shown(ConfigError("\n".join(missing)))
 
-    async def _add_module_cell(self, name: str, seen: str, code: str, offset: int, engine: str) -> None:
+    async def _add_module_cell(self, name: str, chunk: str, code: str, offset: int, engine: str) -> None:
         """A cell with `--module NAME` is not run: it becomes a module, if it is one whole piece of its language."""
         try:
-            answer = await self.session.ask("is_complete", code, engine=engine, open_state=True)
+            answer = await self.session.ask("is_complete", code.rstrip(), engine=engine, open_state=True)
             if isinstance(answer, dict) and answer["status"] != "complete":
-                raise ConfigError(
-                    f"the module '{name}' is not registered: as {engine}, the cell is {answer['status']}; run it without --module to see where"
-                )
+                raise _no_module(name, engine, answer, chunk, offset)
             known = (name, engine) in set(self.session.modules)
             self.session.add_module(name, "\n" * offset + code, engine)
         except SpellError as error:
             raise self._shown(error) from None
-        self.session.sources[chunk_of(name)] = seen
+        self.session.sources[chunk_of(name)] = self.session.sources[chunk]
         keeps = "; a state that has loaded it keeps the old one until %llmspell reset" if known else ""
         print(f"The {engine} module '{name}' is registered: require('{name}'){keeps}")
 
@@ -406,6 +406,14 @@ def _applies_to(key: str, has_states: bool) -> str:
         later = "its limits of memory, stack and of a value's size, its layers and what its languages lack"
         return f"from the next cell; {later} only for states opened from now on"
     return "from the next cell"
+
+
+def _no_module(name: str, engine: str, answer: Mapping[str, Any], chunk: str, offset: int) -> ScriptError:
+    """The parser's complaint at its line of the cell, as for a cell that runs."""
+    said = f": {message}" if (message := answer.get("message")) else f": as {engine}, the cell is {answer['status']}"
+    line = answer.get("line", 0)
+    frames = [Frame(chunk, line + offset)] if line else []
+    return ScriptError(f"the module '{name}' is not registered{said}", name="SyntaxError", frames=frames, engine=engine)
 
 
 def _as_seen(engine: str, line: str, code: str, offset: int) -> str:

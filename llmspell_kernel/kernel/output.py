@@ -69,6 +69,8 @@ class CellOutput:
         hook = self._shell.displayhook
 
         def show() -> None:
+            if isinstance(kept := getattr(sys.displayhook, "outputs", None), list):  # IPython's hook of %%capture
+                return kept.append({"data": dict(data), "metadata": {}})
             hook.start_displayhook()
             hook.write_output_prompt()
             hook.write_format_data(published(data, {}).data, {})

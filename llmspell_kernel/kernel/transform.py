@@ -14,6 +14,7 @@ AWAITED = ("restart-state", "fork", "resume")
 """Commands of `%llmspell` that take a while: IPython does not await what a line magic returns either."""
 _LINE_MAGIC = re.compile(rf"^(\s*)(get_ipython\(\)\.run_line_magic\('llmspell', '(?:{'|'.join(AWAITED)})\b)")
 CALL = "await get_ipython().llmspell.run_cell"
+AROUND = "get_ipython().llmspell.around"
 BEFORE = "with get_ipython().llmspell.python_lines():\n"
 
 
@@ -29,7 +30,10 @@ def make_transformer(magics: Collection[str], default: Callable[[], str]) -> Cal
         if cell is None:
             return lines
         before = [BEFORE, *(f"    {line}" for line in cell.before)] if cell.before else []
-        return [*before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+        inside = [*before, f"{CALL}({cell.engine!r}, {cell.line!r}, {cell.code!r}, {cell.offset})\n"]
+        for name, line in reversed(cell.around):
+            inside = [f"with {AROUND}({name!r}, {line!r}):\n", *(f"    {each}" for each in inside)]
+        return inside
 
     # IPython leaves such a transformer out when it asks whether a cell is complete: `%%lua` and Enter then goes on, as other cell magics do
     transform_script_cell.has_side_effects = True  # type: ignore[attr-defined]

@@ -39,5 +39,6 @@ PRESETS: Mapping[str, Preset] = {
             mend="choose the preset standard where scripts may have it",
         ),
         left_out=(CODE_FROM_TEXT,),
+        tables={"budgets": {"unknown_price": "refuse"}},
     ),
 }

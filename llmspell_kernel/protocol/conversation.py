@@ -109,6 +109,10 @@ class Conversation:
             del self._states[message.state]
         return data
 
+    def limit_received(self, limit: int) -> None:
+        """How large the worker's next messages may be."""
+        self._frames.limit(limit)
+
     def receive(self, data: bytes) -> None:
         if data:
             self._frames.feed(data)
@@ -167,6 +171,8 @@ class Conversation:
 
     def _accept_end(self, talk: StateTalk, step: Finished | Failed) -> None:
         background = step.background
+        if background is not None and len(background.open) > MAX_OPEN_EFFECTS:
+            raise RemoteProtocolError(f"more than {MAX_OPEN_EFFECTS} effects are open")
         if background is not None and (background.open or (talk.open_invocations - {returned.id for returned in background.returned})):
             talk.step(Event.LINGERS)
             self._accept_asked(talk, background)
@@ -185,6 +191,8 @@ class Conversation:
 
     @staticmethod
     def _accept_asked(talk: StateTalk, step: Suspended | Background) -> None:
+        if max(len(step.effects), len(step.abandoned)) > MAX_OPEN_EFFECTS:  # before any of them is looked at
+            raise RemoteProtocolError(f"more than {MAX_OPEN_EFFECTS} effects in one step")
         for returned in step.returned:
             if returned.id not in talk.open_invocations:
                 raise RemoteProtocolError(f"a return of the unknown invocation {returned.id}")

@@ -8,6 +8,14 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 _HEADER = 4
 
 
+def step_bytes(value_bytes: int) -> int:
+    """How large a message of a worker may be whose states' values are limited to so much: two of the largest values, and what stands around them.
+
+    A message of 64 MB can hold some ten million tiny objects, each of which costs the host time before it can be refused.
+    """
+    return min(MAX_FRAME_BYTES, 2 * value_bytes + 1024 * 1024)
+
+
 def frame(payload: bytes, limit: int = MAX_FRAME_BYTES) -> bytes:
     if len(payload) > limit:
         raise LocalProtocolError(f"a message of {len(payload)} bytes is over the limit of {limit} bytes")
@@ -20,6 +28,10 @@ class FrameReader:
     def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
         self._limit = limit
         self._buffer = bytearray()
+
+    def limit(self, limit: int) -> None:
+        """Another limit, for frames that have not been looked at yet."""
+        self._limit = limit
 
     @property
     def pending(self) -> int:

@@ -14,6 +14,7 @@ import msgspec
 
 from ..journal.events import (
     AnyEvent,
+    CallAsked,
     CallChunk,
     CallDenied,
     CallFailed,
@@ -87,6 +88,8 @@ class Call:
         self.duration_s: float | None = None
         self.replayed = False
         """Its answer came from a cassette."""
+        self.approved = False
+        """The user was asked about it, and allowed it."""
         self.met = False
         """A live view has, had or had no room for a pane of it."""
 
@@ -143,6 +146,8 @@ class Gathered:
         self.left_out_users = 0
         self.cell_status = ""
         self.cell_duration_s: float | None = None
+        self._approved: set[int] = set()
+        """Calls that are allowed and have not started yet."""
         self._last_stream: dict[str, Call] = {}
         self._streams: dict[int, Call] = {}
         self._quiet: deque[Call] = deque()
@@ -172,6 +177,8 @@ class Gathered:
                 return call
             case CallChunk() | CallUsage() | CallFinished() | CallFailed() if event.call in self.calls:
                 return self._advance(self.calls[event.call], event)
+            case CallAsked(allowed=True):
+                return self._approve(event.call)
             case CallUsage():
                 self._add_left_out_usage(event)
             case CellFinished():
@@ -190,11 +197,21 @@ class Gathered:
         arguments = self._room.keep(event.arguments, ARGUMENT_CHARS)
         call = self.calls[event.call] = Call(event.call, event.bridge, event.method, arguments, above)
         call.taken_chars = before - self._room.left
+        call.approved = event.call in self._approved
+        self._approved.discard(event.call)
         # an event without a target does not say which stream its method belongs to: then it is taken to be the last one opened of that type
         target = getattr(event, "target", None)
         call.stream = self._last_stream.get(clip(event.bridge, NAME_CHARS)) if target is None else self._streams.get(target)
         if above is not None:
             above.children.append(call)
+        return call
+
+    def _approve(self, number: int) -> Call | None:
+        call = self.calls.get(number)
+        if call is None:
+            self._approved.add(number)
+        else:
+            call.approved = True
         return call
 
     def _advance(self, call: Call, event: CallChunk | CallUsage | CallFinished | CallFailed) -> Call:

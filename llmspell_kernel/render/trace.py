@@ -158,7 +158,7 @@ def _worth_opening(call: Call) -> bool:
 
 def _is_quiet(call: Call) -> bool:
     """Nothing in it to look at: only its name and how often it was called are listed."""
-    return not any(part.is_answer or _worth_opening(part) for part in call.family())
+    return not any(part.is_answer or part.approved or _worth_opening(part) for part in call.family())
 
 
 def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, whole: Gathered | None = None) -> str:
@@ -178,7 +178,8 @@ def _nodes_html(calls: Sequence[Call], shown_above: set[Call], budget: Budget, w
 
 def _node_html(call: Call, shown_above: set[Call], budget: Budget) -> str:
     is_open = any(_worth_opening(part) for part in call.family())
-    facts = " · ".join(part for part in (escape(call.model), usage_text(call)) if part)
+    consent = "allowed by you" if call.approved else ""
+    facts = " · ".join(part for part in (escape(call.model), usage_text(call), consent) if part)
     head = f'{ICONS[call.status]} <b>{escape(call.name)}</b> {call.status} <span style="{_FAINT}">{facts}</span>'
     arguments = escape(cap_text("\n".join(pretty(argument, limit=ARGUMENT_CHARS) for argument in call.arguments), ARGUMENT_CHARS))
     opening = f'<details{" open" if is_open else ""} style="margin-left:14px"><summary>{head}</summary>' + (

@@ -5,9 +5,10 @@ Imports workers, bridges, engines (registry), services.modules, policy, journal,
 Jupyter.
 """
 
+from .approval import Approver
 from .background import BackgroundTask
 from .result import ExecutionResult, LogEntry
 from .session import Session
 from .sink import NullSink, Sink
 
-__all__ = ["BackgroundTask", "ExecutionResult", "LogEntry", "NullSink", "Session", "Sink"]
+__all__ = ["Approver", "BackgroundTask", "ExecutionResult", "LogEntry", "NullSink", "Session", "Sink"]

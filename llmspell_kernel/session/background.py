@@ -26,11 +26,16 @@ class BackgroundTask(NamedTuple):
 class BackgroundRun:
     """Resumes a state that has no cell whenever an effect of its background work is answered.
 
-    It prints to the output of the cell that left it.  A stop ends all of it; a new cell of the state takes it over (`leave`).
+    It prints to the output of the cell that left it.  A stop ends all of it; a new cell of the state takes it over (`leave`).  Where that
+    cell does not even begin, `goes_on_from` is what it had taken over: its times count on, or cells that fail would renew them for ever.
     """
 
-    def __init__(self, run: CellRun, state: ScriptState) -> None:
+    def __init__(self, run: CellRun, state: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
         self.run = run
+        anew = asyncio.get_running_loop().time() + run.limits.total_time_s
+        self._ends_at: float = anew if goes_on_from is None else goes_on_from._ends_at
+        if goes_on_from is None:
+            run.renew_budget()
         self._state = state
         self._leaving = False
         self._task = asyncio.create_task(self._live())
@@ -64,8 +69,7 @@ class BackgroundRun:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self.run.limits.total_time_s, self._stop, TOTAL_TIME)
-        self.run.renew_budget()
+        deadline = loop.call_at(self._ends_at, self._stop, TOTAL_TIME)
         self._state.listen(self.run.printed, self._state.exchange.news.set)
         try:
             while self._goes_on() and not self._may_leave():
@@ -75,6 +79,7 @@ class BackgroundRun:
             self.run.take_background(None)
         finally:
             deadline.cancel()
+            self.run.end_output()
             if not (self._leaving and self._goes_on()):  # what ended has nobody to take it over
                 self._state.listen_no_more()
                 self._state.renew()

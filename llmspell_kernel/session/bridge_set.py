@@ -27,7 +27,7 @@ from ..policy.limits import Limits
 from ..policy.network import NetworkPolicy
 from ..services.modules import ModuleLibrary
 from ..services.secrets import Secrets
-from .faults import report
+from .faults import contained, report
 
 T = TypeVar("T")
 
@@ -198,7 +198,7 @@ class BridgeSet:
         limit = self._limits.bridge_open_s
         try:
             bridge.configure(settings)
-            await _within(bridge.open(view), limit)
+            await _within(contained(bridge.open(view), f"{name}.open"), limit)
             if settings is not self._settings:  # changed in the meantime
                 bridge.configure(self._settings)
         except TimeoutError as error:
@@ -210,7 +210,7 @@ class BridgeSet:
 
     async def _close(self, name: str, bridge: Bridge) -> None:
         try:
-            await _within(bridge.close(), self._limits.bridge_close_s)
+            await _within(contained(bridge.close(), f"{name}.close"), self._limits.bridge_close_s)
         except Exception as error:
             report(f"the bridge '{name}' failed to close", error)
 

@@ -11,16 +11,24 @@ import msgspec
 
 from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
 from ..errors import LimitError, ScriptError, SpellError, WorkerLost
-from ..policy.decide import Grants
+from ..policy.approval import ApprovalRequest
+from ..policy.budgets import Tally
+from ..policy.decide import EffectFacts, Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
 from ..protocol.steps import Background, Effect, Failed, Fault, Finished, Step, Suspended
+from ..redaction import StreamRedactor
+from ..settings import PYTHON
 from ..shown import Progress, Shown, in_plain_data, size_bytes
 from ..values import Callback, Value
+from .approval import denied
+from .budgets import Account
 from .faults import error_of, told
 from .met_limits import met
+from .output_tail import OutputTail
 from .redacted import RedactedSink
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
+from .total_time import TotalTime
 from .transcript import Made
 from .value_lists import check_size, read_values
 
@@ -45,6 +53,7 @@ class CellRun:
         self.effects = 0
         self.recorder = session.recorder
         self.redactor = session.redactor
+        self._streams: dict[str, StreamRedactor] = {}
         self.resources = session.resources
         self.bridges = session.bridges
         self.declarations = session.declarations
@@ -71,9 +80,14 @@ class CellRun:
         """Unix time, as the journal has it."""
         self.output_bytes = 0
         self._output_full = False
+        self._tail = OutputTail(limits.output_bytes)
         self._bars: set[int] = set()
         self._sink_failure: Exception | None = None
         self._live = False
+        self.budgets = session.budgets
+        self.account = Account(self.tell)
+        self.total_time = TotalTime(limits.total_time_s)
+        self._questions: set[asyncio.Task[None]] = set()
 
     @property
     def state_name(self) -> str:
@@ -88,6 +102,11 @@ class CellRun:
         return Made(
             self._session.next_place(), self.state_number, f"{effect.bridge}.{effect.method}", effect.target, written, method.volatile
         )
+
+    @property
+    def is_replayed(self) -> bool:
+        """Is no call of it made, so that nobody need be asked?"""
+        return self.playback is not None or (self.taping is not None and self.taping.mode == "replay")
 
     def keep(self, made: Made) -> None:
         """A call has come to its end."""
@@ -139,6 +158,7 @@ class CellRun:
         if isinstance(shown, Progress) and shown.bar in self._bars:
             self.sink.show(shown, null)
             return
+        self._write_held()
         if self._output_full:
             return
         shown = in_plain_data(shown)
@@ -150,10 +170,24 @@ class CellRun:
         self.output_bytes += max(size, self.sink.show(shown, null))
 
     def write(self, stream: str, text: str) -> None:
-        """Printed text, up to the cell's cap; what is over is dropped with one notice."""
-        if self._output_full:
+        """Printed text, up to the cell's cap; of what is over, one notice and the end."""
+        if self.redactor.active:  # before it is cut: of a secret on the cut, both halves would be shown
+            if stream not in self._streams:
+                self._streams[stream] = self.redactor.stream()
+            text = self._streams[stream].feed(text)
+        self._write(stream, text)
+
+    def _write_held(self) -> None:
+        """What was held back, as it may have begun a secret: something else comes after it, or nothing any more."""
+        for stream, redacted in self._streams.items():
+            self._write(stream, redacted.flush())
+
+    def _write(self, stream: str, text: str) -> None:
+        if not text:
             return
         data = text.encode("utf-8", "replace")
+        if self._output_full:
+            return self._tail.add(stream, data)
         room = self.limits.output_bytes - self.output_bytes
         self.output_bytes += len(data)
         if len(data) <= room:
@@ -161,10 +195,26 @@ class CellRun:
         if room > 0:
             self.sink.write(stream, data[:room].decode("utf-8", "ignore"))
         self._note_full()
+        self._tail.add(stream, data[max(room, 0) :])
 
     def _note_full(self) -> None:
         self._output_full = True
-        self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown]\n")
+        self.sink.write("stderr", f"\n[output over {self.limits.output_bytes} bytes is not shown, but for its end]\n")
+
+    def end_output(self) -> None:
+        """Shows the end of what was over the cap: with the cell's end, and again with that of its background."""
+        if self._sink_failure is not None:
+            return
+        try:
+            self._write_held()
+            pieces = self._tail.take()
+            left_out, self._tail.left_out = self._tail.left_out, 0
+            if left_out:
+                self.sink.write("stderr", f"[{left_out} bytes left out]\n")
+            for stream, text in pieces:
+                self.sink.write(stream, text)
+        except Exception as error:
+            self._sink_failure = error
 
     async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
         """Calls a function of the script; the cell waits, so its worker is there to run it.  `undecided` leaves empty Lua tables as such."""
@@ -172,10 +222,30 @@ class CellRun:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
         return await self._state.exchange.invoke(callback, args, undecided=undecided)
 
+    async def consent(self, call: int, effect: EffectFacts, arguments: Mapping[str, Value], reason: str, what: str = "") -> None:
+        """Asks the user.  Raises DeniedError where the answer is no, also because nobody is there to give it."""
+        state = self._state
+        if self.redactor.active:  # the front end keeps what it was asked
+            arguments, what = self.redactor.redact_value(dict(arguments)), self.redactor.redact(what)
+        request = ApprovalRequest(effect.capability, effect.level, arguments, state.engine, state.name, self.chunk, reason, what)
+        if state.engine != PYTHON and not self._live:
+            raise denied(request, "nobody can be asked in the background of a cell that has ended")
+        question = asyncio.create_task(self._session.desk.ask(self, call, request))
+        self._questions.add(question)
+        try:
+            await question
+        except asyncio.CancelledError:
+            question.cancel()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise denied(request, "the cell ended before the user had answered") from None
+        finally:
+            self._questions.discard(question)
+
     async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
         self.began_s = self._state.time_s
-        deadline = asyncio.get_running_loop().call_later(self.limits.total_time_s, self.interrupt, TOTAL_TIME)
+        self.total_time.start(lambda: self.interrupt(TOTAL_TIME))
         self._state.listen(self.printed, self._state.exchange.news.set)
         self._live, ended_well = True, False
         try:
@@ -196,8 +266,11 @@ class CellRun:
             raise self._state.explain(lost) from error
         finally:
             self._live = False
-            deadline.cancel()
+            self.total_time.end()
+            for question in self._questions:
+                question.cancel()  # the front end shows no question of a cell that has ended
             self._state.listen_no_more()
+            self.end_output()
             if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
                 await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:
@@ -288,6 +361,7 @@ class CellRun:
     def goes_on_from(self, first: CellRun) -> None:
         """What an init script used counts as this cell's."""
         self.effects += first.effects
+        self.account.tally = Tally(first.account.tally.used)
         self.script_time_s += first.script_time_s
         self.output_bytes += first.output_bytes
         self._output_full = first._output_full

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from ..bridges._bridge import Resource
 from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, DeniedError, InternalError, ScriptError, SpellError, nearest
+from ..errors import BridgeError, DeniedError, InternalError, Interrupted, ScriptError, SpellError, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.cassette import Used
 from ..journal.events import (
@@ -28,11 +28,13 @@ from ..journal.events import (
     CallUsage,
     Logged,
 )
+from ..policy.budgets import Amounts, amounts
 from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
-from .faults import fault_of
+from .budgets import Reservation
+from .faults import contained, fault_of
 from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_values, write_values
 
@@ -61,6 +63,9 @@ class EffectContext:
         """Did the answer come from a cassette?"""
         self.made: Made | None = None
         """What is kept of the call, to be played again."""
+        self.facts = EffectFacts("")
+        """What it does, once that is known."""
+        self._reservations: list[Reservation] = []
 
     def chunk(self, text: str) -> None:
         if text:
@@ -70,6 +75,22 @@ class EffectContext:
 
     def pieces(self) -> StreamRedactor:
         return self._run.redactor.stream()
+
+    async def reserve(
+        self,
+        *,
+        model: str = "",
+        requests: int = 1,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_usd: float | None = None,
+        seconds: float = 0.0,
+        steps: int = 0,
+    ) -> Reservation:
+        asked = amounts(requests=requests, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds, steps=steps)
+        reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+        self._reservations.append(reservation)
+        return reservation
 
     def usage(
         self,
@@ -81,9 +102,12 @@ class EffectContext:
         cost_usd: float | None = None,
         attempts: int = 1,
         finish_reason: str = "",
+        seconds: float = 0.0,
     ) -> None:
         if self.made is not None:
             self.made.used = Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason)
+        if not self.replayed:
+            self._settle(amounts(requests=attempts, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds))
         self._record(
             CallUsage(
                 self._run.cell,
@@ -102,6 +126,23 @@ class EffectContext:
     def passes(self, seconds: float) -> None:
         if self.made is not None:
             self.made.passed_s += seconds
+
+    async def approve(self, what: str, details: Mapping[str, Value]) -> None:
+        await self._run.consent(self.call_id, self.facts, details, "it asks before this step", what)
+
+    def release(self) -> None:
+        """The call has ended: what it reserved and did not use is free again."""
+        for reservation in self._reservations:
+            if not reservation.outlives_call:
+                reservation.release()
+
+    def _settle(self, used: Amounts) -> None:
+        """In place of the oldest reservation that is open; what a bridge uses without any is counted all the same."""
+        if not self._reservations:
+            return self._run.budgets.count(self._run.account, used)
+        for reservation in self._reservations:
+            if reservation.is_open:
+                return reservation.settle_with(used)
 
     def show(self, shown: Shown) -> None:
         self._run.show(shown)
@@ -148,13 +189,16 @@ async def answer(run: CellRun, effect: Effect) -> Answer:
 async def perform(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
     """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
     try:
-        planned = _allowed_call(run, context, effect, arguments)
+        planned = await _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         return redact_error(error, run.redactor)
+    except asyncio.CancelledError:
+        _refused(run, context, effect, arguments, Interrupted("stopped before the user had answered"))
+        raise
     await run.keep_pace()
-    started = time.time()
-    run.recorder.record(CallStarted(run.cell, started, context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
+    started = time.monotonic()
+    run.recorder.record(CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
     what = f"{effect.bridge}.{effect.method}"
     try:
         value, text = await _come_to(run, context, effect, arguments, planned)
@@ -171,8 +215,10 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         fault = fault_of(error, what)
         _failed(run, context, started, fault.code, fault.message, retryable=fault.retryable)
         return redact_error(error, run.redactor)
+    finally:
+        context.release()
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, now - started, context.replayed))
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, time.monotonic() - started, context.replayed))
     run.tell_time(context.ended_s or now)
     return value, text
 
@@ -189,7 +235,7 @@ async def _come_to(run: CellRun, context: EffectContext, effect: Effect, argumen
 
 
 async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
-    value = await run.bridges.call(planned.bridge, planned.make())
+    value = await contained(run.bridges.call(planned.bridge, planned.make()), f"{effect.bridge}.{effect.method}")
     if (text := dumps_plain(value)) is None:
         value, text = written(await _kept(run, effect, value))
     if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
@@ -298,19 +344,24 @@ class Planned(NamedTuple):
     after: Callable[[Value], Awaitable[None]]
 
 
-def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
+async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
-    facts = EffectFacts(f"{effect.bridge}.{effect.method}", _level(run, effect))
+    facts = context.facts = EffectFacts(f"{effect.bridge}.{effect.method}", _level(run, effect))
     verdict = decide(facts, run.grants)
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if run.effects > (cap := run.limits.effects):
         raise run.exceed("effects", cap, run.effects)
-    if isinstance(verdict, Ask):
-        raise DeniedError(
-            f"{facts.capability} needs the user's consent ({verdict.reason}), and nobody can be asked here", capability=facts.capability
-        )
+    call = _bound_call(run, context, effect, arguments)
+    if isinstance(verdict, Ask) and not run.is_replayed:
+        named = {str(position): argument for position, argument in enumerate(arguments, 1)}
+        await run.consent(context.call_id, facts, named, verdict.reason)
+    return call
+
+
+def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
+    """Raises the ScriptError that says what is wrong with it."""
     if effect.target is not None:
         return _resource_call(run, context, effect, arguments)
     declaration = run.declarations.get(effect.bridge)
@@ -400,5 +451,5 @@ def _failed(
     run: CellRun, context: EffectContext, started: float, code: str, message: str, *, retryable: bool = False, cancelled: bool = False
 ) -> None:
     now = time.time()
-    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, now - started, retryable, cancelled))
+    run.recorder.record(CallFailed(run.cell, now, context.call_id, code, message, time.monotonic() - started, retryable, cancelled))
     run.tell_time(context.ended_s or now)

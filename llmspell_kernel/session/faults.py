@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import re
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +24,13 @@ from ..protocol.messages import clip_fault
 from ..protocol.steps import Fault, Place
 from .met_limits import met
 
+T = TypeVar("T")
+PASSING = (TimeoutError, ConnectionError)
+"""Errors nobody foresaw that the same call may not meet later."""
+_PATH = re.compile(r"(?<![\w:/.])(?:/(?:[^\s/'\"<>:]+/)+|[A-Za-z]:\\)[^\s'\"<>:,;)]*")
+_FRAMES = re.compile(r"\s*Traceback \(most recent call last\):.*", re.DOTALL)
+MAX_SEARCHED = 10_000
+"""Characters of an error's text that are looked through; the rest is left out."""
 NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
 
 
@@ -38,14 +47,29 @@ def fault_of(error: BaseException, what: str) -> Fault:
             case LimitError():
                 fault = msgspec.structs.replace(fault, limit=_written(error.limit), value=error.value, used=error.used)
         return clip_fault(fault)
-    return clip_fault(Fault("bridge", f"{what} failed: {type(error).__name__}: {_text(error)}", "BridgeError"))
+    message = f"{what} failed: {type(error).__name__}: {_text(error)}".removesuffix(": ")
+    return clip_fault(Fault("bridge", message, "BridgeError", retryable=isinstance(error, PASSING)))
 
 
 def _text(error: BaseException) -> str:
+    """What it says, without the host's own: no path of a file, no frames of Python."""
+    if isinstance(error, OSError) and error.strerror:
+        return _written(str(error.strerror))
     try:
-        return _written(str(error))
+        text = str(error)[:MAX_SEARCHED]
     except Exception:  # a stranger's __str__
         return "(its text cannot be read)"
+    return _written(_PATH.sub("...", _FRAMES.sub("", text)))
+
+
+async def contained(work: Awaitable[T], what: str) -> T:
+    """What a stranger's code raises is an Exception: a SystemExit or KeyboardInterrupt out of a task would end the kernel's event loop."""
+    try:
+        return await work
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        raise BridgeError(fault_of(error, what).message) from error
 
 
 def _written(text: str) -> str:

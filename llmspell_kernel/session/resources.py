@@ -12,7 +12,7 @@ from ..errors import ScriptError, ValueCrossingError
 from ..journal.events import ResourceClosed
 from ..journal.recorder import Recorder
 from ..values import ResourceRef, Value
-from .faults import report
+from .faults import contained, report
 from .met_limits import met
 
 Why = Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
@@ -89,7 +89,7 @@ class ResourceTable:
                 self._ended[state, number] = kept
                 if len(self._ended) > MOST_ENDED:
                     del self._ended[next(iter(self._ended))]
-            await kept.resource.release()
+            await contained(kept.resource.release(), f"the end of a {kept.resource.type}")
 
     async def release_state(self, state: int) -> None:
         await self._release_all([key for key in self._kept if key[0] == state], "state")

@@ -41,7 +41,7 @@ class Printed(NamedTuple):
 
 
 class Output(tuple[Printed, ...]):
-    """What a run printed, in order, up to the limit `output_bytes`.  `str(output)` is all of it."""
+    """What a run printed, in order, up to the limit `output_bytes`, and the end of what was over it.  `str(output)` is all of it."""
 
     __slots__ = ()
 

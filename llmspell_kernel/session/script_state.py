@@ -41,6 +41,7 @@ TOTAL_TIME = "total time"
 LIMIT = "limit"
 MOST_CALL_BYTES = MAX_FRAME_BYTES - 8 * 1024 * 1024
 """All new calls of a step go in one message, with their names and numbers."""
+AGAIN = "the next cell gets a new one, so run the cells above again that made what it needs"
 
 
 class _Gone(Exception):
@@ -205,7 +206,9 @@ class ScriptState:
         }
         try:
             async with asyncio.timeout(self.limits.startup_s):
-                await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes)
+                await worker.open(
+                    number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes, self.limits.value_bytes
+                )
         except WorkerLost as error:
             raise _Gone(error) from error
         except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states
@@ -362,7 +365,7 @@ class ScriptState:
         if self.history:
             return "was lost, and is restored before its next cell by running the finished ones again"
         why = f" ({self.history.full})" if self.history.full else ""
-        return f"was lost with its variables{why}, the next cell gets a new one"
+        return f"was lost with its variables{why}: {AGAIN}"
 
     def end(self) -> None:
         """Gives the worker up; whoever needs the state next opens it anew, and nobody is told of a loss."""

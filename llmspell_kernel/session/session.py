@@ -44,8 +44,10 @@ from ..values import Value, loads
 from ..workers.host_memory import shield_host
 from ..workers.pool import Clock, WorkerPool
 from ..workers.spawn import WorkerProcess
+from .approval import Approver, Desk
 from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet, Surroundings
+from .budgets import SessionBudgets
 from .cell_run import CellRun
 from .effects import EffectContext, perform
 from .faults import report
@@ -68,6 +70,7 @@ from .value_lists import check_size, write_values
 RESTORE_ATTEMPTS = 3
 """A cell that ends its worker when it runs again is left out, and the others are tried once more."""
 F = TypeVar("F")
+AGAIN_NOW = "this cell runs in a new one, so run the cells above again that made what it needs"
 
 
 class Session:
@@ -76,7 +79,8 @@ class Session:
     `bridges` adds instances to those found by entry points, or replaces those of the same name.  `pool` is closed with the session; without
     one it has a pool of its own, which follows the settings and takes over a `spare` worker that was started elsewhere.
     `limits` and `grants` stand above those of the settings; `folder` is the notebook's or project's (else the working directory),
-    `state_folder` holds what lasts beyond it for its user.  As an async context it closes itself.
+    `state_folder` holds what lasts beyond it for its user; `approver` asks that user where the policy wants it, and without one such calls are
+    denied; `unix_time` says which day it is for the budgets.  As an async context it closes itself.
     """
 
     def __init__(
@@ -93,6 +97,8 @@ class Session:
         state_folder: Path | None = None,
         spare: WorkerProcess | None = None,
         clock: Clock | None = None,
+        approver: Approver | None = None,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or Settings()
         self.folder = folder or Path.cwd()
@@ -107,6 +113,8 @@ class Session:
         self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
+        self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
+        self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
@@ -155,6 +163,7 @@ class Session:
         allow_threads(self.limits.threads)
         for name, policy in self._policies().items():
             setattr(self.bridges.surroundings, name, policy)
+        self.budgets.configure(settings)
         self.bridges.configure(self.limits, settings._asdict())
 
     def _confine(self, settings: Settings) -> None:
@@ -294,9 +303,9 @@ class Session:
         self.secrets.refresh()
         declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
         number = cell if cell is not None else self.next_cell()
-        started = time.time()
+        started_s, began = time.time(), time.monotonic()
         function = work.function if isinstance(work, FunctionCall) else ""
-        self.recorder.record(CellStarted(number, started, declaration.name, state, chunk, told, function))
+        self.recorder.record(CellStarted(number, started_s, declaration.name, state, chunk, told, function))
         values: list[Value] = []
         found: dict[str, Any] = {}
         error: SpellError | None = None
@@ -304,7 +313,7 @@ class Session:
         script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
         shown = RedactedSink(kept, self.redactor)
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
-        run.started_s = started
+        run.started_s = started_s
         try:
             values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
@@ -322,12 +331,12 @@ class Session:
             raise
         finally:
             message = "" if error is None else error.message
-            ended = time.time()
             if self.taping is not None:
                 self.taping.cell_ended()
             if script.worker is not None:  # else it is the cell that the worker ended in
                 script.history.add(self._past(run, work, inputs, status))
-            self.recorder.record(CellFinished(number, ended, status, ended - started, message, run.script_time_s, run.output_bytes))
+            taken_s = time.monotonic() - began
+            self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
 
@@ -624,6 +633,7 @@ class Session:
         for task in self._telling:
             task.cancel()
         await self.bridges.close()
+        await self.budgets.close()
 
     @property
     def shutdown_s(self) -> float:
@@ -697,7 +707,7 @@ class Session:
                 if run.exceeded is not None:  # by what the cell left behind
                     self._background[key].exceed(run.exceeded)
             elif background is not None and not run.begun and script.lingers:  # what went on before goes on
-                self._leave_behind(key, background.run, script)
+                self._leave_behind(key, background.run, script, background)
                 if run.stopped:
                     self._background[key].interrupt()
 
@@ -733,8 +743,8 @@ class Session:
         await background.leave()
         return background
 
-    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState) -> None:
-        background = self._background[key] = BackgroundRun(run, script)
+    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
+        background = self._background[key] = BackgroundRun(run, script, goes_on_from)
 
         def forget(_: asyncio.Task[None]) -> None:
             if self._background.get(key) is background:
@@ -788,7 +798,7 @@ class Session:
             # it died between two cells: the next one must not find its variables gone without a word
             self.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
             if not script.history:
-                script.notes.append(f"the {script.engine} state '{script.name}' was lost ({lost.reason}); this cell runs in a new one")
+                script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}")
         self.engines.check(script.engine)
         if self.taping is not None and not script.entropy:
             script.entropy = self.taping.entropy(script.seed, script.engine, script.name)

@@ -15,7 +15,7 @@ from ..configuration.sources import names_of, read_settings
 from ..engines._registry import EngineRegistry, discover
 from ..errors import BridgeError, ConfigError
 from ..services.llm.service import LlmService
-from ..session import ExecutionResult, Session, Sink
+from ..session import Approver, ExecutionResult, Session, Sink
 from ..session.taping import MODES, Mode
 from ..settings import CASSETTE_ENDING, PYTHON, Origin, Settings
 from .script_file import Script, engine_of, load
@@ -40,6 +40,7 @@ def run(
     sink: Sink | None = None,
     timeout_s: float | None = None,
     on_open: Callable[[Session], object] | None = None,
+    approver: Approver | None = None,
 ) -> ExecutionResult:
     """`run_async` where no event loop runs: the same arguments, result and errors."""
     try:
@@ -63,6 +64,7 @@ def run(
             sink=sink,
             timeout_s=timeout_s,
             on_open=on_open,
+            approver=approver,
         )
     )
 
@@ -82,6 +84,7 @@ async def run_async(
     sink: Sink | None = None,
     timeout_s: float | None = None,
     on_open: Callable[[Session], object] | None = None,
+    approver: Approver | None = None,
 ) -> ExecutionResult:
     """Runs one script in a session of its own, which ends with it.
 
@@ -96,6 +99,7 @@ async def run_async(
     - sink: gets what is printed as it comes; all of it is in `result.output` in any case
     - timeout_s: a limit of the whole time, lower than that of the settings
     - on_open: gets the session before the script starts, to listen to its journal or to keep its `interrupt`
+    - approver: asks the user before calls that the policy wants asked (`async ask(request) -> bool`); without one they are denied
 
     What the script left in the background is waited for, and printed to `sink` alone.  What goes wrong in the script is `result.error`.
     Raises ConfigError for a wrong call or setting, LoadError for an unreadable file.
@@ -107,7 +111,7 @@ async def run_async(
         chosen = apply(chosen, [Entry("model", model, Origin("model="))], engines=names_of(engines))
     script = _script(code_or_path, engine, engines, default_engine(chosen))
     engines.check(script.engine)
-    async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines) as session:
+    async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines, approver=approver) as session:
         if chosen.journal != "off":
             session.tape(_taping_mode(chosen), _cassette(chosen))
         for module in modules:

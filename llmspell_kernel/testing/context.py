@@ -8,6 +8,7 @@ from typing import Any
 
 from llmspell_kernel import Bridge
 from llmspell_kernel.bridges._checking import converted
+from llmspell_kernel.errors import DeniedError, LimitError
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.redaction import Redactor, StreamRedactor
@@ -43,8 +44,32 @@ class FakeBridgeSession:
         return self._bridges[name]
 
 
+class FakeReservation:
+    """Grants what was asked; `ended` says how it ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.kept = False
+        self.ended = ""
+
+    def settle(self) -> None:
+        self.ended = self.ended or "settled"
+
+    def release(self) -> None:
+        self.ended = self.ended or "released"
+
+    def keep(self) -> None:
+        self.kept = True
+
+    def out_of_time(self) -> LimitError:
+        return LimitError("the budget of model time is used up", limit="budgets.cell_seconds")
+
+
 class FakeContext:
-    """Records each call as `(name, details)` in `calls`, in order; `functions` plays the script's functions by callback id."""
+    """Records each call as `(name, details)` in `calls`, in order; `functions` plays the script's functions by callback id.
+
+    `refuse_reservation` is raised by `reserve`, `refuse_approval` by `approve`.
+    """
 
     def __init__(
         self, *, call_id: int = 1, state: str = "main", cell: str = "cell[1]", functions: Mapping[int, Callable[..., Value]] | None = None
@@ -54,6 +79,9 @@ class FakeContext:
         self.cell = cell
         self.functions = dict(functions or {})
         self.calls: list[tuple[str, Any]] = []
+        self.reservations: list[FakeReservation] = []
+        self.refuse_reservation: LimitError | DeniedError | None = None
+        self.refuse_approval: DeniedError | None = None
 
     def of(self, name: str) -> list[Any]:
         """The details of every call of one kind: `context.of("chunk")`."""
@@ -65,6 +93,29 @@ class FakeContext:
     def pieces(self) -> StreamRedactor:
         return Redactor().stream()
 
+    async def reserve(
+        self,
+        *,
+        model: str = "",
+        requests: int = 1,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_usd: float | None = None,
+        seconds: float = 0.0,
+        steps: int = 0,
+    ) -> FakeReservation:
+        asked = {"model": model, "requests": requests, "input_tokens": input_tokens, "output_tokens": output_tokens}
+        self.calls.append(("reserve", {**asked, "cost_usd": cost_usd, "seconds": seconds, "steps": steps}))
+        if self.refuse_reservation is not None:
+            raise self.refuse_reservation
+        self.reservations.append(FakeReservation(seconds))
+        return self.reservations[-1]
+
+    async def approve(self, what: str, details: Mapping[str, Value]) -> None:
+        self.calls.append(("approve", (what, dict(details))))
+        if self.refuse_approval is not None:
+            raise self.refuse_approval
+
     def usage(
         self,
         *,
@@ -75,7 +126,12 @@ class FakeContext:
         cost_usd: float | None = None,
         attempts: int = 1,
         finish_reason: str = "",
+        seconds: float = 0.0,
     ) -> None:
+        for reservation in self.reservations:
+            if not reservation.ended:
+                reservation.settle()
+                break
         used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
         self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
 

@@ -143,7 +143,7 @@ class FakeWorker:
         await self._pass()
         self._hear(Ready(self._pid, {name: dict(facts) for name, facts in self.engines.items()}, layers=dict(self.layers)))
 
-    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0) -> None:
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0, value_bytes: int = 0) -> None:
         self.calls.append(("open", (state, engine, catalogue, options)))
         check_engine(engine, self.engines, self.failed)
         self._say(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))

@@ -4,25 +4,33 @@
         server.replies.append(Reply(chunks=["Hel", "lo"]))
         environ["OPENAI_API_BASE"] = server.address
 
-It can do what real providers do: be slow, refuse, cut the line in the middle of an answer or of a character, hang.
+It can do what real providers do: be slow, refuse, cut the line in the middle of an answer or of a character, hang, talk nonsense.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections import deque
 from contextlib import suppress
+from itertools import cycle
 from typing import Any
 
 import msgspec
+
+SETTLE_S = 0.05
+"""Before a break: a client throws away what it has not read yet when the break reaches it, and a test must know what came."""
 
 
 class Reply(msgspec.Struct, frozen=True):
     """One answer.  With a `status` other than 200 it is an error with `message`.
 
-    `end`: "done" finishes the answer; "cut" breaks the connection where the rest would come; "quiet" closes it politely there, without
-    the last events; "hang" waits there until the client goes.  `write_bytes` sends that many bytes at a time, across characters.
+    `end`: "done" finishes the answer; "cut" breaks the connection where the rest would come; "reset" breaks it by RST; "quiet" closes it
+    politely there, without the last events; "hang" waits there until the client goes; "mute" does so before the first byte; "endless" begins
+    again with the first event, for ever.  `write_bytes` sends that many bytes at a time, across characters.  With `body`, those bytes are
+    sent piece by piece instead of events: whatever a broken provider may say.
     """
 
     chunks: list[str] = []
@@ -36,6 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
     usage: dict[str, Any] | None = msgspec.field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
     end: str = "done"
     write_bytes: int = 0
+    body: list[bytes] = []
 
 
 class OpenAIServer:
@@ -48,6 +57,11 @@ class OpenAIServer:
         self.left = asyncio.Event()
         self.address = ""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def serving(self) -> int:
+        """How many connections are open."""
+        return len(self._tasks)
 
     async def __aenter__(self) -> OpenAIServer:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -81,6 +95,9 @@ class OpenAIServer:
                 await writer.wait_closed()
 
     async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if reply.end == "mute":
+            await _gone(reader)
+            return self.left.set()
         if reply.status != 200:
             error = {"error": {"message": reply.message, "type": "error", "code": reply.error_code or None}}
             body = json.dumps(error).encode()
@@ -96,6 +113,8 @@ class OpenAIServer:
                 self.left.set()
             elif reply.end == "cut":
                 writer.transport.abort()
+            elif reply.end == "reset":
+                _reset(writer)
         finally:
             gone.cancel()
             sending.cancel()
@@ -109,12 +128,22 @@ async def _gone(reader: asyncio.StreamReader) -> None:
         await reader.read()
 
 
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes at once by RST, as a provider's dying machine does: what is still on its way is lost."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 async def _send(reply: Reply, writer: asyncio.StreamWriter, *, chunked: bool) -> None:
-    for event in _events(reply):
+    events = reply.body or events_of(reply)
+    for event in cycle(events) if reply.end == "endless" else events:
         await asyncio.sleep(reply.delay_s)
         await _write(event, writer, reply.write_bytes, chunked)
     if reply.end == "hang":
         await asyncio.Event().wait()
+    if reply.end in ("cut", "reset"):
+        await asyncio.sleep(SETTLE_S)
     if reply.end == "done" and chunked:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -127,7 +156,8 @@ async def _write(event: bytes, writer: asyncio.StreamWriter, size: int, chunked:
         await writer.drain()
 
 
-def _events(reply: Reply) -> list[bytes]:
+def events_of(reply: Reply) -> list[bytes]:
+    """The answer as events of the stream, one a piece; tests of broken providers change their bytes."""
     events = [_event({"content": text}) for text in reply.chunks]
     if reply.tool_calls:
         events.append(_event({"tool_calls": reply.tool_calls}))

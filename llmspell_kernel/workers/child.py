@@ -26,7 +26,7 @@ import msgspec
 
 from ..engines._engine import Options
 from ..errors import SpellError
-from ..protocol.framing import FrameReader, frame
+from ..protocol.framing import MAX_FRAME_BYTES, FrameReader, frame, step_bytes
 from ..protocol.messages import (
     Begin,
     CloseState,
@@ -39,11 +39,12 @@ from ..protocol.messages import (
     Resume,
     Stepped,
     WorkerMessage,
+    clipped,
     decode_from_host,
     encode,
 )
 from ..protocol.output import record
-from ..protocol.steps import Failed, Fault, Step
+from ..protocol.steps import Failed, Fault, Step, Suspended
 from .confinement import apply_layers
 from .stop_page import PAGE_BYTES, STOP_VARIABLE, TARGET_AT, TARGET_BYTES
 
@@ -70,6 +71,11 @@ class SharedStop:
 
     def raised(self) -> bool:
         return self._page[self._at] != 0x30
+
+    def stop(self, state: int) -> None:
+        """As the host does it: what that state runs or waits for next is given up."""
+        self._page[TARGET_AT : TARGET_AT + TARGET_BYTES] = state.to_bytes(TARGET_BYTES, "little")
+        self._page[self._at] = 0x31
 
     def begin_step(self, state: int) -> None:
         """A stop that was meant for another state, and came after its step had ended, is none."""
@@ -132,6 +138,22 @@ class Child:
         self._stop = stop
         self._emitter = emitter
         self._states: dict[int, Any] = {}
+        self._step_bytes: dict[int, int] = {}
+
+    def answer(self, message: HostMessage) -> bytes | None:
+        """What the host is told, at a size it takes: a step that asks for too much at once ends its cell, not the worker."""
+        answer = self.handle(message)
+        if answer is None:
+            return None
+        data = encode(clipped(answer))
+        limit = self._step_bytes.get(message.state, MAX_FRAME_BYTES)
+        asks = isinstance(answer, Stepped) and isinstance(answer.step, Suspended)
+        if len(data) <= limit or not (asks and isinstance(message, (Begin, Resume))):
+            return data
+        self._stop.stop(message.state)
+        self._step(message.state, message.time_s, lambda engine: engine.resume([], []))
+        text = f"the cell asked for {len(data)} bytes of effects at once, over {limit} bytes; wait for some before you ask for more"
+        return encode(Stepped(message.state, Failed(Fault("limit", text, "LimitError", limit="step_bytes", value=limit, used=len(data)))))
 
     def handle(self, message: HostMessage) -> WorkerMessage | None:
         match message:
@@ -150,6 +172,7 @@ class Child:
     def _open(self, message: OpenState) -> WorkerMessage:
         try:
             options = msgspec.json.decode(message.options, type=Options)
+            self._step_bytes[message.state] = step_bytes(options.max_value_bytes)
             self._states[message.state] = self._engines[message.engine].open(options, json.loads(bytes(message.catalogue)))
         except Exception as error:
             return Opened(message.state, Fault("internal", f"cannot open a {message.engine} state: {type(error).__name__}: {error}"))
@@ -225,6 +248,6 @@ def main(control: int, page_descriptor: int, interpreters: str, layers: str, hos
             os._exit(0)
         frames.feed(data)
         while (payload := frames.next_frame()) is not None:
-            answer = child.handle(decode_from_host(payload))
+            answer = child.answer(decode_from_host(payload))
             if answer is not None:
-                write_all(control, frame(encode(answer)))
+                write_all(control, frame(answer))

@@ -119,8 +119,9 @@ class WorkerProcess:
         RLIMIT_DATA, set from here because a worker may not set limits.  An engine counts its own memory; this holds what no engine counts: values
         on their way in (16 MB of empty lists took 1.2 GB), the parser, a library's own buffers.
         """
-        # it is a backstop: the engines' own limits hold without it, and a process that is gone is noticed by its next message
-        with suppress(ProcessLookupError, PermissionError, FileNotFoundError):
+        # it is a backstop: the engines' own limits hold without it.  A process that is gone is noticed by its next message, and where this
+        # process may open no more files, the state is as safe as on a system without /proc
+        with suppress(OSError):
             if self._bare_data_bytes is None:
                 pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[5])
                 self._bare_data_bytes = pages * resource.getpagesize()

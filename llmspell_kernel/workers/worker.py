@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import ConfigError, ProtocolError, RemoteProtocolError, ScriptError, ValueCrossingError, WorkerLost
 from ..protocol.conversation import Conversation, End
+from ..protocol.framing import MAX_FRAME_BYTES, step_bytes
 from ..protocol.messages import (
     Begin,
     CloseState,
@@ -53,6 +54,8 @@ class Worker:
         """(state, is it a step?) of every message that waits for its answer; the worker is at the first."""
         self._to_stop: set[int] = set()
         self._data_bytes: dict[int, int] = {}
+        """By open state."""
+        self._value_bytes: dict[int, int] = {}
         """By open state."""
         self._unsent = bytearray()
         self._idle_output = 0
@@ -105,14 +108,16 @@ class Worker:
         if self._lost:
             raise self._lost
 
-    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0) -> None:
+    async def open(self, state: int, engine: str, catalogue: bytes, options: bytes, data_bytes: int = 0, value_bytes: int = 0) -> None:
         """Raises ConfigError where the engine could not be loaded, ScriptError where it refuses.
 
-        The process may grow by `data_bytes` for each of its states; a state without them lifts that limit.
+        The process may grow by `data_bytes` for each of its states; a state without them lifts that limit.  No message of it may be larger than
+        `value_bytes` allow, of the state that has the most; the same.
         """
         check_engine(engine, self.engines, self.failed)
-        self._data_bytes[state] = data_bytes
+        self._data_bytes[state], self._value_bytes[state] = data_bytes, value_bytes
         self._limit_data()
+        self._limit_messages()
         answer = await self._ask(OpenState(state, engine, msgspec.Raw(catalogue), msgspec.Raw(options)))
         if isinstance(answer, Opened) and answer.fault is not None:
             raise ScriptError(answer.fault.message, code=answer.fault.code)
@@ -147,13 +152,19 @@ class Worker:
             self._unsent += self._talk.send(CloseState(state))
             self._to_stop.discard(state)
             self._data_bytes.pop(state, None)
+            self._value_bytes.pop(state, None)
             self._limit_data()
+            self._limit_messages()
             self._write()
 
     def _limit_data(self) -> None:
         if self.alive:
             known = self._data_bytes.values()
             self._process.limit_data(sum(known) if all(known) else None)
+
+    def _limit_messages(self) -> None:
+        known = self._value_bytes.values()
+        self._talk.limit_received(step_bytes(max(known)) if known and all(known) else MAX_FRAME_BYTES)
 
     def stop(self, state: int) -> None:
         """Soft: raises the flag that a running script polls, as soon as it is that state's step that runs."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -52,7 +53,9 @@ def test_an_unknown_command_of_a_group_suggests_the_nearest() -> None:
 
 
 def test_a_command_far_from_any_other_gets_the_list() -> None:
-    assert "known: config, doctor, engines, kernel, models, run" in CliRunner().invoke(root(), ["zzz"]).output
+    commands = root()
+    known = ", ".join(commands.list_commands(click.Context(commands)))
+    assert f"known: {known}" in CliRunner().invoke(commands, ["zzz"]).output
 
 
 def test_version_is_the_package_version() -> None:

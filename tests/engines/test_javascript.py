@@ -536,7 +536,8 @@ def test_is_complete(world: World, code: str, status: str) -> None:
 
 
 def test_the_next_line_is_indented_inside_a_block(world: World) -> None:
-    assert json.loads(world.state.query("is_complete", "function f() {\n  g(() => {", b"")) == {"status": "incomplete", "indent": "    "}
+    answer = json.loads(world.state.query("is_complete", "function f() {\n  g(() => {", b""))
+    assert (answer["status"], answer["indent"], answer["line"]) == ("incomplete", "    ", 2)
 
 
 def test_globals_are_given_and_taken(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,19 @@ HANG_AND_GO_DEAF = {
     "lua": f"async.background(function() probe.hang() end) async.background(function() {DEAF_SOON['lua']} end)",
     "javascript": f"async.background(() => probe.hang()); async.background(async () => {{ {DEAF_SOON['javascript']} }}); 0",
 }
+BUSY_POLL = {
+    "lua": "async.background(function() while true do probe.echo(1) timer.sleep(0.001) for i = 1, 3e5 do end end end, 'poll')",
+    "javascript": "async.background(async () => { for (;;) { await probe.echo(1); for (let i = 0; i < 3e5; i++); } }, 'poll'); 0",
+}
+LIMIT_TEXTS = {"script_time_s": "ran for more than its 0.5 s", "total_time_s": "took more than its 1.5 s in all"}
 NEXT = {"lua": "return probe.echo(7)", "javascript": "await probe.echo(7)"}
+
+
+async def first_of(*work: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def lingering(*new: Effect) -> Finished:
@@ -126,5 +140,23 @@ def test_a_state_that_is_forgotten_while_it_is_asked_takes_no_other_of_its_worke
             await session.forget("mine", engine)
             assert await question is not None
             assert (await session.get("kept", engine=engine, state="other")) == 7
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limit", ["script_time_s", "total_time_s"])
+def test_cells_that_fail_to_begin_do_not_renew_the_times_of_what_goes_on(engine: str, limit: str) -> None:
+    async def run() -> None:
+        async with world(limits=LIMITS._replace(script_time_s=0.5, total_time_s=1.5, effects=1_000_000)) as made, asyncio.timeout(30):
+            busy = {"script_time_s": BUSY_POLL, "total_time_s": POLL}[limit]
+            await made.session.run(busy[engine], engine=engine)
+            while made.session.background:
+                await made.session.run("", engine=engine, inputs={"t": object()})
+                made.probe.called.clear()
+                await first_of(made.probe.called.wait(), made.session.background_ended())
+            told = made.sink.text("stderr")
+            assert "background work ended: " in told
+            assert LIMIT_TEXTS[limit] in told
 
     asyncio.run(run())

@@ -1,54 +1,148 @@
-"""The ledger: every request once, prices that are not known never zero, replays free."""
+"""The ledger of days: what it adds up, between processes, over crashes, and when its file is no good."""
 
 from __future__ import annotations
 
-import random
+import multiprocessing
+import os
+import signal
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
 
-from llmspell_kernel.journal.events import AnyEvent, CallFinished, CallUsage, CellStarted
-from llmspell_kernel.journal.ledger import Spent, ledger, rows, total
+import pytest
 
-DAY = 86_400.0
+from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
 
-
-def cell(number: int) -> CellStarted:
-    return CellStarted(number, 0.0, "lua", "main", f"cell[{number}]", "")
-
-
-def used(of: int, call: int, model: str = "a/b", cost: float | None = 0.25, day: int = 0, cached: int = 0) -> CallUsage:
-    return CallUsage(of, day * DAY, call, model, 10, 5, cached, cost)
-
-
-EVENTS: list[AnyEvent] = [
-    cell(1),
-    used(1, 1),
-    used(1, 2, cost=None),
-    cell(2),
-    used(2, 3, "c/d", 0.5, day=1, cached=4),
-    used(2, 4, "c/d", 0.0),
-    CallFinished(2, 0.0, 4, "again", 0.0, True),
-]
+NOON = 1_800_000_000.0
+COLUMNS = ("requests", "nano_usd")
 
 
-def test_each_group_has_its_sums_and_a_price_that_is_not_known_is_not_zero() -> None:
-    by_model = {line.group["model"]: line.spent for line in ledger(EVENTS, ["model"])}
-    assert by_model == {"a/b": Spent(2, 20, 10, 0, 0.25, 1, 0), "c/d": Spent(1, 10, 5, 4, 0.5, 0, 1)}
-    assert [line.group for line in ledger(EVENTS, ["day"])] == [{"day": "1970-01-01"}, {"day": "1970-01-02"}]
-    assert total(ledger(EVENTS)) == Spent(3, 30, 15, 4, 0.75, 1, 1)
-    assert total([]) == Spent()
+def ledger(folder: Path, now: float = NOON) -> Ledger:
+    return Ledger(folder, COLUMNS, lambda: now)
 
 
-def test_rows_are_plain_data() -> None:
-    assert rows(ledger(EVENTS, ["cell", "model"]))[0] == {
-        **{"cell": "cell[1]", "model": "a/b", "requests": 2, "input_tokens": 20, "output_tokens": 10, "cached_tokens": 0},
-        **{"cost_usd": 0.25, "unpriced": 1, "replayed": 0},
-    }
+def one_of(cap: int) -> Any:
+    def decide(sums: tuple[int, ...]) -> tuple[int, int]:
+        if sums[0] >= cap:
+            raise ValueError("full")
+        return 1, 5
+
+    return decide
 
 
-def test_the_order_of_requests_makes_no_other_sum() -> None:
-    draw = random.Random(5)
-    events = [used(1, number, cost=draw.random() / 1000) for number in range(500)]
-    sums = set()
-    for _ in range(5):
-        draw.shuffle(events)
-        sums.add(total(ledger(events)).cost_usd)
-    assert max(sums) - min(sums) < 1e-6
+def test_sums_outlive_who_made_them(tmp_path: Path) -> None:
+    first = ledger(tmp_path)
+    assert first.reserve(lambda sums: (1, 5)) == ("2027-01-15", (1, 5), (0, 0))
+    first.change("2027-01-15", (0, -3))
+    first.close()
+    assert ledger(tmp_path).today() == ("2027-01-15", (1, 2))
+
+
+def test_a_day_is_a_date_in_utc_and_begins_at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    midnight = 1_799_971_200.0
+    ledger(tmp_path, midnight - 1).reserve(lambda sums: (1, 1))
+    assert ledger(tmp_path, midnight - 1).today() == ("2027-01-14", (1, 1))
+    assert ledger(tmp_path, midnight).today() == ("2027-01-15", (0, 0))
+
+
+def test_a_settlement_after_midnight_counts_for_the_day_of_its_reservation(tmp_path: Path) -> None:
+    day, _, _ = ledger(tmp_path).reserve(lambda sums: (1, 50))
+    later = ledger(tmp_path, NOON + 86_400)
+    later.change(day, (0, -40))
+    assert later.today()[1] == (0, 0)
+    assert ledger(tmp_path).today()[1] == (1, 10)
+
+
+def test_what_the_caller_refuses_is_not_added(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    one.reserve(one_of(1))
+    with pytest.raises(ValueError):
+        one.reserve(one_of(1))
+    assert one.today()[1] == (1, 5)
+
+
+def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    ledger(folder).reserve(lambda sums: (1, 1))
+    assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def _take_many(folder: Path, cap: int, ready: Any, got: Any) -> None:
+    one, taken = ledger(folder), 0
+    ready.wait()
+    for _ in range(200):
+        try:
+            one.reserve(one_of(cap))
+            taken += 1
+        except ValueError:
+            pass
+    got.put(taken)
+
+
+def test_processes_that_reserve_at_once_never_pass_the_cap_together(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ready, got = spawn.Barrier(4), spawn.Queue()
+    workers = [spawn.Process(target=_take_many, args=(tmp_path, 300, ready, got)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    taken = sum(got.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert taken == 300
+    assert ledger(tmp_path).today()[1] == (300, 1500)
+
+
+def _reserve_and_die(folder: Path) -> None:
+    ledger(folder).reserve(lambda sums: (1, 50))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_leaves_its_reservation_counted(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_reserve_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert ledger(tmp_path).today()[1] == (1, 50)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_an_unreadable_file_is_kept_under_another_name_and_counting_starts_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    one = ledger(tmp_path)
+    one.reserve(lambda sums: (1, 5))
+    assert one.set_aside == f"{FILE}.unreadable-20270115-080000"
+    assert (tmp_path / one.set_aside).read_bytes() == content
+    assert ledger(tmp_path).today()[1] == (1, 5)
+
+
+def test_a_damaged_page_is_found_when_the_file_is_opened(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    one.reserve(lambda sums: (1, 5))
+    one.close()
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:4096] + b"\xaa" * (len(whole) - 4096))
+    again = ledger(tmp_path)
+    again.reserve(lambda sums: (1, 5))
+    assert again.set_aside and again.today()[1] == (1, 5)
+
+
+def test_who_holds_the_ledger_too_long_is_an_error_not_a_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmspell_kernel.journal.ledger.WAIT_S", 0.05)
+    ledger(tmp_path).reserve(lambda sums: (1, 5))
+    other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="locked"):
+        ledger(tmp_path).reserve(lambda sums: (1, 5))
+    other.execute("ROLLBACK")
+    other.close()
+    ledger(tmp_path).reserve(lambda sums: (1, 5))
+
+
+def test_a_place_that_cannot_be_written_is_an_error_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError) as failed:
+        ledger(tmp_path / "file" / "below").reserve(lambda sums: (1, 5))
+    assert str(tmp_path) not in str(failed.value)

@@ -13,7 +13,7 @@ import pytest
 from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.host_types import _record
-from llmspell_kernel.kernel.cells import CellOptions, Wanted, parse_options
+from llmspell_kernel.kernel.cells import CellOptions, ScriptCell, Wanted, parse_options, script_cell
 from llmspell_kernel.kernel.targets import fitting, target
 from llmspell_kernel.values import EMPTY_TABLE
 
@@ -47,6 +47,28 @@ def test_a_wrong_option_is_told(line: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_options(line, "lua")
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("%%lua\n1", ScriptCell("lua", "", "1", 1)),
+        ("%%time\n%%lua --state s\n1", ScriptCell("lua", "--state s", "1", 2, (), (("time", ""),))),
+        ("\n%%time\n\n%%capture out\n%%lua\n1", ScriptCell("lua", "", "1", 5, (), (("time", ""), ("capture", "out")))),
+        ("%%timeit -n 2\n%%lua\n1", ScriptCell("lua", "", "1", 2, (), (("timeit", "-n 2"),))),
+        ("%%time\nx = 1", None),
+        ("%%time", None),
+        ("%%bash\n%%lua\n1", None),
+        ("%%time\n%%bash\n%%lua", None),
+        ("x = 1\n%%lua", None),
+    ],
+)
+def test_cell_magics_of_ipython_may_stand_above_a_script(text: str, cell: ScriptCell | None) -> None:
+    assert script_cell(text, ["lua"], "python") == cell
+
+
+def test_above_a_plain_script_too() -> None:
+    assert script_cell("%%time\nreturn 1", ["lua"], "lua") == ScriptCell("lua", "", "return 1", 1, [], (("time", ""),))
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.policy import presets, tables
+from llmspell_kernel.policy.budgets import Amount
 from llmspell_kernel.policy.decide import narrowed
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.limits import PRESETS, Limits, MiB, limits_of
@@ -70,7 +71,7 @@ def test_what_a_guest_may_change_of_a_table_is_a_field_of_it_in_a_direction_that
     assert set(table.tighter) <= set(table.kind._fields)
     texts = tuple[str, ...]
     directions: dict[str, tuple[Any, ...]] = {
-        "lower": (int, float, FromZero),
+        "lower": (int, float, FromZero, Amount),
         "covered": (texts, tuple[int, ...]),
         "hosts": (texts,),
         "adds": (texts,),

@@ -181,7 +181,10 @@ def test_a_worker_that_died_between_two_cells_is_told_before_the_next_one_runs()
             return made
 
     done = play(run)
-    assert done.sink.text("stderr") == "the lua state 'main' was lost (signal SIGKILL); this cell runs in a new one\n"
+    assert done.sink.text("stderr") == (
+        "the lua state 'main' was lost with its variables (signal SIGKILL): "
+        "this cell runs in a new one, so run the cells above again that made what it needs\n"
+    )
     assert done.names()[-3:] == ["WorkerWasLost", "StateOpened", "CellFinished"]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 _OPEN_TO_THE_END = ("unexpected end of comment", "unexpected end of template", "Unexpected end of input")
 
 
-def status(text: str, message: str, stack: str) -> dict[str, str]:
+def status(text: str, message: str, stack: str) -> dict[str, str | int]:
     """The answer to `is_complete` for code that the parser refused with this message and stack."""
+    found: dict[str, str | int] = {"message": message, "line": _position(stack)[0]}
     if any(part in message for part in _OPEN_TO_THE_END) or _unclosed_template(text, message, stack) or _at_the_end(text, stack):
-        return {"status": "incomplete", "indent": indent(text)}
-    return {"status": "invalid", "indent": ""}
+        return {"status": "incomplete", "indent": indent(text), **found}
+    return {"status": "invalid", "indent": "", **found}
 
 
 def indent(text: str) -> str:

@@ -447,7 +447,7 @@ class JavaScriptState:
             raise ValueCrossingError(fault.message)
         raise ScriptError(fault.message if fault else "no answer", name=fault.name if fault else "")
 
-    def _is_complete(self, text: str) -> dict[str, str]:
+    def _is_complete(self, text: str) -> dict[str, str | int]:
         code = text.encode("utf-8", "replace")
         if len(code) > MAX_SOURCE_BYTES:
             return {"status": "invalid", "indent": ""}
@@ -486,6 +486,8 @@ class JavaScriptState:
         message = fault.message
         if fault.name == "ReferenceError" and message.startswith(NO_LOADER):
             message = f"{message}: {NO_IMPORT}"
+        elif fault.name == "TypeError" and fault.code == "script":
+            message = self._sources.told(message, fault.stack)
         return Fault(code=fault.code, message=message, name=fault.name, frames=frames, retryable=fault.retryable, limit=limit)
 
     def _returns(self, report: _Report) -> list[Returned]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...protocol.steps import Place
+from .calls import told
 from .rewrite import Insertion, Rewritten, parse
 
 KEPT_BYTES = 4 * 1024 * 1024
@@ -41,7 +42,21 @@ class Sources:
         places = (self._place(line.strip()) for line in stack.split("\n"))
         return [place for place in places if place is not None]
 
+    def told(self, message: str, stack: str) -> str:
+        """The message of a TypeError, with what the source says of its place (see calls.py)."""
+        for line in stack.split("\n"):
+            place = self._raw(line.strip())
+            if place is not None:
+                chunk, row, column, _ = place
+                code = self._code.get(chunk, b"")
+                return told(message, code, row, column, (self._code[other] for other in reversed(self._code) if other != chunk))
+        return message
+
     def _place(self, line: str) -> Place | None:
+        raw = self._raw(line)
+        return None if raw is None else self._found(*raw)
+
+    def _raw(self, line: str) -> tuple[str, int, int, str] | None:
         """`at f (cell[3]:1:13)`, or for a syntax error `at cell[3]:1:13`.  Names and chunks may hold spaces and brackets."""
         if not line.startswith("at "):
             return None
@@ -55,7 +70,7 @@ class Sources:
             chunk, _, row = chunk.rpartition(":")
             if chunk in self._insertions and row.isdigit() and position.isdigit():
                 function = text[: start - 2] if start else ""
-                return self._found(chunk, int(row), int(position), "" if function.startswith("<") else function)
+                return chunk, int(row), int(position), "" if function.startswith("<") else function
         return None
 
     def _found(self, chunk: str, line: int, column: int, function: str) -> Place:

@@ -184,8 +184,7 @@ class LuaState:
         if kind == "members":
             return str(self._inside.members(name)).encode("latin-1")
         if kind == "is_complete":
-            status = str(self._inside.completeness(name))
-            return json.dumps({"status": status, "indent": "  " if status == "incomplete" else ""}).encode()
+            return json.dumps(_completeness(self._inside.completeness(name))).encode()
         if kind == "set":
             self._inside.set(name, self._to_lua(value))
             return b"null"
@@ -277,6 +276,15 @@ class LuaState:
                 return self._lua.table_from({key: self._build(item) for key, item in inner.items() if item is not None})
             case _:
                 raise ValueCrossingError(f"a value tagged {tag[0]!r} has no Lua form")
+
+
+def _completeness(found: Any) -> dict[str, Any]:
+    """The answer to `is_complete`: from the status alone, or the status and the parser's complaint, `cell:3: what is wrong`."""
+    if isinstance(found, str):
+        return {"status": found, "indent": ""}
+    status, problem = found
+    _, line, message = problem.encode("latin-1").decode("utf-8", "replace").split(":", 2)
+    return {"status": status, "indent": "  " if status == "incomplete" else "", "message": message.strip(), "line": int(line)}
 
 
 def _bytes(text: str) -> str:

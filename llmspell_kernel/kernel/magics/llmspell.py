@@ -12,7 +12,7 @@ from ...errors import ConfigError, SpellError, nearest
 from ...render.text import clean_clipped
 from ..frameless import without_frames
 
-COMMANDS = ("states", "status", "tasks", "stop", "engines", "engine", "reset", "config", "policy")
+COMMANDS = ("states", "status", "tasks", "stop", "engines", "engine", "reset", "config", "budget", "policy")
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -27,6 +27,7 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell engine                 the language of plain cells
         %llmspell engine NAME            from the next cell on, plain cells are in that language: an engine's, or python
         %llmspell reset ENGINE [NAME]    end a state: the next cell that names it gets a new one
+        %llmspell budget                 what models were used, by cell, session and day, against their budgets
         %llmspell config                 every setting, and where it comes from
         %llmspell config KEY=VALUE ...   change settings of this notebook
         %llmspell policy                 what scripts may call and use, and the layers around them
@@ -101,6 +102,10 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             state = name[0] if name else "main"
             notebook.reset_soon(state, engine)
             print(f"The {notebook.engines.get(engine).name} state '{state}' is gone; the next cell starts a new one.")
+        case ["budget"]:
+            from ...policy.budgets import table
+
+            print(table(notebook.session.budgets.report()))
         case ["config"]:
             print(_settings(notebook))
         case ["config", *pairs]:

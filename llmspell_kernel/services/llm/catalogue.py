@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from llmspell_kernel.errors import BridgeError, ConfigError, nearest
 
 from .providers import PROVIDERS, SPELL_MODELS
+from .worst_case import ModelFacts
 
 PRICES_FILE = "model_prices_and_context_window_backup.json"
 PROVIDERS_FILE = "provider_endpoints_support_backup.json"
@@ -25,10 +27,13 @@ UNLISTED_PROVIDERS = frozenset({"meta", "tencent", "inception", "modelscope", "l
 
 
 class Catalogue:
-    """Names and providers.  `models` maps litellm's own name of each answering model to its provider."""
+    """Names and providers.  `models` maps litellm's own name of each answering model to its provider, `facts` those that have a price."""
 
-    def __init__(self, models: Mapping[str, str], providers: frozenset[str]) -> None:
+    def __init__(
+        self, models: Mapping[str, str], providers: frozenset[str], facts: Mapping[str, ModelFacts] = MappingProxyType({})
+    ) -> None:
         self.models = models
+        self._facts = facts
         self.providers = providers | UNLISTED_PROVIDERS
 
     def provider_of(self, name: str) -> str:
@@ -43,6 +48,11 @@ class Catalogue:
         if name in self.models:
             return self.models[name]
         raise unknown_model(name, self)
+
+    def facts_of(self, name: str) -> ModelFacts | None:
+        """The prices of a model, None where they are not known; a name may have its provider in front, where the list has none."""
+        prefix, _, rest = name.partition("/")
+        return self._facts.get(name) or (self._facts.get(rest) if self.models.get(rest) == prefix else None)
 
     @cached_property
     def names(self) -> list[str]:
@@ -91,7 +101,31 @@ def installed_catalogue() -> Catalogue:
         for name, entry in prices.items()
         if entry.get("mode") in ANSWERING_MODES and name != "sample_spec"
     }
-    return Catalogue(models, frozenset(providers))
+    facts = {name: found for name in models if (found := _facts(prices[name])) is not None}
+    return Catalogue(models, frozenset(providers), facts)
+
+
+def _facts(entry: Mapping[str, Any]) -> ModelFacts | None:
+    """None for a model that is not priced by tokens alone: what it costs cannot be told before."""
+    if entry.get("input_cost_per_token") is None or entry.get("output_cost_per_token") is None:
+        return None
+    return ModelFacts(
+        _highest(entry, "input_cost_per_token", "cache_creation_input_token_cost"),
+        _highest(entry, "output_cost_per_token", "output_cost_per_reasoning_token"),
+        _highest(entry, "input_cost_per_request"),
+        _tokens(entry.get("max_input_tokens")),
+        _tokens(entry.get("max_output_tokens") or entry.get("max_tokens")),
+    )
+
+
+def _highest(entry: Mapping[str, Any], *keys: str) -> float:
+    """Of the prices under a key, and under the same key for long prompts (`..._above_200k_tokens`)."""
+    tiers = [value for key, value in entry.items() if key in keys or any(key.startswith(f"{of}_above_") for of in keys)]
+    return max((float(value) for value in tiers if isinstance(value, (int, float))), default=0.0)
+
+
+def _tokens(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
 
 
 def _litellm_folder() -> Path:

@@ -1,5 +1,6 @@
 """One answer in the making: its text as it comes, and everything known about it at the end.
 
+Where nothing of it has come, a call that failed for a passing reason is made again (see retries.py), and who asked is told.
 Invariants: the model's generator is closed when `texts` is left in any way; `finish_reason` stays "incomplete" until the model itself
 says otherwise; all fields are readable at any time.
 """
@@ -7,14 +8,18 @@ says otherwise; all fields are readable at any time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from llmspell_kernel.errors import BridgeError
 
 from .models import Delta, Model, Request, ToolCall, Usage
+from .retries import Retry, next_attempt
 
 INCOMPLETE = "incomplete"
+MAX_CHARS = 4_000_000
+"""Of one answer: ten times what the largest models can say.  One that goes on and on would else fill the memory until its timeout."""
 
 
 class Generation:
@@ -22,19 +27,27 @@ class Generation:
 
     def __init__(self, model: Model, request: Request, clock: Callable[[], float]) -> None:
         self._model = model
-        self._request = request
+        self.request = request
         self._clock = clock
         self._pieces: list[str] = []
-        self._waited_s = 0.0
+        self._chars = 0
+        self.waited_s = 0.0
+        """For the model, altogether: the time that `limit_s` limits."""
+        self.limit_s = request.options.timeout_s
         self.tool_calls: list[ToolCall] = []
         self.finish_reason = INCOMPLETE
         self.usage = Usage()
+        self.attempts = 0
+        self.on_retry: Callable[[Retry], None] = lambda retry: None
+        """Called before the wait for each further attempt; what it raises ends the answer."""
+        self.before_retry: Callable[[], Awaitable[None]] = _nothing
+        """Awaited before each further attempt, likewise."""
         self.latency_s = 0.0
         """From asking until the end, once ended."""
 
     @property
     def model(self) -> str:
-        return self._request.model
+        return self.request.model
 
     @property
     def text(self) -> str:
@@ -45,15 +58,49 @@ class Generation:
         started = self._clock()
         try:
             await self._model.prepare()
-            async with aclosing(self._model.stream(self._request)) as deltas:
-                while (delta := await self._next(deltas)) is not None:
-                    self._take(delta)
-                    if delta.text:
-                        yield delta.text
+            retry: Retry | None = None
+            while retry is None or await self._waited_for(retry):
+                try:
+                    async with aclosing(self._attempt()) as texts:
+                        async for text in texts:
+                            yield text
+                    return
+                except BridgeError as error:
+                    retry = self._retry_after(error)
+                    if retry is None:
+                        raise
         finally:
             self.latency_s = self._clock() - started
 
+    async def _attempt(self) -> AsyncGenerator[str, None]:
+        self.attempts += 1
+        async with aclosing(self._model.stream(self.request)) as deltas:
+            while (delta := await self._next(deltas)) is not None:
+                self._take(delta)
+                if delta.text:
+                    yield delta.text
+
+    def _retry_after(self, error: BridgeError) -> Retry | None:
+        options = self.request.options
+        if self._pieces or self.tool_calls:
+            return None
+        chance = random.random()  # noqa: S311  spreads waits, guards nothing
+        return next_attempt(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
+
+    async def _waited_for(self, retry: Retry) -> bool:
+        self.on_retry(retry)
+        self.waited_s += retry.wait_s
+        await asyncio.sleep(retry.wait_s)
+        await self.before_retry()
+        return True
+
     def _take(self, delta: Delta) -> None:
+        self._chars += len(delta.text)
+        if self._chars > MAX_CHARS:
+            raise BridgeError(
+                f"{self.model} sent more than {MAX_CHARS} characters in one answer, which was given up; ask for less (max_tokens)",
+                code="too_large",
+            )
         if delta.text:
             self._pieces.append(delta.text)
         self.tool_calls.extend(delta.tool_calls)
@@ -62,9 +109,9 @@ class Generation:
 
     async def _next(self, deltas: AsyncGenerator[Delta, None]) -> Delta | None:
         """The next piece, or None at the end.  Only this waiting counts for the timeout, not what the reader does between pieces."""
-        limit = self._request.options.timeout_s
+        limit = self.limit_s
         began = self._clock()
-        timeout = asyncio.timeout(max(0.0, limit - self._waited_s))
+        timeout = asyncio.timeout(max(0.0, limit - self.waited_s))
         try:
             async with timeout:
                 return await anext(deltas, None)
@@ -77,4 +124,8 @@ class Generation:
                 retryable=True,
             ) from None
         finally:
-            self._waited_s += self._clock() - began
+            self.waited_s += self._clock() - began
+
+
+async def _nothing() -> None:
+    pass

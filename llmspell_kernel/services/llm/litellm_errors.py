@@ -7,7 +7,9 @@ Rules: a message names what happened and what to do; it never holds host paths, 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from llmspell_kernel.errors import BridgeError
@@ -17,6 +19,10 @@ from .providers import Provider, provider_named
 
 MESSAGE_LIMIT = 300
 CONNECT_ERRORS = frozenset({"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"})
+CONTENT_ERRORS = frozenset(
+    {"JSONDecodeError", "UnicodeDecodeError", "RecursionError", "TypeError", "AttributeError", "KeyError", "ValidationError"}
+)
+"""What the library stumbles over where a provider sends something that is not what it should be."""
 CONNECT_WORDS = ("cannot connect", "connection refused", "name or service not known", "connection error", "connect call failed")
 _PREFIX = re.compile(r"^(litellm\.)?[A-Za-z_]*(Error|Exception|Timeout): ?")
 _PROVIDER_PREFIX = re.compile(r"^[A-Za-z_]+Exception - ?")
@@ -63,7 +69,13 @@ def bridge_error(error: BaseException, failure: Failure) -> BridgeError:
     """Our error for whatever litellm raised.  The caller chains it to its cause."""
     ancestry = [kind.__name__ for kind in type(error).__mro__]
     said = clean(str(getattr(error, "message", "") or error), failure.environ)
+    causes = [type(cause).__name__ for cause in _causes(error)]
+    if CONTENT_ERRORS.intersection(causes[1:]):
+        return bad_response(failure.model)
     if failure.started:
+        if "APIError" in causes:  # the provider itself said so, in the middle of its answer
+            rule = RULES["InternalServerError"]
+            return BridgeError(f"{rule.text.format(model=failure.model, after=_after(None))}{_said(said)}", code=rule.code, retryable=True)
         return connection_lost(failure.model, said)
     if "AuthenticationError" in ancestry:
         return _refused_key(failure, said)
@@ -73,8 +85,11 @@ def bridge_error(error: BaseException, failure: Failure) -> BridgeError:
         return _unreachable(failure)
     status_rule = STATUS_RULES.get(getattr(error, "status_code", 0), OTHER)
     rule = next((RULES[name] for name in ancestry if name in RULES), status_rule)
-    text = rule.text.format(model=failure.model, after=_after(error))
-    return BridgeError(f"{text}{_said(said)}", code=rule.code, retryable=rule.retryable)
+    after_s = _retry_after_s(error)
+    text = rule.text.format(model=failure.model, after=_after(after_s))
+    told = BridgeError(f"{text}{_said(said)}", code=rule.code, retryable=rule.retryable)
+    told.retry_after_s = after_s
+    return told
 
 
 def missing_key(model: str, variables: tuple[str, ...]) -> BridgeError:
@@ -93,6 +108,21 @@ def connection_lost(model: str, said: str = "") -> BridgeError:
         code="connection_lost",
         retryable=True,
     )
+
+
+def bad_response(model: str) -> BridgeError:
+    """What came is no answer, or not in the form that was asked for."""
+    return BridgeError(
+        f"what the provider of {model} sent is not an answer in the form of a stream of events; "
+        "try again, and check that its address is that of a model's API",
+        code="bad_response",
+        retryable=True,
+    )
+
+
+def too_large(model: str, what: str) -> BridgeError:
+    """An answer that does not end."""
+    return BridgeError(f"{model} sent more than {what} in one answer, which was given up; ask for less (max_tokens)", code="too_large")
 
 
 def clean(text: str, environ: Mapping[str, str]) -> str:
@@ -150,12 +180,21 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _after(error: Any) -> str:
-    """` in 7 s`, from the answer's Retry-After, else ` later`."""
+def _after(after_s: float | None) -> str:
+    return " later" if after_s is None else f" in {after_s:.3g} s" if after_s < 1 else f" in {after_s:.0f} s"
+
+
+def _retry_after_s(error: Any) -> float | None:
+    """The answer's Retry-After: seconds, or a date; None for none, and for one that makes no sense."""
     response = getattr(error, "response", None)
     headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-    seconds = str(headers.get("retry-after", "")).strip()
-    return f" in {seconds} s" if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else " later"
+    written = str(headers.get("retry-after", "")).strip()
+    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", written):
+        return float(written)
+    try:
+        return max(0.0, parsedate_to_datetime(written).timestamp() - time.time())
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _said(said: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from llmspell_kernel.errors import BridgeError
 
 from .catalogue import Catalogue
-from .litellm_errors import Failure, bridge_error, connection_lost, missing_key
+from .estimate import RunningUsage
+from .litellm_errors import Failure, bad_response, bridge_error, connection_lost, missing_key, too_large
 from .litellm_library import LitellmLibrary
 from .models import Delta, Request, Usage
 from .providers import missing_keys, provider_named
@@ -17,6 +18,9 @@ from .wire import ToolCallParts, chat_body
 
 # The client behind litellm gets a little more time than we give, so that the timeout a user sees is always ours.
 CLIENT_EXTRA_S = 5.0
+MAX_EVENTS = 200_000
+"""Of one answer.  The longest answers have some ten thousand; litellm keeps each, so that an endless stream of empty ones takes gigabytes."""
+MAX_ARGUMENT_CHARS = 4_000_000
 
 
 class LitellmModel:
@@ -54,21 +58,31 @@ class LitellmModel:
                 num_retries=0,
                 **chat_body(request.options),
             )
+            running = RunningUsage(request.messages, self._price_of)
+            yield Delta(usage=running.usage)  # it has taken the question, which is paid for whatever becomes of the answer
             parts = ToolCallParts()
+            events = 0
             finish = ""
             usage = None
             async for chunk in source:
                 started = True
+                events += 1
+                if events > MAX_EVENTS:
+                    raise too_large(self._name, f"{MAX_EVENTS} events")
                 usage = getattr(chunk, "usage", None) or usage
                 if not chunk.choices:
                     continue
                 choice = chunk.choices[0]
                 parts.add(choice.delta.tool_calls)
+                if parts.chars > MAX_ARGUMENT_CHARS:
+                    raise too_large(self._name, f"{MAX_ARGUMENT_CHARS} characters of tool calls")
                 finish = choice.finish_reason or finish
                 if choice.delta.content:
-                    yield Delta(text=choice.delta.content)
+                    running.add(choice.delta.content)
+                    yield Delta(text=choice.delta.content, usage=running.usage)
             if _cut(source):
-                raise connection_lost(self._name)
+                came = running.usage.output_tokens or parts.chars
+                raise connection_lost(self._name) if came else bad_response(self._name)
             yield Delta(tool_calls=parts.whole(), finish_reason=finish, usage=self._usage(usage))
         except BridgeError:
             raise
@@ -78,16 +92,22 @@ class LitellmModel:
             if source is not None:
                 await source.aclose()
 
-    def _usage(self, usage: Any) -> Usage:
-        if usage is None:
-            return Usage()
+    def _usage(self, usage: Any) -> Usage | None:
+        if usage is None:  # then what was estimated stands
+            return None
         details = getattr(usage, "prompt_tokens_details", None)
         cached = getattr(details, "cached_tokens", None) or 0
         return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached, self._price(usage))
 
     def _price(self, usage: Any) -> float | None:
+        return self._cost(usage_object=usage)
+
+    def _price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        return self._cost(prompt_tokens=input_tokens, completion_tokens=output_tokens)
+
+    def _cost(self, **used: Any) -> float | None:
         try:
-            return float(sum(self._litellm.cost_per_token(model=self._name, usage_object=usage)))
+            return float(sum(self._litellm.cost_per_token(model=self._name, **used)))
         except Exception:  # litellm raises a bare Exception for a model without a price, and an unknown price is None, not an error
             return None
 

@@ -10,6 +10,7 @@ import msgspec
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Retries = Annotated[int, msgspec.Meta(ge=0, le=10)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -28,6 +29,7 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     - stop: end the answer where one of these texts would come
     - seed: the same seed asks for the same answer, where the provider can
     - timeout_s: seconds to wait for the model, reading pauses not counted
+    - retries: how often to ask again where the provider limits the rate of calls, or is overloaded or down, and nothing has come yet
     - tools: functions the model may call, as {name, description, parameters}
     - tool_choice: "auto", "none", "required", or the one to call
     - response_format: "json", or a table of the provider's own form
@@ -41,6 +43,7 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: str | list[str] | None = None
     seed: int | None = None
     timeout_s: Seconds = 120.0
+    retries: Retries = 2
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: str | dict[str, Any] | None = None
@@ -55,12 +58,13 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """`cost_usd` None = the price is not known.  `cached_tokens` are part of `input_tokens`."""
+    """`cost_usd` None = the price is not known.  `cached_tokens` are part of `input_tokens`.  `estimated`: the provider has not said yet."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_usd: float | None = None
+    estimated: bool = False
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import msgspec
 from llmspell_kernel.errors import BridgeError, ConfigError
 
 from .models import Delta, Request, ToolCall, Usage, count_words, last_user_text, words_of
+from .worst_case import FREE
 
 
 class ScriptedError(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +54,8 @@ class Scripted:
         self._entries: list[Entry] = []
         self._given = 0
         self.seen: list[Request] = []
+        self.facts = FREE
+        """The prices that are expected of it; what an answer then costs, its entry's `usage` says."""
 
     def load(self, entries: Iterable[Mapping[str, Any] | Entry | str]) -> None:
         """Adds answers to the queue; a text is an answer with that text.  Raises ConfigError for a wrong entry."""

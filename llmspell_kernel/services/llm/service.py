@@ -17,6 +17,7 @@ from .messages import messages_of
 from .models import ChatOptions, Model, Request
 from .providers import SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
 from .scripted import Scripted
+from .worst_case import FREE, WorstCase, worst_case
 
 
 class LlmService:
@@ -113,6 +114,13 @@ class LlmService:
         self.check(name)
         request = Request(name, messages_of(prompt, options.system), options)
         return Generation(self._model_named(name), request, self._clock)
+
+    def worst_case(self, request: Request) -> WorstCase:
+        """What an answer may use at the most."""
+        if request.model.startswith(f"{SPELL_PROVIDER}/"):
+            return worst_case(request, self.scripted.facts if request.model == "spell/scripted" else FREE, is_priced=True)
+        facts = self._catalogue().facts_of(request.model)
+        return worst_case(request, facts or FREE, is_priced=facts is not None)
 
     def _model_named(self, name: str) -> Model:
         if name not in self._open:

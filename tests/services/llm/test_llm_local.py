@@ -112,6 +112,6 @@ def test_a_temporary_folder_too_deep_for_a_socket_is_replaced(monkeypatch: pytes
 
 
 def test_options_reach_the_model_under_their_names() -> None:
-    request = LlmService({}, local_installed=False).generation("x", ChatOptions("spell/local", seed=7, response_format="json"))._request
+    request = LlmService({}, local_installed=False).generation("x", ChatOptions("spell/local", seed=7, response_format="json")).request
     body = module._body(request)
     assert (body["seed"], body["temperature"], body["response_format"], body["stream"]) == (7, 0.0, {"type": "json_object"}, True)

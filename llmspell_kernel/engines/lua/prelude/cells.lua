@@ -61,7 +61,7 @@ local function completeness(code)
   if load("return " .. code, "=cell", "t", {}) then return "complete" end
   local fn, problem = load(code, "=cell", "t", {})
   if fn then return "complete" end
-  return find(problem, "near '?<eof>'?$") and "incomplete" or "invalid"
+  return find(problem, "near '?<eof>'?$") and "incomplete" or "invalid", problem
 end
 
 return { RESULT = RESULT, compile = compile, completeness = completeness, note_locals = note_locals, results_of = results_of }

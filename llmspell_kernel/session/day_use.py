@@ -1,0 +1,112 @@
+"""The day's use, which all sessions of a user share: the ledger in a thread of its own, so that no event loop waits for another process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from ..journal.ledger import Ledger
+from ..policy.budgets import Amounts
+from .faults import report
+
+T = TypeVar("T")
+LOOK_S = 1.0
+"""How long a report waits for another process."""
+CLOSE_S = 5.0
+"""How long the end of a session does."""
+
+
+class Reserved(NamedTuple):
+    """What a day gave to one call; `others` is what other sessions had used and reserved of it until then."""
+
+    day: str
+    amounts: Amounts
+    others: Amounts
+
+
+class DayUse:
+    """Its thread starts with the first reservation.  Reservations and settlements reach the ledger in the order in which they were made."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._ledger = Ledger(folder, Amounts._fields, clock)
+        self._thread: ThreadPoolExecutor | None = None
+        self._own: tuple[str, Amounts] = "", Amounts()
+        """The day, and what this session has added to its sums; the thread's alone."""
+
+    async def reserve(self, decide: Callable[[Amounts], Amounts]) -> Reserved:
+        """`decide` gets what everybody has used and reserved, and is asked in the thread.
+
+        Raises LedgerError, and what `decide` raises.  Who is cancelled meanwhile has reserved nothing.
+        """
+        future = self._do(lambda: self._reserve(decide))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self._later(lambda: self._give_back(future))  # behind it in the queue: by then it has happened, or never will
+            raise
+
+    def settle(self, day: str, by: Amounts) -> None:
+        """Adds a difference to that day, "" for this one.  Does not wait; where it fails, the day goes on counting what was reserved."""
+        if any(by):
+            self._later(lambda: self._change(day, by))
+
+    def others(self) -> tuple[str, Amounts]:
+        """This day, and what other sessions have used and reserved of it; waits a moment.  Raises LedgerError, TimeoutError."""
+        return self._do(self._others).result(LOOK_S)
+
+    def take_set_aside(self) -> str:
+        """Once: under which name an unreadable ledger was put aside."""
+        name, self._ledger.set_aside = self._ledger.set_aside, ""
+        return name
+
+    async def close(self) -> None:
+        """Waits for the last settlements, but not for ever: another process may hold the ledger."""
+        if self._thread is None:
+            return
+        thread, self._thread = self._thread, None
+        closed = asyncio.wrap_future(thread.submit(self._ledger.close))
+        _, late = await asyncio.wait({closed}, timeout=CLOSE_S)
+        thread.shutdown(wait=False, cancel_futures=bool(late))
+
+    def _later(self, work: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._do(work).add_done_callback(lambda done: _tell_failure(done, loop))
+
+    def _do(self, work: Callable[[], T]) -> Future[T]:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="llmspell-budgets")
+        return self._thread.submit(work)
+
+    def _reserve(self, decide: Callable[[Amounts], Amounts]) -> Reserved:
+        day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)))
+        others = Amounts(*before).minus(self._added(day))
+        self._add(day, Amounts(*added))
+        return Reserved(day, Amounts(*added), others)
+
+    def _give_back(self, future: Future[Reserved]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            reserved = future.result()
+            self._change(reserved.day, Amounts().minus(reserved.amounts))
+
+    def _change(self, day: str, by: Amounts) -> None:
+        self._add(self._ledger.change(day, by), by)
+
+    def _others(self) -> tuple[str, Amounts]:
+        day, sums = self._ledger.today()
+        return day, Amounts(*sums).minus(self._added(day))
+
+    def _added(self, day: str) -> Amounts:
+        return self._own[1] if self._own[0] == day else Amounts()
+
+    def _add(self, day: str, by: Amounts) -> None:
+        if day >= self._own[0]:  # a settlement of yesterday's changes nothing of today
+            self._own = day, self._added(day).plus(by)
+
+
+def _tell_failure(done: Future[None], loop: asyncio.AbstractEventLoop) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None and not loop.is_closed():
+        what = "the day's budget goes on counting what a call had reserved, not what it used"
+        loop.call_soon_threadsafe(report, what, error)
