@@ -16,6 +16,7 @@ from llmspell_kernel.journal import event_file
 from llmspell_kernel.journal.event_file import EventFile, load_events
 from llmspell_kernel.journal.event_text import header, line_of, read
 from llmspell_kernel.journal.events import (
+    CallAsked,
     CallChunk,
     CallDenied,
     CallFailed,
@@ -43,6 +44,7 @@ EVENTS = [
     CallFinished(1, 1.4, 1, ResourceRef(5, "llm.stream"), 0.3),
     CallFailed(1, 1.5, 2, "timeout", "too late", 1.0, True),
     CallDenied(1, 1.5, 3, "http", "get", [Opaque("[large]"), {"$": 1}], "denied", "no"),
+    CallAsked(1, 1.55, 4, "storage.set", True, 2.5, "storage.set('a', 1)"),
     Logged(1, 1.6, "info", "said", {"n": 2**60}),
     ResourceClosed(1, 1.7, "main", 5, "llm.stream", "closed"),
     WorkerWasLost(1, 1.8, "main", "signal SIGKILL"),
