@@ -71,7 +71,7 @@ def test_what_a_guest_may_change_of_a_table_is_a_field_of_it_in_a_direction_that
     assert set(table.tighter) <= set(table.kind._fields)
     texts = tuple[str, ...]
     directions: dict[str, tuple[Any, ...]] = {
-        "lower": (int, float, FromZero, Amount),
+        "lower": (int, float, bool, FromZero, Amount),
         "covered": (texts, tuple[int, ...]),
         "hosts": (texts,),
         "adds": (texts,),
