@@ -51,8 +51,13 @@ class RestoreFailed(Exception):
         self.remaining = remaining
 
 
-async def restore(session: Session, script: ScriptState, past: Sequence[PastCell], limit_s: float) -> tuple[Restored, list[PastCell]]:
-    """Runs cells again in a state that is fresh; what came of it, and the state's new history.  Raises RestoreFailed and Interrupted."""
+async def restore(
+    session: Session, script: ScriptState, past: Sequence[PastCell], limit_s: float, waiting: CellRun | None
+) -> tuple[Restored, list[PastCell]]:
+    """Runs cells again in a state that is fresh; what came of it, and the state's new history.
+
+    `waiting` is the cell that needs the state: its stop ends this too.  Raises RestoreFailed and Interrupted.
+    """
     started = time.monotonic()
     saved = [entry for cell in past for entry in cell.entries]
     calls = [made for cell in past for made in cell.calls]
@@ -63,20 +68,29 @@ async def restore(session: Session, script: ScriptState, past: Sequence[PastCell
     left_out: list[tuple[str, str]] = []
     ran = 0
     for at, cell in enumerate(past):
+        if waiting is not None and waiting.stopped:  # also between two cells, where no script hears of it
+            raise Interrupted("stopped before it began", engine=script.engine)
         left_s = limit_s - (time.monotonic() - started)
         why = cell.left_out or ("" if left_s > 0 else f"restoring takes more than its {limit_s:g} s")
         if not why:
             try:
                 cell, why = await _again(session, script, cell, playback, left_s)
             except WorkerLost as lost:
+                if waiting is not None and waiting.stopped:  # it was deaf to the stop
+                    raise Interrupted("stopped before it began", engine=script.engine) from lost
+                script.renew()  # what stopped this cell is none of the next worker's
                 failed = replace(cell, left_out=f"its worker ended when it ran again ({lost.reason})")
                 raise RestoreFailed(
                     f"{cell.chunk} ended its worker when it ran again: {lost.reason}", [*past[:at], failed, *past[at + 1 :]]
                 ) from lost
             ran += cell.work is not None
+            if waiting is None or not waiting.stopped:
+                script.renew()
         if why:
             left_out.append((cell.chunk, why))
         again.append(cell)
+    if waiting is not None and waiting.stopped:
+        raise Interrupted("stopped before it began", engine=script.engine)
     return Restored(ran, time.monotonic() - started, left_out), again
 
 
@@ -93,13 +107,14 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
     run.recorder, run.playback, run.taping = Recorder(), playback, None
     script.limits = limits
     run.tell_time(cell.began_s)
-    script.renew()
     failed, why = False, ""
     try:
         await run.execute(cell.work)
     except (Interrupted, WorkerLost):
         raise
     except SpellError as error:
+        if script.worker is None:  # a limit had to kill it
+            raise WorkerLost(error.message, reason=error.message) from error
         failed, why = True, "" if cell.failed else f"it failed this time: {error.message}"
     finally:
         script.settle()

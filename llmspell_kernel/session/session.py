@@ -6,14 +6,12 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from .. import __version__ as VERSION
 from ..bridges._bridge import Bridge
-from ..bridges._catalogue import worker_catalogue
 from ..bridges._checking import converted
 from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
@@ -21,12 +19,12 @@ from ..bridges._registry import discover as discover_bridges
 from ..bridges._threads import allow as allow_threads
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
-from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
 from ..host_types._crossing import to_plain, written
 from ..journal.event_file import FOLDER, EventFile
-from ..journal.events import CellFinished, CellStarted, InitStarted, StateOpened, StateRestored, WorkerWasLost
+from ..journal.events import CellFinished, CellStarted, InitStarted, WorkerWasLost
 from ..journal.recorder import Recorder
-from ..policy.decide import Grants, narrowed
+from ..policy.decide import Grants
 from ..policy.files import FilePolicy
 from ..policy.layers import confinement_of
 from ..policy.limits import Limits, limits_of
@@ -54,23 +52,19 @@ from .faults import report
 from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
 from .pulse import Pulse
-from .recovery import Restored, RestoreFailed, restore
+from .recovery import Restored
 from .redacted import RedactedSink, redact_error
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
-from .saved_states import SavedState, rules_of, save
-from .saved_states import load as load_states
 from .script_state import FunctionCall, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
+from .state_keeper import StateKeeper
 from .status import SessionStatus, status_of, used_by
 from .taping import CELL_S, Mode, Taping
 from .value_lists import check_size, write_values
 
-RESTORE_ATTEMPTS = 3
-"""A cell that ends its worker when it runs again is left out, and the others are tried once more."""
 F = TypeVar("F")
-AGAIN_NOW = "this cell runs in a new one, so run the cells above again that made what it needs"
 
 
 class Session:
@@ -124,7 +118,6 @@ class Session:
         self.taping: Taping | None = None
         self._event_file: EventFile | None = None
         self._stop_listening: Callable[[], None] = _nothing
-        self._telling: set[asyncio.Task[None]] = set()
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._owns_pool = pool is None
         policy = table_of(self.settings, WorkerPolicy)
@@ -135,9 +128,10 @@ class Session:
             self._pool.use()  # a spare of a notebook that runs no script ends too
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
+        self._keeper = StateKeeper(self, self._pool, self._pulse, self._states, self._runs, self._background)
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one that cells run on."""
-        self._last_cell = self._last_call = self._last_state = self._last_place = 0
+        self._last_cell = self._last_call = self._last_place = 0
         self.sources: dict[str, str] = Sources(redactor=self.redactor)
         """Chunk name -> source text, for the code frames of errors."""
 
@@ -310,7 +304,7 @@ class Session:
         found: dict[str, Any] = {}
         error: SpellError | None = None
         status: Any = "error"
-        script, kept = self._named(state, declaration.name), KeptOutput(sink or self.sink)
+        script, kept = self._keeper.named(state, declaration.name), KeptOutput(sink or self.sink)
         shown = RedactedSink(kept, self.redactor)
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
@@ -392,7 +386,7 @@ class Session:
     async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main", open_state: bool = False) -> Any:
         """A question about a state that runs no script code; None where the state is not there or is busy running."""
         name = self.engines.get(engine).name
-        script = await self._ready(self._named(state, name)) if open_state else self._states.get((state, name))
+        script = await self._keeper.ready(self._keeper.named(state, name)) if open_state else self._states.get((state, name))
         if script is None or script.worker is None or script.phase() not in (Phase.IDLE, Phase.WAITING, Phase.LINGERING):
             return None
         return self.redactor.redact_value(loads(await script.query(kind, text)))
@@ -449,7 +443,7 @@ class Session:
 
         Raises ConfigError for a name that is taken and for needs that cannot be met.
         """
-        await asyncio.gather(*self._declared(self.bridges.add(bridge), []))
+        await asyncio.gather(*self._keeper.declared(self.bridges.add(bridge), []))
 
     async def remove_bridge(self, name: str) -> None:
         """Takes a bridge away: calls in flight end with an error (code `bridge_removed`), its resources are released, and it is closed.
@@ -459,7 +453,7 @@ class Session:
         await self.bridges.remove(name, self.resources.release_bridge)
         if name == HOST:
             self._exposed = {}
-        await asyncio.gather(*self._declared(None, [name]))
+        await asyncio.gather(*self._keeper.declared(None, [name]))
 
     @overload
     def expose(self, target: F, *, name: str = "") -> F: ...
@@ -485,7 +479,7 @@ class Session:
         if known is not None and not known.exposed:
             mend = "remove that one first" if bridge.name == HOST else "choose another: expose(..., name='...')"
             raise ConfigError(f"expose: '{bridge.name}' is the name of another bridge; {mend}")
-        self._declared(self.bridges.add(bridge, replace=True), [])
+        self._keeper.declared(self.bridges.add(bridge, replace=True), [])
         self._exposed = functions
         return target
 
@@ -502,108 +496,33 @@ class Session:
 
         `allow` are the patterns that it keeps of what it has (none given: all of it), `deny` those that it loses.
         """
-        script = self._named(state, self.engines.get(engine).name)
-        rules = narrowed(state, tuple(allow), tuple(deny))
-        if rules not in script.grants:
-            script.grants = (*script.grants, rules)
+        self._keeper.narrow(state, self.engines.get(engine).name, allow, deny)
 
     async def go_back(self, state: str, engine: str, *, to: int) -> Restored:
         """The state as it was after the notebook's cell with that number: the later cells are forgotten.
 
-        Raises ConfigError where the state has no such cell, ScriptError while it is busy.
+        Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored.
         """
-        script = self._with_history(state, engine)
-        past = self._past_up_to(script, to)
-        await self._end_worker(script)
-        script.history.replace(past)
-        return await self._restored_now(script)
+        return await self._keeper.go_back(state, self.engines.get(engine).name, to)
 
     async def fork(self, new: str, engine: str, *, state: str = "main", at: int | None = None) -> Restored:
         """A second state that went through the same cells, all of them or those up to a number.  Raises ConfigError for a name that is taken."""
-        name = self.engines.get(engine).name
-        if (new, name) in self._states:
-            raise ConfigError(f"there is a {name} state '{new}' already; %llmspell reset ends it")
-        script = self._with_history(state, name)
-        past = script.history.cells if at is None else self._past_up_to(script, at)
-        forked = self._named(new, name)
-        forked.seed, forked.entropy, forked.opened_s, forked.grants = script.seed, script.entropy, script.opened_s, script.grants
-        forked.history.replace(past)
-        return await self._restored_now(forked)
+        return await self._keeper.fork(new, self.engines.get(engine).name, state, at)
 
     def save(self, file: Path) -> int:
-        """Writes what every state went through to a file, for `resume`; how many cells there are.  Raises OSError."""
-        states = [(_saved(script), script.history.cells) for script in self._states.values() if script.history]
-        for state, past in states:
-            for cell in past:
-                if isinstance(cell.work, str) and self.redactor.finds(cell.work):
-                    raise ConfigError(
-                        f"the states are not saved: the code of {cell.chunk} in '{state.name}' holds a secret; reset that state"
-                    )
-        return save(file, states)
+        """Writes what every state went through to a file, for `resume`; how many cells there are.
+
+        Raises OSError, and ConfigError where a cell's code holds a secret.
+        """
+        return self._keeper.save(file)
 
     async def resume(self, file: Path) -> dict[tuple[str, str], Restored]:
         """Makes the states of a file that `save` wrote, by (name, engine).  Raises LoadError, and ConfigError where one is there already."""
-        found = load_states(file)
-        for saved in found:
-            key = (saved.state.name, self.engines.get(saved.state.engine).name)
-            if key in self._states:
-                raise ConfigError(f"there is a {key[1]} state '{key[0]}' already; %llmspell reset ends it")
-        restored = {}
-        for saved in found:
-            script = self._named(saved.state.name, saved.state.engine)
-            script.seed, script.entropy, script.opened_s = saved.state.seed, saved.state.entropy, saved.state.opened_s
-            script.grants = tuple(
-                narrowed(saved.state.name, allow, deny) for allow, deny in zip(saved.state.allow, saved.state.deny, strict=False)
-            )
-            script.history.replace(saved.past)
-            restored[saved.state.name, saved.state.engine] = await self._restored_now(script)
-        return restored
-
-    def _with_history(self, state: str, engine: str) -> ScriptState:
-        name = self.engines.get(engine).name
-        script = self._states.get((state, name))
-        if script is None:
-            raise ConfigError(f"there is no {name} state '{state}'{nearest(state, [known for known, of in self._states if of == name])}")
-        if (state, name) in self._runs:
-            raise ScriptError(f"the {name} state '{state}' is busy with another cell")
-        if not script.history:
-            raise ConfigError(
-                f"nothing is known of what the {name} state '{state}' went through{': ' + script.history.full if script.history.full else ''}"
-            )
-        return script
-
-    @staticmethod
-    def _past_up_to(script: ScriptState, count: int) -> list[PastCell]:
-        past = script.history.up_to(count)
-        if not past:
-            known = sorted({cell.count for cell in script.history.cells if cell.count})
-            raise ConfigError(f"no cell of the {script.engine} state '{script.name}' has a number up to {count}; it ran {known}")
-        return past
-
-    async def _end_worker(self, script: ScriptState) -> None:
-        if (background := self._background.pop((script.name, script.engine), None)) is not None:
-            await background.close()
-        await self.resources.release_state(script.number)
-        await script.answered()
-        script.end()
-
-    async def _restored_now(self, script: ScriptState) -> Restored:
-        script.last_restored = None
-        await self._ready(script)
-        script.notes.clear()
-        assert script.last_restored is not None
-        return script.last_restored
+        return await self._keeper.resume(file)
 
     async def forget(self, name: str, engine: str) -> None:
         """Ends a state: its variables, resources and worker."""
-        key = (name, self.engines.get(engine).name)
-        script = self._states.pop(key, None)
-        if script is not None:
-            if (background := self._background.pop(key, None)) is not None:
-                await background.close()
-            await self.resources.release_state(script.number)
-            await script.answered()
-            script.close()
+        await self._keeper.forget((name, self.engines.get(engine).name))
 
     async def close(self) -> None:
         """Ends every state, bridge and worker.  Who resists is left behind after `workers.shutdown_s`.  Safe to call again."""
@@ -630,8 +549,7 @@ class Session:
 
     async def _end_all(self) -> None:
         await asyncio.gather(*(self.forget(name, engine) for name, engine in tuple(self._states)))
-        for task in self._telling:
-            task.cancel()
+        self._keeper.tell_no_more()
         await self.bridges.close()
         await self.budgets.close()
 
@@ -680,7 +598,7 @@ class Session:
             if run.stopped:
                 run.interrupt()
             # the run is known before its worker is there, so that a stop in the meantime is not missed
-            await self._ready(script, run)
+            await self._keeper.ready(script, run)
             if script.is_fresh:
                 background = await self._initialize(script, run)
             for name, value in inputs.items():
@@ -762,7 +680,7 @@ class Session:
 
     async def _state(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
         """The state as its first cell would find it."""
-        script = await self._ready(self._named(name, engine))
+        script = await self._keeper.ready(self._keeper.named(name, engine))
         if script.is_fresh and (name, engine) not in self._runs:
             run = CellRun(
                 self, script, 0, PYTHON, RedactedSink(sink or self.sink, self.redactor), self.limits, (*self.grants, *script.grants)
@@ -770,116 +688,12 @@ class Session:
             await self._execute(script, run, None, {})
         return script
 
-    def _named(self, name: str, engine: str) -> ScriptState:
-        key = (name, engine)
-        if key not in self._states:
-            catalogue, settings = self.bridges.catalogue(), self.settings
-            left_out = self.engines.get(engine).names_of(PRESETS[settings.preset].left_out)
-            self._states[key] = ScriptState(
-                name, engine, self._pool, self.limits, catalogue, settings.seed, self.resources, settings.preset, left_out
-            )
-        return self._states[key]
-
-    async def _ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
-        async with script.opening:
-            if script.worker is None:
-                await self._open(script, run)
-            await self._tell(script)
-        if run is not None:
-            for note in script.notes:
-                run.write("stderr", f"{note}\n")
-            script.notes.clear()
-        return script
-
-    async def _open(self, script: ScriptState, run: CellRun | None) -> None:
-        """A worker for a state: a fresh one, or for a state that was lost, one that went through the same cells."""
-        cell = 0 if run is None else run.cell
-        if (lost := script.untold_loss()) is not None:
-            # it died between two cells: the next one must not find its variables gone without a word
-            self.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
-            if not script.history:
-                script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}")
-        self.engines.check(script.engine)
-        if self.taping is not None and not script.entropy:
-            script.entropy = self.taping.entropy(script.seed, script.engine, script.name)
-        for attempt in range(RESTORE_ATTEMPTS):
-            await self.resources.release_state(script.number)
-            self._last_state += 1
-            await script.ready(self._last_state, run.tell if run is not None else _tell_nobody)
-            self._pulse.start()
-            self.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
-            if not script.history or await self._restored(script, cell, last=attempt == RESTORE_ATTEMPTS - 1):
-                return
-
-    async def _restored(self, script: ScriptState, cell: int, *, last: bool) -> bool:
-        """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
-        title = self.engines.get(script.engine).title
-        limits, time_s = script.limits, script.time_s
-        try:
-            restored, past = await restore(self, script, script.history.cells, limits.restore_s)
-        except Interrupted:
-            script.close()  # half a state is none: the next cell begins anew
-            raise
-        except RestoreFailed as failure:
-            script.history.replace(failure.remaining)
-            if last:
-                script.history.replace([])
-                script.notes.append(f"{title} state not restored: {failure.message}; this cell runs in a new one")
-            return False
-        finally:
-            script.limits, script.time_s = limits, time_s
-        script.history.replace(past)
-        script.last_restored, script.is_fresh = restored, False  # the init script was the first of its cells
-        self.recorder.record(
-            StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, [*map(list, restored.left_out)])
-        )
-        script.notes.append(restored.told(title))
-        return True
-
-    def _declared(self, added: BridgeDeclaration | None, removed: list[str]) -> list[asyncio.Task[None]]:
-        """Every state is to learn of a change of the bridges: now where an event loop runs, else before its next cell.
-
-        What is returned can be waited for; it leaves out states in the middle of a step, which may be a long one.
-        """
-        change = {"remove": removed, "add": worker_catalogue([added] if added else [])}
-        for script in self._states.values():
-            script.declared(self.bridges.catalogue(), change)
-        with suppress(RuntimeError):
-            asyncio.get_running_loop()
-            return [task for script in self._states.values() for task in self._tell_soon(script)]
-        return []
-
-    def _tell_soon(self, script: ScriptState) -> Iterator[asyncio.Task[None]]:
-        task = asyncio.create_task(self._tell(script))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-        if script.phase() not in (Phase.RUNNING, Phase.STIRRING):
-            yield task
-
-    @staticmethod
-    async def _tell(script: ScriptState) -> None:
-        try:
-            await script.tell()
-        except WorkerLost:
-            pass  # the next worker gets the whole catalogue
-        except SpellError as error:
-            report(f"the {script.engine} state '{script.name}' did not take a change of the bridges", error)
-
-
-def _tell_nobody(text: str) -> None:
-    """A state that no cell opens waits in silence; that it waited in vain is an error anyway."""
-
 
 def _for_a_state(value: Value, name: str) -> bytes:
     plain, text = written(value, name)
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
-
-
-def _saved(script: ScriptState) -> SavedState:
-    allow, deny = rules_of(script.grants)
-    return SavedState(script.name, script.engine, script.seed, script.entropy, script.opened_s, len(script.history.cells), allow, deny)
 
 
 def _nothing() -> None:

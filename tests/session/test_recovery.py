@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.errors import LimitError, SpellError
-from llmspell_kernel.journal.events import StateRestored
+from llmspell_kernel.errors import Interrupted, LimitError, SpellError
+from llmspell_kernel.journal.events import StateOpened, StateRestored
 from llmspell_kernel.policy.limits import PRESETS
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
@@ -191,5 +192,60 @@ def test_states_come_back_on_their_own_and_others_are_untouched(engine: str) -> 
         assert await world.run(lua="return a", javascript="a") == [1]
         assert await world.session.get("a", engine=engine, state="other") == 2
         assert [event.state for event in world.restored] == ["main"]
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stop_while_a_state_is_restored_stops_the_cell_and_the_next_one_finds_the_state(engine: str) -> None:
+    async def body(world: World) -> None:
+        slow = {"lua": "a = 1; for i = 1, 3e6 do a = a + 1 end", "javascript": "a = 1; for (let i = 0; i < 1e6; i++) a++"}
+        for _ in range(4):
+            await world.run(**slow)
+        expected = await world.session.get("a", engine=engine)
+        await world.kill()
+        look = {"lua": "b = 1; return a", "javascript": "b = 1; a"}[engine]
+        asked = world.session.recorder.listen(lambda event: world.session.interrupt() if isinstance(event, StateOpened) else None)
+        assert isinstance((await world.session.run(look, engine=engine)).error, Interrupted)
+        asked()
+        assert (await world.session.run(look, engine=engine)).values == [expected]
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_ends_its_worker_again_and_again_is_left_out(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="a = 1", javascript="a = 1")
+        await world.run(lua="b = 2", javascript="b = 2")
+        await world.run(lua="c = 3", javascript="c = 3")
+        history = world.session.states["main", engine].history
+        deadly = {
+            "lua": "string.rep('a', 40):find(string.rep('a*', 40) .. 'b')",
+            "javascript": "'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')",
+        }[engine]
+        # as if it had ended well once: a fault of a library is not always there
+        history.cells[1] = dataclasses.replace(history.cells[1], work=deadly)
+        await world.kill()
+        assert await world.run(lua="return a + c, b", javascript="[a + c, typeof b]") in ([4, None], [[4, "undefined"]])
+        assert "not cell[2]: " in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_cannot_be_restored_at_all_is_fresh_and_says_so(engine: str) -> None:
+    async def body(world: World) -> None:
+        for _ in range(5):
+            await world.run(lua="a = 1", javascript="a = 1")
+        deadly = {
+            "lua": "string.rep('a', 40):find(string.rep('a*', 40) .. 'b')",
+            "javascript": "'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')",
+        }[engine]
+        history = world.session.states["main", engine].history
+        history.cells[:] = [dataclasses.replace(cell, work=deadly) for cell in history.cells]
+        await world.kill()
+        assert await world.run(lua="return a == nil", javascript="typeof a == 'undefined'") == [True]
+        assert "state not restored: cell[" in world.told and "run the cells above again" in world.told
 
     play(engine, body)

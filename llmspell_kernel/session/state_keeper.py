@@ -1,0 +1,272 @@
+"""The states of a session: made when they are first used, opened, restored where they were lost, taken back, copied, saved and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..bridges._catalogue import worker_catalogue
+from ..bridges._declaration import BridgeDeclaration
+from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
+from ..journal.events import StateOpened, StateRestored, WorkerWasLost
+from ..policy.decide import narrowed
+from ..policy.presets import PRESETS
+from ..protocol.transitions import Phase
+from ..workers.pool import WorkerPool
+from .faults import report
+from .history import PastCell
+from .pulse import Pulse
+from .recovery import Restored, RestoreFailed, restore
+from .saved_states import SavedState, load, rules_of, save
+from .script_state import ScriptState
+
+if TYPE_CHECKING:
+    from .background import BackgroundRun
+    from .cell_run import CellRun
+    from .session import Session
+
+RESTORE_ATTEMPTS = 3
+"""A cell that ends its worker when it runs again is left out, and the others are tried once more."""
+AGAIN_NOW = "this cell runs in a new one, so run the cells above again that made what it needs"
+Key = tuple[str, str]
+"""Name and engine."""
+
+
+class StateKeeper:
+    """`states` is filled and emptied here alone; `runs` are the cells that run, `background` is what others left behind."""
+
+    def __init__(
+        self,
+        session: Session,
+        pool: WorkerPool,
+        pulse: Pulse,
+        states: dict[Key, ScriptState],
+        runs: Mapping[Key, CellRun],
+        background: dict[Key, BackgroundRun],
+    ) -> None:
+        self._session = session
+        self._pool = pool
+        self._pulse = pulse
+        self.states = states
+        self._runs = runs
+        self._background = background
+        self._last_number = 0
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def named(self, name: str, engine: str) -> ScriptState:
+        key = (name, engine)
+        if key not in self.states:
+            session, settings = self._session, self._session.settings
+            left_out = session.engines.get(engine).names_of(PRESETS[settings.preset].left_out)
+            self.states[key] = ScriptState(
+                name,
+                engine,
+                self._pool,
+                session.limits,
+                session.bridges.catalogue(),
+                settings.seed,
+                session.resources,
+                settings.preset,
+                left_out,
+            )
+        return self.states[key]
+
+    async def ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
+        """Makes sure that the state has its worker; the cell that needs it tells what became of the last one."""
+        async with script.opening:
+            if script.worker is None:
+                await self._open(script, run)
+            await self._tell(script)
+        if run is not None:
+            for note in script.notes:
+                run.write("stderr", f"{note}\n")
+            script.notes.clear()
+        return script
+
+    def narrow(self, state: str, engine: str, allow: Sequence[str], deny: Sequence[str]) -> None:
+        script = self.named(state, engine)
+        rules = narrowed(state, tuple(allow), tuple(deny))
+        if rules not in script.grants:
+            script.grants = (*script.grants, rules)
+
+    async def forget(self, key: Key) -> None:
+        """Ends a state: its variables, resources and worker."""
+        script = self.states.pop(key, None)
+        if script is not None:
+            await self._leave_worker(script)
+            script.close()
+
+    # -- opening
+
+    async def _open(self, script: ScriptState, run: CellRun | None) -> None:
+        """A worker for a state: a fresh one, or for a state that was lost, one that went through the same cells."""
+        session, cell = self._session, 0 if run is None else run.cell
+        if (lost := script.untold_loss()) is not None:
+            # it died between two cells: the next one must not find its variables gone without a word
+            session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
+            if not script.history:
+                script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}")
+        session.engines.check(script.engine)
+        for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
+            if not script.history:
+                script.entropy = session.taping.entropy(script.seed, script.engine, script.name) if session.taping is not None else ""
+            await session.resources.release_state(script.number)
+            self._last_number += 1
+            await script.ready(self._last_number, run.tell if run is not None else _tell_nobody)
+            self._pulse.start()
+            session.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
+            if not script.history or await self._restored(script, run, attempts_left):
+                return
+
+    async def _restored(self, script: ScriptState, run: CellRun | None, attempts_left: int) -> bool:
+        """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
+        session = self._session
+        title = session.engines.get(script.engine).title
+        limits, time_s = script.limits, script.time_s
+        try:
+            restored, past = await restore(session, script, script.history.cells, limits.restore_s, run)
+        except Interrupted:
+            script.close()  # half a state is none: the next cell begins anew
+            raise
+        except RestoreFailed as failure:
+            script.history.replace(failure.remaining if attempts_left > 1 else [])
+            if attempts_left <= 1:
+                script.notes.append(f"{title} state not restored: {failure.message}; {AGAIN_NOW}")
+            return False
+        finally:
+            script.limits, script.time_s = limits, time_s
+        script.history.replace(past)
+        script.last_restored, script.is_fresh = restored, False  # the init script was the first of its cells
+        left_out = [list(one) for one in restored.left_out]
+        cell = 0 if run is None else run.cell
+        session.recorder.record(StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, left_out))
+        script.notes.append(restored.told(title))
+        return True
+
+    # -- going back
+
+    async def go_back(self, state: str, engine: str, to: int) -> Restored:
+        script = self._with_history(state, engine)
+        past = _past_up_to(script, to)
+        await self._leave_worker(script)
+        script.end()
+        script.history.replace(past)
+        return await self._restored_now(script)
+
+    async def fork(self, new: str, engine: str, state: str, at: int | None) -> Restored:
+        self._refuse_taken((new, engine))
+        script = self._with_history(state, engine)
+        past = script.history.cells if at is None else _past_up_to(script, at)
+        forked = self.named(new, engine)
+        forked.seed, forked.entropy, forked.opened_s, forked.grants = script.seed, script.entropy, script.opened_s, script.grants
+        forked.history.replace(past)
+        return await self._restored_now(forked)
+
+    def save(self, file: Path) -> int:
+        kept = [script for script in self.states.values() if script.history]
+        for script in kept:
+            for cell in script.history.cells:
+                if isinstance(cell.work, str) and self._session.redactor.finds(cell.work):
+                    raise ConfigError(
+                        f"the states are not saved: the code of {cell.chunk} in '{script.name}' holds a secret; reset that state"
+                    )
+        return save(file, [(_saved(script), script.history.cells) for script in kept])
+
+    async def resume(self, file: Path) -> dict[Key, Restored]:
+        found = load(file)
+        keys = [(saved.state.name, self._session.engines.get(saved.state.engine).name) for saved in found]
+        for key in keys:
+            self._refuse_taken(key)
+        restored = {}
+        for key, saved in zip(keys, found, strict=True):
+            script, state = self.named(*key), saved.state
+            script.seed, script.entropy, script.opened_s = state.seed, state.entropy, state.opened_s
+            script.grants = tuple(narrowed(state.name, allow, deny) for allow, deny in zip(state.allow, state.deny, strict=True))
+            script.history.replace(saved.past)
+            restored[key] = await self._restored_now(script)
+        return restored
+
+    def _refuse_taken(self, key: Key) -> None:
+        if key in self.states:
+            raise ConfigError(f"there is a {key[1]} state '{key[0]}' already; %llmspell reset ends it")
+
+    def _with_history(self, state: str, engine: str) -> ScriptState:
+        script = self.states.get((state, engine))
+        if script is None:
+            raise ConfigError(f"there is no {engine} state '{state}'{nearest(state, [name for name, of in self.states if of == engine])}")
+        if (state, engine) in self._runs:
+            raise ScriptError(f"the {engine} state '{state}' is busy with another cell")
+        if not script.history:
+            why = f": {script.history.full}" if script.history.full else ""
+            raise ConfigError(f"nothing is known of what the {engine} state '{state}' went through{why}")
+        return script
+
+    async def _leave_worker(self, script: ScriptState) -> None:
+        if (background := self._background.pop((script.name, script.engine), None)) is not None:
+            await background.close()
+        await self._session.resources.release_state(script.number)
+        await script.answered()
+
+    async def _restored_now(self, script: ScriptState) -> Restored:
+        script.last_restored = None
+        await self.ready(script)
+        if script.last_restored is None:  # its notes say why
+            raise ScriptError(" ".join(script.notes))
+        script.notes.clear()
+        return script.last_restored
+
+    # -- telling of bridges that came or went
+
+    def declared(self, added: BridgeDeclaration | None, removed: list[str]) -> list[asyncio.Task[None]]:
+        """Every state is to learn of a change of the bridges: now where an event loop runs, else before its next cell.
+
+        What is returned can be waited for; it leaves out states in the middle of a step, which may be a long one.
+        """
+        change = {"remove": removed, "add": worker_catalogue([added] if added else [])}
+        for script in self.states.values():
+            script.declared(self._session.bridges.catalogue(), change)
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return [task for script in self.states.values() for task in self._tell_soon(script)]
+        return []
+
+    def tell_no_more(self) -> None:
+        for task in self._telling:
+            task.cancel()
+
+    def _tell_soon(self, script: ScriptState) -> Iterator[asyncio.Task[None]]:
+        task = asyncio.create_task(self._tell(script))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        if script.phase() not in (Phase.RUNNING, Phase.STIRRING):
+            yield task
+
+    @staticmethod
+    async def _tell(script: ScriptState) -> None:
+        try:
+            await script.tell()
+        except WorkerLost:
+            pass  # the next worker gets the whole catalogue
+        except SpellError as error:
+            report(f"the {script.engine} state '{script.name}' did not take a change of the bridges", error)
+
+
+def _past_up_to(script: ScriptState, count: int) -> list[PastCell]:
+    past = script.history.up_to(count)
+    if not past:
+        known = sorted({cell.count for cell in script.history.cells if cell.count})
+        raise ConfigError(f"no cell of the {script.engine} state '{script.name}' has a number up to {count}; it ran {known}")
+    return past
+
+
+def _saved(script: ScriptState) -> SavedState:
+    allow, deny = rules_of(script.grants)
+    return SavedState(script.name, script.engine, script.seed, script.entropy, script.opened_s, len(script.history.cells), allow, deny)
+
+
+def _tell_nobody(text: str) -> None:
+    """A state that no cell opens waits in silence; that it waited in vain is an error anyway."""
