@@ -64,6 +64,8 @@ class Settings(NamedTuple):
     """Of policy.budgets.Budgets."""
     workers: Mapping[str, Any] = MappingProxyType({})
     """Of policy.workers.WorkerPolicy."""
+    observe: Mapping[str, Any] = MappingProxyType({})
+    """Of policy.observe.ObservePolicy."""
     secrets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """By name of a secret: where its value comes from, and the hosts it may be sent to."""
     init: Mapping[str, str] = MappingProxyType({})

@@ -160,6 +160,9 @@ class BridgeSession(Protocol):
     def files(self) -> FilePolicy:
         """What scripts may keep."""
 
+    async def performance(self, name: str, since_s: float) -> dict[str, Any]:
+        """What calls of a model ("": of all) came to, by the journals of the project; see journal.performance."""
+
     async def bridge(self, name: str) -> Bridge:
         """The open bridge of that name, which `needs` must name."""
 

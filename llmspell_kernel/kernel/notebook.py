@@ -17,6 +17,9 @@ from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, n
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..journal.spending import BY, By, ledger, rows
+from ..observe.observation import Observation
+from ..policy.observe import ObservePolicy
+from ..policy.tables import table_of
 from ..render.errors import error_name, traceback_lines
 from ..render.values import bundle
 from ..services.modules import chunk_of
@@ -59,9 +62,12 @@ class Notebook:
             self.session.keep_journal()
         try:
             self._tape_as_set(settings)
+            self._observation = Observation(table_of(settings, ObservePolicy), os.environ)
         except SpellError:
+            self.session.end_records()
             self.session.kill()
             raise
+        self._observation.start(self.session.recorder)
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()
@@ -230,10 +236,20 @@ class Notebook:
         """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.  Raises ConfigError, changing nothing."""
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
         settings = apply(self.session.settings, layer, engines=names_of(self.session.engines))
+        observation = self._observation
+        if any(entry.key.startswith("observe.") for entry in layer):
+            observation = Observation(table_of(settings, ObservePolicy), os.environ)
         self.session.configure(settings)
+        self._observe(observation)
         if any(entry.key in ("journal", "cassette") for entry in layer):
             self._tape_as_set(settings)
         return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    def _observe(self, observation: Observation) -> None:
+        if observation is not self._observation:
+            self._observation.close()  # before the next one takes its port
+            self._observation = observation
+            observation.start(self.session.recorder)
 
     def _tape_as_set(self, settings: Settings) -> None:
         if settings.journal == "off":
@@ -365,6 +381,7 @@ class Notebook:
             self.session.end_records()
         finally:
             self.session.kill()
+            self._observation.close()
 
     def __repr__(self) -> str:
         lines = [f"llmspell: {len(self.states)} states"]

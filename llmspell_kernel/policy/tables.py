@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from ..settings import Settings
-from . import budgets, files, limits, network, workers
+from . import budgets, files, limits, network, observe, workers
 from .budgets import Budgets
 from .files import FilePolicy
 from .network import NetworkPolicy
+from .observe import ObservePolicy
 from .presets import PRESETS
 from .workers import WorkerPolicy
 
-T = TypeVar("T", NetworkPolicy, FilePolicy, Budgets, WorkerPolicy)
+T = TypeVar("T", NetworkPolicy, FilePolicy, Budgets, WorkerPolicy, ObservePolicy)
 
 
 class Table(NamedTuple):
@@ -38,6 +39,7 @@ TABLES: Mapping[str, Table] = {
     "files": Table(FilePolicy, files.TIGHTER),
     "budgets": Table(Budgets, budgets.TIGHTER),
     "workers": Table(WorkerPolicy, workers.TIGHTER),
+    "observe": Table(ObservePolicy, observe.TIGHTER),
 }
 
 

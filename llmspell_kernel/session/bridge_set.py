@@ -28,6 +28,7 @@ from ..policy.network import NetworkPolicy
 from ..services.modules import ModuleLibrary
 from ..services.secrets import Secrets
 from .faults import contained, report
+from .model_records import ModelRecords
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Surroundings:
     network: NetworkPolicy
     files: FilePolicy
     secrets: Secrets
+    records: ModelRecords
 
 
 class BridgeSet:
@@ -251,6 +253,9 @@ class SessionView:
     @property
     def files(self) -> FilePolicy:
         return self._bridges.surroundings.files
+
+    async def performance(self, name: str, since_s: float) -> dict[str, Any]:
+        return await self._bridges.surroundings.records.performance(name, since_s)
 
     async def bridge(self, name: str) -> Bridge:
         if name not in self._declared.needs:

@@ -51,6 +51,7 @@ from .effects import EffectContext, perform
 from .faults import report
 from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
+from .model_records import ModelRecords
 from .pulse import Pulse
 from .recovery import Restored
 from .redacted import RedactedSink, redact_error
@@ -110,7 +111,8 @@ class Session:
         self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
         self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
-        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, **self._policies())
+        records = ModelRecords(self.folder)
+        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, records=records, **self._policies())
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from ..configuration.rules import Entry, apply
 from ..configuration.sources import names_of, read_settings
 from ..engines._registry import EngineRegistry, discover
 from ..errors import BridgeError, ConfigError
+from ..observe.observation import Observation
+from ..policy.observe import ObservePolicy
+from ..policy.tables import table_of
 from ..services.llm.service import LlmService
 from ..session import Approver, ExecutionResult, Session, Sink
 from ..session.taping import MODES, Mode
@@ -111,7 +115,11 @@ async def run_async(
         chosen = apply(chosen, [Entry("model", model, Origin("model="))], engines=names_of(engines))
     script = _script(code_or_path, engine, engines, default_engine(chosen))
     engines.check(script.engine)
-    async with Session(sink=sink, settings=chosen, bridges=bridges, engines=engines, approver=approver) as session:
+    async with (
+        _observation(chosen) as observation,
+        Session(sink=sink, settings=chosen, bridges=bridges, engines=engines, approver=approver) as session,
+    ):
+        observation.start(session.recorder)
         if chosen.journal != "off":
             session.tape(_taping_mode(chosen), _cassette(chosen))
         for module in modules:
@@ -129,6 +137,17 @@ async def run_async(
         )
         await session.background_ended()
         return result
+
+
+@asynccontextmanager
+async def _observation(settings: Settings) -> AsyncIterator[Observation]:
+    """Ends after the session, whose last events it still tells."""
+    observation = Observation(table_of(settings, ObservePolicy), os.environ)
+    try:
+        yield observation
+    finally:
+        if observation.is_on:
+            await asyncio.to_thread(observation.close)  # it may wait for a collector
 
 
 def add_module(session: Session, file: Path, engines: EngineRegistry) -> None:

@@ -30,6 +30,7 @@ class FakeBridgeSession:
         network: NetworkPolicy | None = None,
         files: FilePolicy | None = None,
         secrets: Secrets | None = None,
+        performance: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
@@ -38,6 +39,13 @@ class FakeBridgeSession:
         self.files = files or FilePolicy()
         self.secrets = secrets or Secrets({}, {}, Redactor())
         self._bridges = dict(bridges or {})
+        self._performance = dict(performance or {})
+        self.asked_performance: list[tuple[str, float]] = []
+
+    async def performance(self, name: str, since_s: float) -> dict[str, Any]:
+        """What the test gave."""
+        self.asked_performance.append((name, since_s))
+        return self._performance
 
     async def bridge(self, name: str) -> Bridge:
         """The bridge given by that name; a KeyError is a test that forgot to give it."""
