@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 SCOPE = "llmspell"
 CLOSE_S = 3.0
 """How long the last spans may take to be sent: Jupyter gives a kernel five seconds to end."""
+MESSAGE_CHARS = 300
 EXPORTERS = "opentelemetry_traces_exporter"
 """The entry point group that every exporter package has."""
 _OTLP = {"": "otlp_proto_http", "http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
@@ -55,15 +56,22 @@ class Tracing:
 
     def close(self) -> None:
         """The SDK tries for as long as its variables say to reach a collector that does not answer; here nobody waits for that."""
-        work = self._provider.force_flush if self._foreign else self._provider.shutdown
-        thread = Thread(target=work, daemon=True, name="llmspell spans")
+        thread = Thread(target=self._finish, daemon=True, name="llmspell spans")
         thread.start()
         thread.join(CLOSE_S)
         if thread.is_alive():
             for exporter in self._exporters:
                 exporter.shutdown()  # ends its waiting for the next attempt
             self._failures.tell(f"the last were not sent within {CLOSE_S:g} s")
-        logging.getLogger("opentelemetry").removeHandler(self._failures)
+
+    def _finish(self) -> None:
+        try:
+            if self._foreign:
+                self._provider.force_flush()
+            else:
+                self._provider.shutdown()
+        finally:
+            logging.getLogger("opentelemetry").removeHandler(self._failures)
 
 
 class _FirstFailure(logging.Handler):
@@ -79,7 +87,7 @@ class _FirstFailure(logging.Handler):
     def tell(self, why: str) -> None:
         if not self._told:
             self._told = True
-            log.warning("observe.traces: spans are lost (%s); this is told once", why)
+            log.warning("observe.traces: spans are lost: %s [told once]", why[:MESSAGE_CHARS])
 
 
 def exporter_names(environ: Mapping[str, str]) -> list[str]:

@@ -100,7 +100,7 @@ def collecting() -> Iterator[tuple[Collector, str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield collector, f"http://127.0.0.1:{server.server_port}"
     finally:
