@@ -239,7 +239,12 @@ class Notebook:
         observation = self._observation
         if any(entry.key.startswith("observe.") for entry in layer):
             observation = Observation(table_of(settings, ObservePolicy), os.environ)
-        self.session.configure(settings)
+        try:
+            self.session.configure(settings)
+        except ConfigError:
+            if observation is not self._observation:
+                observation.close()
+            raise
         self._observe(observation)
         if any(entry.key in ("journal", "cassette") for entry in layer):
             self._tape_as_set(settings)

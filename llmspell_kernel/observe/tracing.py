@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from threading import Thread
+from threading import Event, Thread
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -48,21 +48,29 @@ class Tracing:
                 self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer = self._provider.get_tracer(SCOPE, VERSION)
         self._failures = _FirstFailure()
+        self._closing = Event()
+        self._closer = Thread(target=self._close_when_told, daemon=True, name="llmspell spans")
 
     def start(self) -> None:
         logger = logging.getLogger("opentelemetry")
         if not logger.hasHandlers():
             logger.addHandler(self._failures)
+        self._closer.start()  # now, as no thread can be started at the end of the process
 
     def close(self) -> None:
         """The SDK tries for as long as its variables say to reach a collector that does not answer; here nobody waits for that."""
-        thread = Thread(target=self._finish, daemon=True, name="llmspell spans")
-        thread.start()
-        thread.join(CLOSE_S)
-        if thread.is_alive():
+        if self._closer.ident is None:
+            return self._finish()
+        self._closing.set()
+        self._closer.join(CLOSE_S)
+        if self._closer.is_alive():
             for exporter in self._exporters:
                 exporter.shutdown()  # ends its waiting for the next attempt
             self._failures.tell(f"the last were not sent within {CLOSE_S:g} s")
+
+    def _close_when_told(self) -> None:
+        self._closing.wait()
+        self._finish()
 
     def _finish(self) -> None:
         try:
