@@ -13,6 +13,7 @@ from .estimate import RunningUsage
 from .litellm_errors import Failure, bad_response, bridge_error, connection_lost, missing_key, too_large
 from .litellm_library import LitellmLibrary
 from .models import Delta, Request, Usage
+from .prices import known_cost
 from .providers import missing_keys, provider_named
 from .wire import ToolCallParts, chat_body
 
@@ -107,7 +108,8 @@ class LitellmModel:
 
     def _cost(self, **used: Any) -> float | None:
         try:
-            return float(sum(self._litellm.cost_per_token(model=self._name, **used)))
+            cost = float(sum(self._litellm.cost_per_token(model=self._name, **used)))
+            return known_cost(cost, self._name, self._litellm.model_cost)
         except Exception:  # litellm raises a bare Exception for a model without a price, and an unknown price is None, not an error
             return None
 
