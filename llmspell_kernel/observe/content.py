@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -43,17 +44,18 @@ def whole_line(event: AnyEvent) -> str:
 
 def fact_line(event: AnyEvent) -> str:
     """The event as one line of JSON, without content: of a piece of text there is its length."""
-    kind = type(event)
-    names = [name for name in kind.__struct_fields__ if name in _FACTS or name in _MORE_FACTS.get(kind, ())]
-    facts = {"event": kind.__name__, **{name: _cut(getattr(event, name)) for name in names}}
+    facts: dict[str, Any] = {"event": type(event).__name__}
+    for name in _facts_of(type(event)):
+        value = getattr(event, name)
+        facts[name] = cut(value, CONTENT_CHARS) if type(value) is str else value
     if isinstance(event, CallChunk):
         facts["chars"] = len(event.text)
     return msgspec.json.encode(facts).decode()
 
 
-def _cut(value: Any) -> Any:
-    """Texts may be a script's, and are as long as it likes."""
-    return cut(value, CONTENT_CHARS) if isinstance(value, str) else value
+@cache
+def _facts_of(kind: type[AnyEvent]) -> list[str]:
+    return [name for name in kind.__struct_fields__ if name in _FACTS or name in _MORE_FACTS.get(kind, ())]
 
 
 def cut(text: str, chars: int = NAME_CHARS) -> str:

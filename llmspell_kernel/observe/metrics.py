@@ -42,7 +42,6 @@ MOST_OPEN = 10_000
 OTHER = "other"
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 """From a call that only computes to a long answer."""
-STATUSES = ("ok", "error", "interrupted", "lost")
 
 
 class Names:
@@ -53,6 +52,8 @@ class Names:
         self._known: set[str] = set()
 
     def take(self, name: str) -> str:
+        if name in self._known:
+            return name
         name = cut(name)
         if name not in self._known:
             if len(self._known) >= self._most:
@@ -104,6 +105,8 @@ class Metrics:
         self._denials = Counter("llmspell_denials", "Calls that were refused.", ["call"], registry=registry)
         self._engines: OrderedDict[int, str] = OrderedDict()
         self._open: OrderedDict[int, _Call] = OrderedDict()
+        self._of_call: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        """By call and outcome: looking them up by their labels would cost every effect some microseconds."""
         self._names, self._models, self._engine_names = Names(MOST_CALLS), Names(MOST_MODELS), Names(MOST_MODELS)
         self._take: dict[type, Callable[[Any], None]] = {
             CellStarted: self._cell_started,
@@ -183,9 +186,14 @@ class Metrics:
     def _ended(self, number: int, outcome: str, duration_s: float) -> _Call | None:
         call = self._open.pop(number, None)
         if call is not None:
-            self._calls.labels(call.name, outcome).inc()
-            self._call_s.labels(call.name).observe(duration_s)
+            counted, timed = self._of_call.get((call.name, outcome)) or self._found(call.name, outcome)
+            counted.inc()
+            timed.observe(duration_s)
         return call
+
+    def _found(self, name: str, outcome: str) -> tuple[Counter, Histogram]:
+        found = self._of_call[name, outcome] = self._calls.labels(name, outcome), self._call_s.labels(name)
+        return found
 
     def _denied(self, event: CallDenied) -> None:
         name = self._names.known(f"{event.bridge}.{event.method}")
