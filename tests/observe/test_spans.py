@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.journal.events import (
     AnyEvent,
+    CallChunk,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -27,6 +30,7 @@ from llmspell_kernel.journal.recorder import Recorder
 from llmspell_kernel.observe.observation import Observation
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.observe import ObservePolicy
+from llmspell_kernel.redaction import Redactor
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import ResourceRef
@@ -300,3 +304,48 @@ def test_a_cell_is_below_the_span_that_the_users_own_program_has_open(collector:
     with tracer.start_as_current_span("request") as span:
         told(CellStarted(1, 1000.0, "lua", "main", "cell[1]", "code"), CellFinished(1, 1001.0, "ok", 1.0))
     assert collector.named("lua cell").parent == f"{span.get_span_context().span_id:016x}"
+
+
+def test_a_secret_is_in_no_span_although_content_is_told(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CAPTURE, "true")
+    redactor = Redactor()
+    redactor.learn("token", "s3cr3t-value-of-ours")
+    observation, recorder = Observation(TRACES, os.environ), Recorder(redactor=redactor)
+    observation.start(recorder)
+    for event in (
+        CellStarted(1, 1000.0, "lua", "main", "cell[1]", "code"),
+        CallStarted(1, 1001.0, 1, "llm", "chat", ["use s3cr3t-value-of-ours"]),
+        CallChunk(1, 1002.0, 1, "it is s3cr3t-va"),
+        CallChunk(1, 1002.0, 1, "lue-of-ours"),
+        CallUsage(1, 1003.0, 1, "m", 1, 1),
+        CallFailed(1, 1003.0, 1, "timeout", "s3cr3t-value-of-ours", 2.0),
+        CellFinished(1, 1004.0, "error", 4.0, "s3cr3t-value-of-ours"),
+    ):
+        recorder.record(event)
+    observation.close()
+    assert len(collector.spans) == 2 and "[secret token]" in str(collector.spans)
+    assert "s3cr3t" not in str(collector.spans)
+
+
+FOREIGN = """
+import asyncio
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from llmspell_kernel.settings import Settings
+from llmspell_kernel.spells.running import run
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+run("hash.md5('a')", engine="lua", settings=Settings(observe={"traces": True}))
+run("hash.md5('a')", engine="lua", settings=Settings(observe={"traces": True}))
+print([span.name for span in exporter.get_finished_spans()])
+"""
+
+
+def test_a_tracer_provider_of_the_users_own_program_is_used_and_left_open(collector: Collector, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FOREIGN], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    assert done.stdout == f"{['hash.md5', 'lua cell'] * 2}\n", done.stderr
+    assert collector.spans == []
