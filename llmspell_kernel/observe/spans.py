@@ -21,6 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 
 from ..journal.events import (
     AnyEvent,
+    CallAsked,
     CallChunk,
     CallDenied,
     CallFailed,
@@ -105,6 +106,7 @@ class CellSpans:
             CallFinished: self._call_finished,
             CallFailed: self._call_failed,
             CallDenied: self._denied,
+            CallAsked: self._asked,
             Logged: self._logged,
             ResourceClosed: self._closed,
             WorkerWasLost: self._lost,
@@ -257,6 +259,10 @@ class CellSpans:
         if self._capture:
             facts["llmspell.message"] = cut(event.message, CONTENT_CHARS)
         self._note(event, "llmspell.denied", facts)
+
+    def _asked(self, event: CallAsked) -> None:
+        facts = {"llmspell.call": cut(event.capability), "llmspell.allowed": event.allowed, "llmspell.waited_s": event.waited_s}
+        self._note(event, "llmspell.asked", facts)
 
     def _logged(self, event: Logged) -> None:
         facts = {"llmspell.level": cut(event.level)}

@@ -73,8 +73,34 @@ def test_where_nobody_keeps_a_log_the_lines_go_to_stderr_and_the_logger_is_left_
 def test_no_text_that_may_be_content_is_in_the_line_of_any_event(kind: type[events.Event]) -> None:
     if kind is events.Event:
         return
-    facts = {"cell": 1, "time": 1.0, "call": 1, "duration_s": 1.0, "status": "ok", "cells": 1, "resource": 1, "seed": 1, "why": "closed"}
-    names = {"engine", "state", "chunk", "function", "bridge", "method", "model", "finish_reason", "level", "type", "reason", "entropy"}
+    facts = {
+        "cell": 1,
+        "time": 1.0,
+        "call": 1,
+        "duration_s": 1.0,
+        "status": "ok",
+        "cells": 1,
+        "resource": 1,
+        "seed": 1,
+        "why": "closed",
+        "allowed": True,
+        "waited_s": 1.0,
+    }
+    names = {
+        "engine",
+        "state",
+        "chunk",
+        "function",
+        "bridge",
+        "method",
+        "model",
+        "finish_reason",
+        "level",
+        "type",
+        "reason",
+        "entropy",
+        "capability",
+    }
     values = {}
     for field in msgspec.structs.fields(kind):
         if field.name in facts:

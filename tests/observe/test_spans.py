@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.journal.events import (
     AnyEvent,
+    CallAsked,
     CallChunk,
     CallFailed,
     CallFinished,
@@ -283,10 +284,14 @@ def test_what_is_open_when_the_session_ends_ends_with_its_last_event(collector: 
     told(
         CellStarted(1, 1000.0, "lua", "main", "cell[1]", "code"),
         CallStarted(1, 1001.0, 1, "timer", "sleep", [9]),
+        CallAsked(1, 1001.5, 2, "files.write", False, 0.5, "SECRET"),
         Logged(1, 1002.0, "info", "SECRET", {}),
     )
     assert {span.name: span.end for span in collector.spans} == {"timer.sleep": 1002, "lua cell": 1002}
-    assert collector.named("lua cell").events == [("llmspell.logged", {"llmspell.level": "info"})]
+    assert collector.named("lua cell").events == [
+        ("llmspell.asked", {"llmspell.call": "files.write", "llmspell.allowed": False, "llmspell.waited_s": 0.5}),
+        ("llmspell.logged", {"llmspell.level": "info"}),
+    ]
 
 
 def test_what_a_cell_left_in_the_background_stays_in_its_tree(collector: Collector) -> None:
