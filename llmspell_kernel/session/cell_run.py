@@ -64,7 +64,8 @@ class CellRun:
         self.missing: list[str] = []
         """Calls that it had no answer for."""
         self.kept_calls: list[Made] = []
-        """In the order in which they were answered."""
+        """In the order in which they were answered; none once they take more than the history may."""
+        self.kept_bytes = 0
         self.resumes = 0
         """How often the script has gone on with answers."""
         self.holds_resources = True
@@ -111,7 +112,11 @@ class CellRun:
     def keep(self, made: Made) -> None:
         """A call has come to its end."""
         made.step = self.cell, self.resumes
-        self.kept_calls.append(made)
+        self.kept_bytes += made.size_bytes
+        if self.kept_bytes <= self.limits.history_bytes:
+            self.kept_calls.append(made)
+        else:  # its state cannot be restored any more: nothing of this is of use
+            self.kept_calls.clear()
 
     def resource_kind(self, name: str) -> ResourceDeclaration:
         """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""

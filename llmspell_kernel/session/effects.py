@@ -70,7 +70,7 @@ class EffectContext:
     def chunk(self, text: str) -> None:
         if text:
             if self.made is not None:
-                self.made.chunks.append(text)
+                self.made.add_chunk(text)
             self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
 
     def pieces(self) -> StreamRedactor:
@@ -163,7 +163,7 @@ class EffectContext:
         if redactor.active:
             args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         if self.made is not None:
-            self.made.invoked.append((callback, bytes(write_values(args))))
+            self.made.add_invocation(callback, bytes(write_values(args)))
         value = await self._run.invoke(callback, args, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 

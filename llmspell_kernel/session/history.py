@@ -63,10 +63,11 @@ class History:
     full: str = ""
     _bytes: int = 0
 
-    def add(self, cell: PastCell) -> None:
+    def add(self, cell: PastCell, calls_bytes: int = 0) -> None:
+        """`calls_bytes` is what its calls took, also where they were too large to be kept."""
         if not self.most_bytes:  # who wants none kept
             return
-        self._bytes += cell.size_bytes
+        self._bytes += max(cell.size_bytes, calls_bytes)
         if self._bytes > self.most_bytes:
             self.cells.clear()
             self.full = f"its cells and their answers take more than {self.most_bytes // (1024 * 1024)} MiB"

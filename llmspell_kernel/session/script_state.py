@@ -104,6 +104,7 @@ class ScriptState:
         self._exceeded: LimitError | None = None
         """What the host stopped the script for, where it was a limit that the host counts."""
         self._kill_timer: asyncio.TimerHandle | None = None
+        self._has_question = False
         self._turn = asyncio.Lock()
         """One question or step at a time: a completion asked while a cell waits must not meet the cell's next step."""
         self.opening = asyncio.Lock()
@@ -278,11 +279,15 @@ class ScriptState:
         async with self._turn:
             worker = self._held()
             limit_s = self._pool.policy.query_s
+            self._has_question = True
             asking = asyncio.ensure_future(worker.query(self.number, kind, text, value))
-            while not (await asyncio.wait({asking}, timeout=limit_s))[0]:
-                if worker.is_at(self.number):  # else another state's step goes before it, which has limits of its own
-                    worker.lose(f"it did not answer a question within {limit_s:g} s")
-            return await asking
+            try:
+                while not (await asyncio.wait({asking}, timeout=limit_s))[0]:
+                    if worker.is_at(self.number):  # else another state's step goes before it, which has limits of its own
+                        worker.lose(f"it did not answer a question within {limit_s:g} s")
+                return await asking
+            finally:
+                self._has_question = False
 
     async def answers(self) -> bool:
         """Asks a worker whose state runs nothing whether it still answers, whatever it answers; one that does not is killed."""
@@ -300,7 +305,7 @@ class ScriptState:
 
     async def answered(self) -> None:
         """Waits until no question is on its way: it is short, and a worker in the middle of one could only be killed with all its states."""
-        while self.worker is not None and self.phase() in ASKED:
+        while self.worker is not None and (self._has_question or self.phase() in ASKED):
             async with self._turn:
                 pass
 

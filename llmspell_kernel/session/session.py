@@ -330,7 +330,7 @@ class Session:
             if self.taping is not None:
                 self.taping.cell_ended()
             if script.worker is not None:  # else it is the cell that the worker ended in
-                script.history.add(self._past(run, work, inputs, status))
+                script.history.add(self._past(run, work, inputs, status), run.kept_bytes)
             taken_s = time.monotonic() - began
             self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()

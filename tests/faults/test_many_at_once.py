@@ -10,6 +10,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from llmspell_kernel.policy.limits import MiB
+from llmspell_kernel.policy.workers import WorkerPolicy
 from llmspell_kernel.session import Session
 from llmspell_kernel.testing.chaos import open_calls, open_cells
 from llmspell_kernel.workers.pool import WorkerPool
@@ -35,7 +36,7 @@ CONCURRENT = {
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_thousand_scripts_each_in_its_own_state(engine: str) -> None:
     async def play() -> None:
-        pool = WorkerPool(startup_s=30, states_per_worker=SCRIPTS // WORKERS)
+        pool = WorkerPool(startup_s=30, policy=WorkerPolicy(states_per_worker=SCRIPTS // WORKERS))
         limits = LIMITS._replace(script_time_s=60, memory_bytes=8 * MiB)
         async with Session(bridges=[Probe()], limits=limits, pool=pool) as session, asyncio.timeout(100):
             before = len(os.listdir("/proc/self/fd"))
