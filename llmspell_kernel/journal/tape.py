@@ -6,7 +6,7 @@ Editing one cell leaves the answers of the others where they are: nothing is fou
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher, unified_diff
 from typing import Any
 
@@ -26,7 +26,7 @@ class Tape:
         self._entries: list[Entry] = []
         self._by_key: dict[str, list[int]] = {}
         self._names: list[str] = []
-        self._next: dict[str, int] = {}
+        self._taken: set[int] = set()
         for entry in entries:
             self._append(entry)
 
@@ -43,14 +43,17 @@ class Tape:
     def name(self, position: int) -> str:
         return self._names[position]
 
-    def take(self, call: str, arguments: bytes, opener: str = "") -> int | None:
-        """The position of the next entry of that call; None where there is none left.  `arguments` are canonical."""
-        key = key_of(call, arguments, opener)
-        positions, at = self._by_key.get(key, ()), self._next.get(key, 0)
-        if at >= len(positions):
-            return None
-        self._next[key] = at + 1
-        return positions[at]
+    def take(self, call: str, arguments: bytes, opener: str = "", among: Collection[int] | None = None) -> int | None:
+        """The position of the next entry of that call; None where there is none left.  `arguments` are canonical.
+
+        `among` are the positions that may be taken, where not all may.
+        """
+        positions = self._by_key.get(key_of(call, arguments, opener), ())
+        for position in positions:
+            if position not in self._taken and (among is None or position in among):
+                self._taken.add(position)
+                return position
+        return None
 
     def _append(self, entry: Entry) -> None:
         key = key_of(entry.call, bytes(entry.arguments), entry.opener)
@@ -58,11 +61,6 @@ class Tape:
         self._names.append(f"{key}:{len(known)}")
         known.append(len(self._entries))
         self._entries.append(entry)
-
-    def unused(self) -> list[int]:
-        """Positions that nobody asked for."""
-        taken = {position for key, at in self._next.items() for position in self._by_key[key][:at]}
-        return [position for position in range(len(self._entries)) if position not in taken]
 
     def explain(self, call: str, arguments: bytes) -> str:
         """Why a call is not found: was it recorded less often, what comes nearest, and where the arguments differ."""

@@ -66,6 +66,7 @@ class CellRun:
         self.kept_calls: list[Made] = []
         """In the order in which they were answered; none once they take more than the history may."""
         self.kept_bytes = 0
+        self.kept_news = asyncio.Event()
         self.resumes = 0
         """How often the script has gone on with answers."""
         self.holds_resources = True
@@ -104,10 +105,16 @@ class CellRun:
             self._session.next_place(), self.state_number, f"{effect.bridge}.{effect.method}", effect.target, written, method.volatile
         )
 
+    def is_replayed(self, method: MethodDeclaration | None) -> bool:
+        """Is such a call never made, so that nobody need be asked?"""
+        if self.playback is not None:
+            return True
+        return self.taping is not None and self.taping.mode == "replay" and method is not None and self.taping.takes(method)
+
     @property
-    def is_replayed(self) -> bool:
-        """Is no call of it made, so that nobody need be asked?"""
-        return self.playback is not None or (self.taping is not None and self.taping.mode == "replay")
+    def is_stopping(self) -> bool:
+        """Is the cell told to stop, by whatever?"""
+        return self.stopped or bool(self._state.stopping)
 
     def keep(self, made: Made) -> None:
         """A call has come to its end."""
@@ -115,6 +122,7 @@ class CellRun:
         self.kept_bytes += made.size_bytes
         if self.kept_bytes <= self.limits.history_bytes:
             self.kept_calls.append(made)
+            self.kept_news.set()
         else:  # its state cannot be restored any more: nothing of this is of use
             self.kept_calls.clear()
 

@@ -65,6 +65,8 @@ class EffectContext:
         """What is kept of the call, to be played again."""
         self.facts = EffectFacts("")
         """What it does, once that is known."""
+        self.asks: MethodDeclaration | None = None
+        """The method that the user is asked about."""
         self._reservations: list[Reservation] = []
 
     def chunk(self, text: str) -> None:
@@ -192,6 +194,8 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         planned = await _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
+        if context.asks is not None:
+            _keep_refusal(run, context, effect, arguments, context.asks, error)
         return redact_error(error, run.redactor)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before the user had answered"))
@@ -272,8 +276,24 @@ async def _kept_call(
         made.redact(run.redactor)
         run.keep(made)
         if recording and taping is not None:
-            taping.ended(made, context)
+            if made.given_up and run.is_stopping:
+                taping.forget(made)
+            else:
+                taping.ended(made, context)
         made.ended_s = context.ended_s or time.time()
+
+
+def _keep_refusal(
+    run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], method: MethodDeclaration, error: SpellError
+) -> None:
+    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place."""
+    made = run.asked(effect, method, bytes(write_values(run.redactor.redact_value(arguments))))
+    made.failed(error, run.redactor)
+    run.keep(made)
+    made.ended_s = time.time()
+    if run.taping is not None and run.taping.takes(method):
+        run.taping.asked(made)
+        run.taping.ended(made, context)
 
 
 async def _recorded(
@@ -354,7 +374,8 @@ async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, ar
     if run.effects > (cap := run.limits.effects):
         raise run.exceed("effects", cap, run.effects)
     call = _bound_call(run, context, effect, arguments)
-    if isinstance(verdict, Ask) and not run.is_replayed:
+    if isinstance(verdict, Ask) and not run.is_replayed(call.method):
+        context.asks = call.method
         named = {str(position): argument for position, argument in enumerate(arguments, 1)}
         await run.consent(context.call_id, facts, named, verdict.reason)
     return call

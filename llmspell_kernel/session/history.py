@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..journal.cassette import Entry
-from .transcript import Made
+from .transcript import Made, entries_of, times_of
 
 if TYPE_CHECKING:
     from .script_state import FunctionCall
@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"cell\[(\d+)\]")
 class PastCell:
     """One cell that ended, or one global that Python set (`work` is then None).
 
-    `inputs` are globals set before it, in the written form; `calls` are in the order in which they were answered.  `left_out` says why it
-    cannot be run again, "" where it can.
+    `inputs` are globals set before it, in the written form; `calls` are in the order in which they were answered, those of what the cell left
+    in the background behind the first `at_end`.  `left_out` says why it cannot be run again, "" where it can.
     """
 
     number: int
@@ -40,6 +40,8 @@ class PastCell:
     """What clocks of scripts showed after each of those."""
     began_s: float = 0.0
     """What they showed at its start."""
+    at_end: int = 0
+    """How many of its calls had been answered when it ended."""
 
     @property
     def size_bytes(self) -> int:
@@ -87,3 +89,27 @@ class History:
 
     def __bool__(self) -> bool:
         return bool(self.cells)
+
+
+class Owned(NamedTuple):
+    """Positions of a cell's entries: its own, and those of what it left in the background."""
+
+    own: set[int]
+    late: set[int]
+
+
+def entries_of_cells(past: Sequence[PastCell]) -> tuple[list[Entry], list[float], list[Owned]]:
+    """The entries of all calls of all cells, named together as one cell may read what another opened, what clocks showed after each, and whose
+    they are."""
+    entries = [entry for cell in past for entry in cell.entries]
+    times = [time_s for cell in past for time_s in cell.times]
+    owned = [Owned(set(), set()) for _ in past]
+    position = 0
+    for cell, positions in zip(past, owned, strict=True):
+        positions.own.update(range(position, position + len(cell.entries)))
+        position += len(cell.entries)
+    calls = [(made, at, number >= cell.at_end) for at, cell in enumerate(past) for number, made in enumerate(cell.calls)]
+    for place, (_, at, is_late) in enumerate(sorted(calls, key=lambda one: one[0].place), len(entries)):
+        owned[at][is_late].add(place)
+    answered = sorted((made for made, *_ in calls), key=lambda made: made.ended_s)
+    return entries + entries_of(answered), times + times_of(answered), owned

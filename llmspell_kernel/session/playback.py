@@ -9,7 +9,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,8 @@ class Playback:
     def __init__(self, entries: Sequence[Entry], source: str, times: Sequence[float] = ()) -> None:
         self.tape = Tape(entries)
         self._times = times
+        self.among: Collection[int] | None = None
+        """The positions of the entries that may answer now, where not all may."""
         self.source = source
         self.played = 0
         self._openers: dict[tuple[int, int], str] = {}
@@ -91,7 +93,7 @@ class Playback:
     def find(self, run: CellRun, effect: Effect, written: bytes) -> int | None:
         """The position of the call's entry."""
         opener = "" if effect.target is None else self._openers.get((run.state_number, effect.target), "")
-        return self.tape.take(f"{effect.bridge}.{effect.method}", canonical(written), opener)
+        return self.tape.take(f"{effect.bridge}.{effect.method}", canonical(written), opener, self.among)
 
     def missing(self, effect: Effect, written: bytes) -> NotRecorded:
         what = f"{effect.bridge}.{effect.method}"

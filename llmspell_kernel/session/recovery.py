@@ -5,11 +5,14 @@ Rules
 - The worker gets the seed, the entropy and the times of the lost one, so random numbers, ids and clocks are the same.
 - The cell that the worker died in is left out: it did not finish.  A cell that was stopped halfway is left out too, as nobody knows how far
   it came.
+- A cell is answered with its own calls alone, and those of what earlier cells left in the background; never with those of a cell that is left
+  out.
 - A cell that asks for what it did not ask before, or ends otherwise, has diverged: it is named, and the cells after it still run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +20,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Interrupted, SpellError, WorkerLost
 from ..journal.recorder import Recorder
+from .background import BackgroundRun
 from .cell_run import CellRun
-from .history import PastCell
+from .history import PastCell, entries_of_cells
 from .playback import Playback
 from .redacted import RedactedSink
 from .sink import NullSink
-from .transcript import entries_of, times_of
 
 if TYPE_CHECKING:
     from .script_state import ScriptState
@@ -59,20 +62,21 @@ async def restore(
     `waiting` is the cell that needs the state: its stop ends this too.  Raises RestoreFailed and Interrupted.
     """
     started = time.monotonic()
-    saved = [entry for cell in past for entry in cell.entries]
-    calls = [made for cell in past for made in cell.calls]
-    times = [time_s for cell in past for time_s in cell.times] + times_of(calls)
-    playback = Playback(saved + entries_of(calls), "the journal", times)
+    entries, times, owned = entries_of_cells(past)
+    playback = Playback(entries, "the journal", times)
     script.time_s = 0.0
     again: list[PastCell] = []
     left_out: list[tuple[str, str]] = []
-    ran = 0
+    ran, background = 0, set[int]()
     for at, cell in enumerate(past):
         if waiting is not None and waiting.stopped:  # also between two cells, where no script hears of it
             raise Interrupted("stopped before it began", engine=script.engine)
         left_s = limit_s - (time.monotonic() - started)
         why = cell.left_out or ("" if left_s > 0 else f"restoring takes more than its {limit_s:g} s")
         if not why:
+            own, late = owned[at]
+            background |= late
+            playback.among = own | background
             try:
                 cell, why = await _again(session, script, cell, playback, left_s)
             except WorkerLost as lost:
@@ -120,9 +124,30 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
         script.settle()
     if not why and failed != cell.failed:
         why = "it failed before, and did not this time"
-    if not why and run.missing:
-        why = f"it asked for what it did not ask before ({', '.join(run.missing[:3])})"
-    before = len(cell.calls) + len(cell.entries)
+    before, ended = len(cell.calls) + len(cell.entries), len(run.kept_calls)
+    missing = list(run.missing)
+    if run.background is not None and script.worker is not None:
+        await _background(run, script, before, left_s)
+    if not why and missing:
+        why = f"it asked for what it did not ask before ({', '.join(missing[:3])})"
     if not why and len(run.kept_calls) < before:
         why = f"it made {len(run.kept_calls)} calls, and {before} before"
-    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, tuple(run.kept_calls), failed, began_s=cell.began_s), why
+    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, run.kept_calls, failed, began_s=cell.began_s, at_end=ended), why
+
+
+async def _background(run: CellRun, script: ScriptState, calls: int, left_s: float) -> None:
+    """Lets what the cell left behind go on until it has had as many answers as it had; the next cell takes over what is left of it."""
+    goes_on = BackgroundRun(run, script)
+    ended = asyncio.ensure_future(goes_on.ended())
+    try:
+        async with asyncio.timeout(left_s):
+            while len(run.kept_calls) < calls and not ended.done():
+                run.kept_news.clear()
+                news = asyncio.ensure_future(run.kept_news.wait())
+                await asyncio.wait({news, ended}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+    except TimeoutError:
+        pass  # it is told as calls that were not made
+    finally:
+        ended.cancel()
+    await goes_on.leave()

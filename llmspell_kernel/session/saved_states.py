@@ -20,9 +20,8 @@ from ..journal.cassette import Entry, read_entry
 from ..journal.checked_lines import read_lines, with_sum
 from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
-from .history import PastCell
+from .history import PastCell, entries_of_cells
 from .script_state import FunctionCall
-from .transcript import entries_of, times_of
 
 FORMAT = 1
 T = TypeVar("T")
@@ -75,11 +74,12 @@ def save(file: Path, states: Iterable[tuple[SavedState, Sequence[PastCell]]]) ->
     for state, past in states:
         count += 1
         lines.append(msgspec.json.encode(state))
-        for cell in past:
+        entries, times, owned = entries_of_cells(past)
+        for cell, positions in zip(past, owned, strict=True):
             cells += 1
-            entries = [*cell.entries, *entries_of(cell.calls)]
-            lines.append(msgspec.json.encode(_saved(cell, len(entries))))
-            lines += [msgspec.json.encode(entry) for entry in entries]
+            its = sorted(positions.own | positions.late)
+            lines.append(msgspec.json.encode(_saved(cell, [times[position] for position in its])))
+            lines += [msgspec.json.encode(entries[position]) for position in its]
     header = msgspec.json.encode(_Header(FORMAT, count))
     os.close(replace_file(file, b"".join(with_sum(line) for line in [header, *lines])))
     return cells
@@ -137,7 +137,7 @@ def _state(reader: _Reader) -> Saved:
     return Saved(state, past)
 
 
-def _saved(cell: PastCell, calls: int) -> SavedCell:
+def _saved(cell: PastCell, times: list[float]) -> SavedCell:
     call = cell.work if isinstance(cell.work, FunctionCall) else None
     return SavedCell(
         number=cell.number,
@@ -149,8 +149,8 @@ def _saved(cell: PastCell, calls: int) -> SavedCell:
         failed=cell.failed,
         left_out=cell.left_out,
         began_s=cell.began_s,
-        times=[*cell.times, *times_of(cell.calls)],
-        calls=calls,
+        times=times,
+        calls=len(times),
     )
 
 

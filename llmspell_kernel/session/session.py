@@ -329,7 +329,7 @@ class Session:
             message = "" if error is None else error.message
             if self.taping is not None:
                 self.taping.cell_ended()
-            if script.worker is not None:  # else it is the cell that the worker ended in
+            if run.begun and script.worker is not None:  # else it did nothing, or is the cell that the worker ended in
                 script.history.add(self._past(run, work, inputs, status), run.kept_bytes)
             taken_s = time.monotonic() - began
             self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
@@ -341,7 +341,9 @@ class Session:
         """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
         left_out = "it was stopped" if run.cut_short or status == "interrupted" else ""
         given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
-        return PastCell(run.cell, run.chunk, work, given, tuple(run.kept_calls), status != "ok", left_out, began_s=run.began_s)
+        # the list itself: what the cell has left in the background adds to it
+        calls = run.kept_calls
+        return PastCell(run.cell, run.chunk, work, given, calls, status != "ok", left_out, began_s=run.began_s, at_end=len(calls))
 
     def _limits_within(self, timeout_s: float | None) -> Limits:
         if timeout_s is None:
@@ -656,7 +658,9 @@ class Session:
         finally:
             run.goes_on_from(first)
         script.is_fresh = False
-        script.history.add(PastCell(run.cell, init.chunk, init.code, (), tuple(first.kept_calls), began_s=first.began_s))
+        script.history.add(
+            PastCell(run.cell, init.chunk, init.code, (), first.kept_calls, began_s=first.began_s, at_end=len(first.kept_calls))
+        )
         if first.background is None:
             return None
         background = BackgroundRun(first, script)

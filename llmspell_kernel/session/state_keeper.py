@@ -113,6 +113,7 @@ class StateKeeper:
         session.engines.check(script.engine)
         for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
             if not script.history:
+                script.history.replace([])  # what was too much for the last one's history counts no more
                 script.entropy = session.taping.entropy(script.seed, script.engine, script.name) if session.taping is not None else ""
             await session.resources.release_state(script.number)
             self._last_number += 1

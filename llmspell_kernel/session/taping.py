@@ -96,6 +96,10 @@ class Taping:
     def asked(self, made: Made) -> None:
         self._transcript.asked(made)
 
+    def forget(self, made: Made) -> None:
+        """The call was stopped with its cell: a replay, in which nobody stops it, must not wait for it."""
+        self._transcript.forget(made)
+
     def pass_time(self, seconds: float) -> float:
         """What clocks of scripts show after so long: time that can be had again, as it is counted and not measured."""
         self._clock_s = round(self._clock_s + seconds, 3)

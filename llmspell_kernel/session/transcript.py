@@ -119,6 +119,13 @@ class Transcript:
             for place, callback in enumerate(callbacks(loads(made.written))):
                 self._functions[made.state, callback.id] = name, place
 
+    def forget(self, made: Made) -> None:
+        """The call was stopped with its cell: it came to nothing that could be played."""
+        name, _ = self._asked.pop(made.place)
+        key, _, number = name.partition(":")
+        if self._counts[key] == int(number) + 1:
+            self._counts[key] -= 1
+
     def entry(self, made: Made) -> Entry:
         name, begun = self._asked.pop(made.place)
         gives = THING in made.answer and self._note_things(made.state, msgspec.json.decode(made.answer), name)

@@ -16,7 +16,11 @@ def entry(call: str, arguments: bytes, opener: str = "") -> Entry:
 def test_equal_calls_are_answered_in_the_order_they_were_made_and_once() -> None:
     tape = Tape([entry("a.b", b"[1]"), entry("a.b", b"[2]"), entry("a.b", b"[1]")])
     assert [tape.take("a.b", b"[1]") for _ in range(3)] == [0, 2, None]
-    assert tape.unused() == [1]
+
+
+def test_only_what_may_be_taken_is_taken() -> None:
+    tape = Tape([entry("a.b", b"[1]"), entry("a.b", b"[1]")])
+    assert [tape.take("a.b", b"[1]", among={1}), tape.take("a.b", b"[1]", among={1}), tape.take("a.b", b"[1]")] == [1, None, 0]
 
 
 def test_an_edited_call_leaves_the_answers_of_the_others_where_they_are() -> None:

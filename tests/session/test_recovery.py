@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from llmspell_kernel import ApprovalRequest
 from llmspell_kernel.errors import Interrupted, LimitError, SpellError
-from llmspell_kernel.journal.events import StateOpened, StateRestored
+from llmspell_kernel.journal.events import CallStarted, StateOpened, StateRestored
+from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
@@ -49,6 +51,13 @@ class World:
         worker.on_lost[-1] = gone.set
         os.kill(worker.pid, signal.SIGKILL)
         await gone.wait()
+
+    async def call_begun(self) -> None:
+        """Waits for the next call of a bridge."""
+        begun = asyncio.Event()
+        remove = self.session.recorder.listen(lambda event: begun.set() if isinstance(event, CallStarted) else None)
+        await begun.wait()
+        remove()
 
     @property
     def told(self) -> str:
@@ -249,3 +258,98 @@ def test_a_state_that_cannot_be_restored_at_all_is_fresh_and_says_so(engine: str
         assert "state not restored: cell[" in world.told and "run the cells above again" in world.told
 
     play(engine, body)
+
+
+ASK = {"lua": "x = counted.number('a')", "javascript": "x = await counted.number('a')"}
+LOOP = {"lua": " while true do end", "javascript": "; while (true) {}"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_is_never_answered_with_the_calls_of_one_that_is_left_out(engine: str) -> None:
+    async def body(world: World) -> None:
+        with pytest.raises(LimitError):
+            await world.run(**{engine: ASK[engine] + LOOP[engine]})
+        await world.run(**ASK)
+        assert await world.session.get("x", engine=engine) == 2
+        await world.kill()
+        assert await world.session.get("x", engine=engine) == 2
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_that_was_given_up_with_its_cell_holds_up_no_restoration(engine: str) -> None:
+    async def body(world: World) -> None:
+        code = {"lua": "x = counted.later(0.3, 'h')", "javascript": "x = await counted.later(0.3, 'h')"}[engine]
+        first = asyncio.create_task(world.session.run(code, engine=engine, chunk="cell[1]"))
+        await world.call_begun()
+        world.session.interrupt()
+        assert isinstance((await first).error, Interrupted)
+        assert (await world.session.run(code, engine=engine, chunk="cell[2]")).error is None
+        await world.kill()
+        async with asyncio.timeout(5):
+            assert await world.session.get("x", engine=engine) == "h"
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_never_began_is_not_run_by_a_restoration(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="x = 1", javascript="x = 1")
+        wait = {"lua": "sleep(0.3)", "javascript": "await sleep(0.3)"}[engine]
+        running = asyncio.create_task(world.session.run(wait, engine=engine))
+        await world.call_begun()
+        refused = await world.session.run({"lua": "x = x + 100", "javascript": "x += 100"}[engine], engine=engine)
+        assert "busy" in str(refused.error)
+        await running
+        await world.kill()
+        assert await world.session.get("x", engine=engine) == 1
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_background_work_was_answered_comes_back_too(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(
+            lua="async.background(function() x = counted.later(0.05, 'late') .. counted.number() end)",
+            javascript="async.background(async () => { x = await counted.later(0.05, 'late') + await counted.number() })",
+        )
+        await world.session.background_ended()
+        await world.run(lua="y = 1", javascript="y = 1")
+        x = await world.session.get("x", engine=engine)
+        calls = len(world.bridge.calls)
+        await world.kill()
+        assert (await world.session.get("x", engine=engine), await world.session.get("y", engine=engine)) == (x, 1)
+        assert len(world.bridge.calls) == calls
+
+    play(engine, body)
+
+
+class SaysNoFirst:
+    """A user who denies the first question and allows the others."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, request: ApprovalRequest) -> bool:
+        self.asked += 1
+        return self.asked > 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_no_stays_a_no(engine: str) -> None:
+    approver = SaysNoFirst()
+
+    async def body(world: World) -> None:
+        await world.run(
+            lua="a, b = pcall(counted.number), pcall(counted.number)",
+            javascript="a = await counted.number().then(() => true, () => false); b = await counted.number().then(() => true, () => false)",
+        )
+        assert [await world.session.get(name, engine=engine) for name in "ab"] == [False, True]
+        await world.kill()
+        assert [await world.session.get(name, engine=engine) for name in "ab"] == [False, True]
+        assert approver.asked == 2
+
+    play(engine, body, approver=approver, grants=Grants(ask=("counted.number",)))
