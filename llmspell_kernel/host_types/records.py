@@ -15,7 +15,7 @@ from ._record import HostType, Misfit
 
 _LISTS = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
 """pydantic's names of the error that a list was wanted."""
-MAX_PLACES = 10_000
+MAX_PLACES = 25_000
 """Of one value that do not fit: pydantic takes some microseconds to tell each, and a script may send a million."""
 FIRST_ITEMS = 1_000
 """Of each list that are looked at again where there are more."""

@@ -126,6 +126,11 @@ class ScriptState:
     def worker(self) -> Worker | None:
         return self._worker if self._worker is not None and self._worker.alive else None
 
+    def notice_end(self) -> None:
+        """Looks whether the worker's process is still there: a cell must not begin in one that is gone."""
+        if self._worker is not None:
+            self._worker.notice_end()
+
     def phase(self) -> Phase:
         return self._worker.phase(self.number) if self._worker is not None else Phase.ABSENT
 

@@ -78,6 +78,7 @@ class StateKeeper:
     async def ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
         """Makes sure that the state has its worker; the cell that needs it tells what became of the last one."""
         async with script.opening:
+            script.notice_end()
             if script.worker is None:
                 await self._open(script, run)
             await self._tell(script)

@@ -118,6 +118,9 @@ class FakeWorker:
         self._asked_layers = layers
         self.layers = {name: self._missing_layers.get(name, "") for name in layers}
 
+    def notice_end(self) -> None:
+        """A fake ends where its test says so."""
+
     @property
     def alive(self) -> bool:
         return self._lost is None

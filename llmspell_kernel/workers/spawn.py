@@ -131,6 +131,10 @@ class WorkerProcess:
     def kill(self) -> None:
         self._process.kill()
 
+    def has_ended(self) -> bool:
+        """Is the process gone, though its socket may not have told yet?"""
+        return self._process.poll() is not None
+
     def exit_reason(self) -> str:
         """Ends the process, and names its end: `signal SIGKILL`, `exit status 1`.
 

@@ -181,6 +181,11 @@ class Worker:
                 return self._process.raise_stop(state)
         self._process.clear_stop()
 
+    def notice_end(self) -> None:
+        """A process that is gone is told as lost at once, not when the event loop next reads its socket."""
+        if self.alive and self._process.has_ended():
+            self.lose()
+
     def lose(self, why: str = "") -> None:
         """Hard: kills the process and tells everyone who waits."""
         if self._lost:

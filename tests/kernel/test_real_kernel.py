@@ -224,7 +224,8 @@ def test_every_killed_worker_gives_one_typed_error_and_the_next_cell_answers(env
     try:
         counted = {}
         for round_number in range(kills):
-            language = LANGUAGES["lua" if round_number % 2 else "javascript"]
+            name = "lua" if round_number % 2 else "javascript"
+            language = LANGUAGES[name]
             started.run(cell(language, "count"))
             request = started.send(cell(language, "loop"))
             started.wait_until("stream", request)
@@ -236,7 +237,7 @@ def test_every_killed_worker_gives_one_typed_error_and_the_next_cell_answers(env
             assert ran.reply["ename"] == "WorkerLost" and "SIGKILL" in ran.reply["evalue"]
             again = started.run(cell(language, "count"))
             # the state is restored: its count goes on where it was
-            counted[language] = counted.get(language, 0) + 2
-            assert again.result == str(counted[language]) and again.seconds < 2
+            counted[name] = counted.get(name, 0) + 2
+            assert again.result == str(counted[name]) and again.seconds < 2
     finally:
         started.close()
