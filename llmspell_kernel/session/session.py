@@ -198,15 +198,21 @@ class Session:
     def tape(self, mode: Mode, file: Path) -> Taping:
         """From the next cell on, calls are recorded in a file, or answered from it; what was recorded until now is ended.
 
-        Raises LoadError where a cassette to be played cannot be read.
+        Raises LoadError where a cassette to be played cannot be read: what went on goes on, unless it is that same file.  Raises ConfigError
+        where what was recorded until now cannot be ended; it has, and nothing new begins.
         """
+        if self.taping is not None and self.taping.is_on(file):
+            self.end_taping()  # it is read in its lasting order, with every line
         taping = Taping(mode, file, self.redactor)
         self.end_taping()
         self.taping = taping
         return taping
 
     def end_taping(self) -> Taping | None:
-        """Ends the recording or replay, if there is one: a recording is put in its lasting order."""
+        """Ends the recording or replay, if there is one: a recording is put in its lasting order.
+
+        Raises ConfigError where the disk refuses that: it has ended, and the file keeps the order in which it was written.
+        """
         ended, self.taping = self.taping, None
         if ended is not None:
             ended.close()
@@ -540,10 +546,16 @@ class Session:
             report(f"the session did not end within {limit_s:g} s; its workers were killed", error)
         finally:
             self._pool.close()
-            self.end_records()
+            try:
+                self.end_records()
+            except ConfigError as error:  # what the cells gave is not lost for it
+                report("the session's records", error)
 
     def end_records(self) -> None:
-        """Ends what is written beside the session: cassette and journal.  Awaits nothing; safe to call again."""
+        """Ends what is written beside the session: cassette and journal.  Awaits nothing; safe to call again.
+
+        Raises ConfigError as `end_taping`; both have ended all the same.
+        """
         try:
             self.end_taping()
         finally:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellError
+from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.events import CallChunk, CallUsage
 from llmspell_kernel.policy.decide import Grants
@@ -216,6 +221,137 @@ def test_a_call_that_the_disk_refuses_to_record_is_an_error_and_the_cell_goes_on
     first, second = asyncio.run(run())
     assert "could not be recorded in n.cassette.jsonl: No such file or directory" in str(first.error)
     assert second.values[0] is False
+
+
+class Held(Bridge):
+    """A call that is answered when the test says so."""
+
+    name = "held"
+
+    def __init__(self) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    @method
+    async def back(self, ctx: Context) -> str:
+        """Waits."""
+        self.asked.set()
+        await self.let.wait()
+        return "late"
+
+
+BACKGROUND = {
+    "lua": "async.background(function() held.back(); counted.number('after') end); return counted.number('before')",
+    "javascript": "async.background(async () => { await held.back(); await counted.number('after') }); await counted.number('before')",
+}
+
+
+@pytest.mark.parametrize("mode", ["record", "auto"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_calls_of_background_work_that_outlives_its_recording_are_made_and_change_no_file(file: Path, engine: str, mode: Mode) -> None:
+    async def run() -> None:
+        held, counted = Held(), Counted()
+        async with Session(bridges=[held, counted]) as session:
+            session.tape(mode, file)
+            assert (await session.run(BACKGROUND[engine], engine=engine)).error is None
+            await held.asked.wait()
+            session.end_taping()
+            finished = file.read_bytes()
+            assert [entry.call for entry in load_cassette(file).entries] == ["counted.number"]
+            held.let.set()
+            await session.background_ended()
+            assert counted.calls == ["before", "after"]
+        assert file.read_bytes() == finished
+
+    asyncio.run(run())
+
+
+def test_recording_and_then_replaying_the_same_file_plays_it_in_its_lasting_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            await session.run(RACE["lua"])
+            tape = session.tape("replay", Path(file.name)).playback.tape
+            assert [bytes(tape[at].arguments) for at in range(len(tape))] == [
+                bytes(entry.arguments) for entry in load_cassette(file).entries
+            ]
+            assert b"slow" in bytes(tape[0].arguments) and b"fast" in bytes(tape[1].arguments)
+
+    asyncio.run(run())
+
+
+def test_a_cassette_that_cannot_be_played_leaves_the_recording_of_another_file_going(file: Path) -> None:
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            recording = session.tape("record", file)
+            with pytest.raises(LoadError, match="there is no such cassette"):
+                session.tape("replay", file.with_name("none"))
+            assert session.taping is recording
+            await session.run("return counted.number()")
+        assert len(load_cassette(file).entries) == 1
+
+    asyncio.run(run())
+
+
+KILLED = """
+import os, sys
+from tests.session.test_taping import Counted, Path, Session, asyncio
+
+async def run():
+    async with Session(bridges=[Counted()]) as session:
+        session.tape("auto", Path(sys.argv[1]))
+        await session.call_bridge("counted", "number", "new")
+        os._exit(9)
+
+asyncio.run(run())
+"""
+
+
+def test_a_kill_after_the_first_new_call_leaves_the_known_answers(file: Path) -> None:
+    play("record", file, "lua", SEVERAL["lua"][0])
+    known = load_cassette(file).entries
+    assert subprocess.run([sys.executable, "-c", KILLED, str(file)], timeout=60).returncode == 9
+    found = load_cassette(file).entries
+    assert found[:-1] == known and bytes(found[-1].arguments) == b'["new"]'
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_recording_keeps_every_line_and_is_one_clear_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            await session.run(SEVERAL["lua"][0])
+            before = len(os.listdir("/proc/self/fd"))
+            with monkeypatch.context() as patch, pytest.raises(ConfigError, match="No space left on device; the file keeps its lines"):
+                patch.setattr(cassette_file, "replace_file", full)
+                session.end_taping()
+            assert len(os.listdir("/proc/self/fd")) == before - 1
+            assert session.taping is None and session.end_taping() is None
+
+    asyncio.run(run())
+    assert len(load_cassette(file).entries) == 3
+
+
+def test_a_session_that_cannot_end_its_recording_reports_it_and_keeps_its_result(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+
+    async def run() -> ExecutionResult:
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: reported.append(about["message"]))
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            result = await session.run("return counted.number()")
+            monkeypatch.setattr(cassette_file, "replace_file", full)
+        return result
+
+    assert asyncio.run(run()).values == [1]
+    assert len(reported) == 1 and "No space left on device" in reported[0]
+    assert len(load_cassette(file).entries) == 1
 
 
 def test_python_calls_are_recorded_too(file: Path) -> None:
