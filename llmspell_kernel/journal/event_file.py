@@ -3,7 +3,7 @@
 Rules
 - Lines are whole: they are gathered and written together, at the end of each cell and once there are 64 KiB.  A kernel that is killed loses at most
   what its running cell had gathered; the disk is told to keep it (fsync) only at the end of the session.
-- A journal that cannot be written (a full disk) stops, and says so once; no cell fails for it.
+- A journal that cannot be written (a full disk, an event that has no written form) stops, and says so once; no cell fails for it.
 - The folder holds the newest `MOST_FILES`; it says to git that it is not to be kept, as journals hold prompts and answers.
 """
 
@@ -47,7 +47,11 @@ class EventFile:
     def __call__(self, event: AnyEvent) -> None:
         if self._stopped:
             return
-        line = line_of(event)
+        try:
+            line = line_of(event)
+        except Exception as error:  # a fault of ours, or of a bridge's value; the cell that it happened in goes on
+            self._stop(f"no journal is kept any more: {type(event).__name__} cannot be written: {type(error).__name__}: {error}")
+            return
         self._gathered.append(line)
         self._bytes += len(line)
         if self._bytes >= GATHERED_BYTES or isinstance(event, CellFinished):

@@ -113,6 +113,37 @@ def test_a_journal_that_cannot_be_written_says_so_once_and_nothing_fails(tmp_pat
     file.close()
 
 
+SURROGATE = "a\ud800b"
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (CellStarted(1, 1.0, "lua", "main", "cell", SURROGATE), "code"),
+        (CallChunk(1, 1.0, 1, SURROGATE), "text"),
+        (CallFailed(1, 1.0, 1, "bridge", SURROGATE, 0.1, False), "message"),
+        (Logged(1, 1.0, "info", SURROGATE, {}), "message"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_lone_surrogate_is_written_as_its_escape(event: Any, shown: str) -> None:
+    [found] = read(header("1", 5.0) + line_of(event), "x").events
+    assert getattr(found, shown) == "a\\ud800b"
+
+
+@pytest.mark.parametrize("value", [SURROGATE, {SURROGATE: 1}, [{SURROGATE: SURROGATE}], {"deep": {SURROGATE: object()}}])
+def test_a_value_that_cannot_be_written_is_told_in_its_place(value: Any) -> None:
+    [found] = read(header("1", 5.0) + line_of(CallFinished(1, 1.0, 1, value, 0.1)), "x").events
+    assert isinstance(found, CallFinished) and "cannot be written" in str(found.value)
+
+
+def test_an_event_that_cannot_be_written_at_all_stops_the_journal_alone(tmp_path: Path) -> None:
+    file, told = keep(tmp_path, [*EVENTS, CellStarted(2, 1.0, object(), "main", "cell", ""), *EVENTS])  # type: ignore[arg-type]
+    file.close()
+    assert len(told) == 1 and "no journal is kept any more: CellStarted cannot be written: TypeError" in told[0]
+    assert file.file is not None and load_events(file.file).events == EVENTS
+
+
 def test_a_journal_that_is_full_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file, "MAX_FILE_BYTES", 4_000)
     file, told = keep(tmp_path, EVENTS * 20)
