@@ -21,7 +21,7 @@ from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
 from ..host_types._crossing import to_plain, written
-from ..journal.event_file import FOLDER, EventFile
+from ..journal.event_file import EventFile
 from ..journal.events import CellFinished, CellStarted, InitStarted, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
@@ -183,7 +183,7 @@ class Session:
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
         self._end_journal()
-        self._event_file = EventFile(self.folder / FOLDER, VERSION, self._tell_of_journal, file)
+        self._event_file = EventFile(self.folder, VERSION, self._tell_of_journal, file)
         self._stop_listening = self.recorder.listen(self._event_file)
 
     def _end_journal(self) -> None:

@@ -15,6 +15,7 @@ import pytest
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellError
 from llmspell_kernel.journal import cassette_file
+from llmspell_kernel.journal.cassette import text_of
 from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.events import CallChunk, CallUsage
 from llmspell_kernel.policy.decide import Grants
@@ -255,12 +256,12 @@ def test_calls_of_background_work_that_outlives_its_recording_are_made_and_chang
             assert (await session.run(BACKGROUND[engine], engine=engine)).error is None
             await held.asked.wait()
             session.end_taping()
-            finished = file.read_bytes()
+            finished = text_of(*load_cassette(file))
             assert [entry.call for entry in load_cassette(file).entries] == ["counted.number"]
             held.let.set()
             await session.background_ended()
             assert counted.calls == ["before", "after"]
-        assert file.read_bytes() == finished
+        assert text_of(*load_cassette(file)) == finished
 
     asyncio.run(run())
 
