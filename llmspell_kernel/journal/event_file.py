@@ -85,10 +85,11 @@ class EventFile:
         self.flush()
         self._stopped = True
         if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
             with suppress(OSError):
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
+                os.fsync(descriptor)
+            with suppress(OSError):  # some file systems tell only now of a full disk; what is there is there
+                os.close(descriptor)
 
     def _open(self) -> int:
         started = time.time()

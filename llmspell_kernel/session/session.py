@@ -317,6 +317,7 @@ class Session:
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
         try:
+            _refuse_surrogates(function or told)
             values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
                 found[name] = await self._get(script, name)
@@ -708,6 +709,15 @@ def _for_a_state(value: Value, name: str) -> bytes:
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
+
+
+def _refuse_surrogates(text: str) -> None:
+    """Raises ScriptError for what cannot be sent to a worker."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ScriptError(f"line {line} holds a lone surrogate, which is not valid Unicode; remove or replace that character") from None
 
 
 def _nothing() -> None:

@@ -17,7 +17,8 @@ from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellErr
 from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.cassette import text_of
 from llmspell_kernel.journal.cassette_file import load_cassette
-from llmspell_kernel.journal.events import CallChunk, CallUsage
+from llmspell_kernel.journal.event_file import journals_in, load_events
+from llmspell_kernel.journal.events import CallChunk, CallUsage, CellStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.session.taping import MODES, Mode
@@ -434,3 +435,47 @@ def test_states_with_a_secret_in_their_code_are_not_saved(file: Path) -> None:
             assert not file.with_name("n.states.jsonl").exists()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_code_with_a_lone_surrogate_is_a_fault_of_the_script_and_the_next_cell_runs(tmp_path: Path, journal: bool) -> None:
+    async def run() -> list[ExecutionResult]:
+        async with Session(folder=tmp_path) as session:
+            if journal:
+                session.keep_journal()
+            codes = ["return 1", "-- one\nreturn '\ud800'", "return 2"]
+            return [*[await session.run(code) for code in codes], await session.call_function("f\udc80")]
+
+    first, wrong, next_one, call = asyncio.run(run())
+    assert (first.values, next_one.values) == ([1], [2])
+    assert "line 2 holds a lone surrogate" in str(wrong.error) and "lone surrogate" in str(call.error)
+    assert len(journals_in(tmp_path)) == journal
+    for file in journals_in(tmp_path):
+        found = load_events(file)
+        assert found.unreadable == 0
+        assert [event.code for event in found.events if isinstance(event, CellStarted)][1] == "-- one\nreturn '\\ud800'"
+
+
+def test_text_of_a_bridge_with_a_lone_surrogate_fails_no_cell_that_is_recorded(file: Path) -> None:
+    async def run(mode: Mode) -> ExecutionResult:
+        async with Session(bridges=[Odd()], folder=file.parent) as session:
+            session.keep_journal()
+            session.tape(mode, file)
+            return await session.run("return odd.shows()")
+
+    for mode in MODES[:2]:
+        result = asyncio.run(run(mode))
+        assert result.error is None and result.values == ["done"]
+    assert load_cassette(file).entries[0].chunks == ["a\\ud800"]
+
+
+class Odd(Bridge):
+    """Shows what is not valid Unicode."""
+
+    name = "odd"
+
+    @method
+    async def shows(self, ctx: Context) -> str:
+        """A chunk that cannot be written."""
+        ctx.chunk("a\ud800")
+        return "done"
