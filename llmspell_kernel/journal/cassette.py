@@ -16,6 +16,7 @@ import msgspec
 from ..errors import LoadError, ValueCrossingError
 from .canonical import canonical
 from .checked_lines import read_lines, with_sum
+from .writable import writable
 
 FORMAT = 1
 
@@ -88,7 +89,10 @@ def header(clock_s: float) -> bytes:
 
 
 def line_of(entry: Entry) -> bytes:
-    return with_sum(msgspec.json.encode(entry))
+    try:
+        return with_sum(msgspec.json.encode(entry))
+    except UnicodeEncodeError:
+        return with_sum(msgspec.json.encode(writable(entry)))
 
 
 def text_of(clock_s: float, entries: Iterable[Entry]) -> bytes:

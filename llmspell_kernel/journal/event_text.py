@@ -13,6 +13,7 @@ import msgspec
 from ..errors import LoadError, ValueCrossingError
 from ..values import dumps, loads
 from .events import FORMAT, AnyEvent, CallDenied, CallFinished, CallStarted, Logged
+from .writable import writable
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _VALUES: dict[type, str] = {CallStarted: "arguments", CallDenied: "arguments", CallFinished: "value", Logged: "fields"}
@@ -25,6 +26,12 @@ class _Header(msgspec.Struct, frozen=True):
     llmspell_journal: int
     version: str = ""
     started: float = 0.0
+
+
+class _Unwritten(msgspec.Struct, frozen=True):
+    """The written form of an Opaque."""
+
+    tagged: list[str] = msgspec.field(name="$")
 
 
 class ReadEvents(NamedTuple):
@@ -43,7 +50,10 @@ def line_of(event: AnyEvent) -> bytes:
     name = _VALUES.get(type(event))
     if name is not None:
         event = msgspec.structs.replace(event, **{name: _written(getattr(event, name))})
-    return _encode(event) + b"\n"
+    try:
+        return _encode(event) + b"\n"
+    except UnicodeEncodeError:
+        return _encode(writable(event)) + b"\n"
 
 
 def read(data: bytes, name: str) -> ReadEvents:
@@ -76,4 +86,4 @@ def _written(value: Any) -> msgspec.Raw:
     try:
         return msgspec.Raw(dumps(value))
     except ValueCrossingError as error:  # a bridge's own fault; the event is worth more than the value
-        return msgspec.Raw(_encode({"$": ["x", f"[a value that cannot be written: {error.message}]"]}))
+        return msgspec.Raw(_encode(writable(_Unwritten(["x", f"[a value that cannot be written: {error.message}]"]))))

@@ -21,7 +21,7 @@ from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
 from ..host_types._crossing import to_plain, written
-from ..journal.event_file import FOLDER, EventFile
+from ..journal.event_file import EventFile
 from ..journal.events import CellFinished, CellStarted, InitStarted, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.decide import Grants
@@ -183,7 +183,7 @@ class Session:
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
         self._end_journal()
-        self._event_file = EventFile(self.folder / FOLDER, VERSION, self._tell_of_journal, file)
+        self._event_file = EventFile(self.folder, VERSION, self._tell_of_journal, file)
         self._stop_listening = self.recorder.listen(self._event_file)
 
     def _end_journal(self) -> None:
@@ -198,15 +198,21 @@ class Session:
     def tape(self, mode: Mode, file: Path) -> Taping:
         """From the next cell on, calls are recorded in a file, or answered from it; what was recorded until now is ended.
 
-        Raises LoadError where a cassette to be played cannot be read.
+        Raises LoadError where a cassette to be played cannot be read: what went on goes on, unless it is that same file.  Raises ConfigError
+        where what was recorded until now cannot be ended; it has, and nothing new begins.
         """
+        if self.taping is not None and self.taping.is_on(file):
+            self.end_taping()  # it is read in its lasting order, with every line
         taping = Taping(mode, file, self.redactor)
         self.end_taping()
         self.taping = taping
         return taping
 
     def end_taping(self) -> Taping | None:
-        """Ends the recording or replay, if there is one: a recording is put in its lasting order."""
+        """Ends the recording or replay, if there is one: a recording is put in its lasting order.
+
+        Raises ConfigError where the disk refuses that: it has ended, and the file keeps the order in which it was written.
+        """
         ended, self.taping = self.taping, None
         if ended is not None:
             ended.close()
@@ -311,6 +317,7 @@ class Session:
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
         try:
+            _refuse_surrogates(function or told)
             values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
                 found[name] = await self._get(script, name)
@@ -542,10 +549,16 @@ class Session:
             report(f"the session did not end within {limit_s:g} s; its workers were killed", error)
         finally:
             self._pool.close()
-            self.end_records()
+            try:
+                self.end_records()
+            except ConfigError as error:  # what the cells gave is not lost for it
+                report("the session's records", error)
 
     def end_records(self) -> None:
-        """Ends what is written beside the session: cassette and journal.  Awaits nothing; safe to call again."""
+        """Ends what is written beside the session: cassette and journal.  Awaits nothing; safe to call again.
+
+        Raises ConfigError as `end_taping`; both have ended all the same.
+        """
         try:
             self.end_taping()
         finally:
@@ -700,6 +713,15 @@ def _for_a_state(value: Value, name: str) -> bytes:
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
+
+
+def _refuse_surrogates(text: str) -> None:
+    """Raises ScriptError for what cannot be sent to a worker."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ScriptError(f"line {line} holds a lone surrogate, which is not valid Unicode; remove or replace that character") from None
 
 
 def _nothing() -> None:

@@ -7,11 +7,14 @@ Rules
 - Clocks of scripts begin with the cassette's time and go on by what is counted: a millisecond a call, what a call was asked to wait, a second
   a cell.  They show a replay what they showed the recording; a cassette that is deleted first begins with the time of day.
 - In a strict replay a call that is not on the cassette is an error; with `auto` it is made, and added.
+- Background work may outlive the recording that it began under: its calls are then made, and written nowhere.  One that began under a strict
+  replay is answered from the cassette to its end, since no call of it may reach the world unseen.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, LoadError
+from ..errors import BridgeError, ConfigError, LoadError
 from ..journal.cassette import Cassette, Entry, line_of
 from ..journal.cassette_file import CassetteFile, load_cassette
 from ..protocol.steps import Effect
@@ -57,10 +60,15 @@ class Taping:
         self._clock_s = found.clock_s
         self.playback = Playback(self._kept, f"the cassette {file.name}")
         self.known = len(self._kept)
-        self._writer = CassetteFile(file, found.clock_s) if mode != "replay" else None
+        self._writer = CassetteFile(file, found.clock_s, self._kept) if mode != "replay" else None
+        self._closed = False
         self._transcript = Transcript(self.playback.tape.counts())
         self._opened: dict[tuple[str, str], int] = {}
         self._recorded: list[tuple[Made, Entry]] = []
+
+    def is_on(self, file: Path) -> bool:
+        """Is that the file of this one, by whatever way to it?"""
+        return os.path.realpath(file) == os.path.realpath(self.file)
 
     @property
     def played(self) -> int:
@@ -70,13 +78,18 @@ class Taping:
     def recorded(self) -> int:
         return len(self._recorded)
 
+    @property
+    def _is_over(self) -> bool:
+        """Is nothing written any more?"""
+        return self._closed and self.mode != "replay"
+
     @staticmethod
     def takes(method: MethodDeclaration) -> bool:
         return method.replay == "answer"
 
     async def answer(self, run: CellRun, context: EffectContext, effect: Effect, written: bytes) -> tuple[Value, bytes] | None:
         """What the cassette has for a call; None where it is to be made.  Raises what the call raised, and ScriptError in a strict replay."""
-        if self.mode == "record":
+        if self.mode == "record" or self._is_over:
             return None
         position = self.playback.find(run, effect, written)
         if position is not None:
@@ -94,7 +107,8 @@ class Taping:
         return hashlib.sha256(f"{seed}\0{engine}\0{state}\0{opened}".encode()).hexdigest()[:32]
 
     def asked(self, made: Made) -> None:
-        self._transcript.asked(made)
+        if not self._closed:
+            self._transcript.asked(made)
 
     def forget(self, made: Made) -> None:
         """The call was stopped with its cell: a replay, in which nobody stops it, must not wait for it."""
@@ -107,6 +121,8 @@ class Taping:
 
     def ended(self, made: Made, context: EffectContext) -> None:
         """Writes a call down, before anyone learns of its answer.  Raises BridgeError where the disk refuses."""
+        if self._closed:  # the file is finished, and may be another recording's by now
+            return
         context.ended_s = self.pass_time(CALL_S + made.passed_s)
         entry = self._transcript.entry(made)
         if self._redactor.active and self._redactor.finds(line_of(entry).decode()):
@@ -127,10 +143,23 @@ class Taping:
                 self._writer.sync()
 
     def close(self) -> None:
-        """Puts the recording in its lasting order, that in which calls were asked.  Raises OSError; the file then stays as it was written."""
+        """Puts the recording in its lasting order, that in which calls were asked; safe to call again.
+
+        Raises ConfigError where the disk refuses; the file then stays as it was written.
+        """
+        if self._closed:
+            return
+        self._closed = True
         if self._writer is not None and (self._recorded or self.mode == "record"):
             new = sorted(self._recorded, key=lambda one: one[0].place)
-            self._writer.finish([*self._kept, *(_with_use(made, entry) for made, entry in new)])
+            try:
+                self._writer.finish([*self._kept, *(_with_use(made, entry) for made, entry in new)])
+            except OSError as error:
+                raise ConfigError(
+                    f"the recording ended, and could not be put in order: {error.strerror or error}; the file keeps its lines in the order"
+                    " in which they were written",
+                    file=str(self.file),
+                ) from error
 
 
 def _found(mode: Mode, file: Path) -> Cassette:

@@ -49,6 +49,17 @@ def test_any_calls_come_back_as_they_were(calls: list[tuple[str, list[Any]]]) ->
     assert lines(entries_in(text_of(5.0, entries), "x")) == lines(entries)
 
 
+def test_a_lone_surrogate_is_written_as_its_escape_and_nothing_else_changes() -> None:
+    odd = entry(chunks=["a\ud800b", "c"], failure=Failure("bridge", "no \udc80", "BridgeError"), used=Used("m\udfff"))
+    [found] = entries_in(text_of(5.0, [odd]), "x")
+    assert (found.chunks, found.failure, found.used) == (
+        ["a\\ud800b", "c"],
+        Failure("bridge", "no \\udc80", "BridgeError"),
+        Used("m\\udfff"),
+    )
+    assert (bytes(found.arguments), bytes(found.answer)) == (b'["hi"]', b'"yes"')
+
+
 def test_a_line_without_its_end_is_left_out_and_every_shorter_text_is_read_or_refused() -> None:
     text = text_of(5.0, FULL)
     ends = [at for at, byte in enumerate(text) if byte == 10]

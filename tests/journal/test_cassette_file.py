@@ -47,6 +47,16 @@ def test_the_old_cassette_stays_until_the_first_new_entry(tmp_path: Path) -> Non
     writer.close()
 
 
+def test_what_is_kept_of_the_old_cassette_is_in_the_new_one_from_its_first_entry_on(tmp_path: Path) -> None:
+    file = tmp_path / "n.cassette.jsonl"
+    writer = CassetteFile(file, 5.0, [entry(1), entry(2)])
+    for number in (4, 3):
+        writer.append(entry(number))
+        assert numbers(file)[:3] == [1, 2, 4]
+    assert numbers(file) == [1, 2, 4, 3]
+    writer.close()
+
+
 def test_what_is_in_the_way_is_told(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="there is no such cassette; record one first"):
         load_cassette(tmp_path / "none")

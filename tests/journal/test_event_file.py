@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from llmspell_kernel.errors import LoadError
 from llmspell_kernel.journal import event_file
-from llmspell_kernel.journal.event_file import EventFile, load_events
+from llmspell_kernel.journal.event_file import FOLDER, EventFile, load_events
 from llmspell_kernel.journal.event_text import header, line_of, read
 from llmspell_kernel.journal.events import (
     CallAsked,
@@ -83,34 +84,107 @@ def keep(folder: Path, events: Any = EVENTS) -> tuple[EventFile, list[str]]:
 
 
 def test_events_are_on_the_disk_at_the_end_of_their_cell_and_the_folder_is_private(tmp_path: Path) -> None:
-    folder = tmp_path / "a" / "journal"
-    file, told = keep(folder)
+    folder = tmp_path / "a" / FOLDER
+    file, told = keep(tmp_path / "a")
     assert file.file is not None and load_events(file.file).events == EVENTS and told == []
     assert stat.S_IMODE(file.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     file.close()
 
 
 def test_a_session_without_events_leaves_nothing(tmp_path: Path) -> None:
-    file, _ = keep(tmp_path / "journal", [])
+    file, _ = keep(tmp_path, [])
     file.close()
-    assert not (tmp_path / "journal").exists()
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_oldest_journals_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_file, "MOST_FILES", 3)
-    for day in range(1, 6):
-        (tmp_path / f"2026-01-0{day}T00-00-00-1{event_file.ENDING}").write_text("")
+    folder = old_journals(tmp_path)
     keep(tmp_path)[0].close()
-    names = sorted(path.name for path in tmp_path.glob("*.jsonl"))
-    assert len(names) == 3 and names[0].startswith("2026-01-04")
+    names = sorted(path.name for path in folder.glob("*.jsonl"))
+    assert len(names) == 3 and names[0].startswith("2000-01-04")
+
+
+def old_journals(start: Path, age_s: float = event_file.YOUNG_S + 60) -> Path:
+    folder = start / FOLDER
+    folder.mkdir(parents=True)
+    for day in range(1, 6):
+        old = folder / f"2000-01-0{day}T00-00-00-1{event_file.ENDING}"
+        old.write_text("")
+        os.utime(old, (time.time() - age_s,) * 2)
+    return folder
+
+
+def test_journals_that_another_session_may_still_write_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_file, "MOST_FILES", 3)
+    folder = old_journals(tmp_path, age_s=60)
+    keep(tmp_path)[0].close()
+    assert len(list(folder.glob("*.jsonl"))) == 6
+
+
+@pytest.mark.parametrize("link", [".llmspell", ".llmspell/journal"])
+def test_nothing_is_written_or_deleted_through_a_link_of_a_strangers_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    monkeypatch.setattr(event_file, "MOST_FILES", 1)
+    elsewhere = old_journals(tmp_path / "elsewhere")
+    project = tmp_path / "project"
+    (project / link).parent.mkdir(parents=True)
+    (project / link).symlink_to(tmp_path / "elsewhere" / link)
+    before = sorted(elsewhere.iterdir())
+    file, told = keep(project, EVENTS * 2)
+    file.close()
+    assert sorted(elsewhere.iterdir()) == before
+    assert len(told) == 1 and "is a link, and nothing is written through one" in told[0]
+
+
+def test_a_link_in_place_of_the_gitignore_or_a_journal_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_file, "MOST_FILES", 1)
+    folder, mine = old_journals(tmp_path), tmp_path / "mine"
+    (folder / ".gitignore").symlink_to(mine)
+    file, told = keep(tmp_path)
+    file.close()
+    assert told == [] and not mine.exists()
 
 
 def test_a_journal_that_cannot_be_written_says_so_once_and_nothing_fails(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    file, told = keep(tmp_path / "file" / "journal", EVENTS * 3)
+    (tmp_path / ".llmspell").write_text("")
+    file, told = keep(tmp_path, EVENTS * 3)
     assert len(told) == 1 and "no journal is kept any more: Not a directory" in told[0]
     file.close()
+
+
+SURROGATE = "a\ud800b"
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (CellStarted(1, 1.0, "lua", "main", "cell", SURROGATE), "code"),
+        (CallChunk(1, 1.0, 1, SURROGATE), "text"),
+        (CallFailed(1, 1.0, 1, "bridge", SURROGATE, 0.1, False), "message"),
+        (Logged(1, 1.0, "info", SURROGATE, {}), "message"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_lone_surrogate_is_written_as_its_escape(event: Any, shown: str) -> None:
+    [found] = read(header("1", 5.0) + line_of(event), "x").events
+    assert getattr(found, shown) == "a\\ud800b"
+
+
+@pytest.mark.parametrize("value", [SURROGATE, {SURROGATE: 1}, [{SURROGATE: SURROGATE}], {"deep": {SURROGATE: object()}}])
+def test_a_value_that_cannot_be_written_is_told_in_its_place(value: Any) -> None:
+    [found] = read(header("1", 5.0) + line_of(CallFinished(1, 1.0, 1, value, 0.1)), "x").events
+    assert isinstance(found, CallFinished) and "cannot be written" in str(found.value)
+
+
+def test_an_event_that_cannot_be_written_at_all_stops_the_journal_alone(tmp_path: Path) -> None:
+    file, told = keep(tmp_path, [*EVENTS, CellStarted(2, 1.0, object(), "main", "cell", ""), *EVENTS])  # type: ignore[arg-type]
+    file.close()
+    assert len(told) == 1 and "no journal is kept any more: CellStarted cannot be written: TypeError" in told[0]
+    assert file.file is not None and load_events(file.file).events == EVENTS
 
 
 def test_a_journal_that_is_full_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,14 @@ def test_calls_costs_and_differences_are_shown(client: Client, folder: Path) -> 
     assert (folder / "spent.csv").read_text().startswith("cell,model,requests,")
     (journal,) = (folder / ".llmspell" / "journal").glob("*.journal.jsonl")
     assert "a red fox" in journal.read_text()
+
+
+def test_a_recording_that_cannot_be_ended_is_one_error_without_our_frames(client: Client, folder: Path) -> None:
+    said(client, "%llmspell record")
+    client.run("%%lua\nreturn llm.chat('hello')")
+    (folder / "notes.cassette.jsonl").unlink()
+    (folder / "notes.cassette.jsonl").mkdir()  # in the way of the new file, as a full disk is
+    error = client.run("%llmspell record off").error
+    assert error["ename"] == "ConfigError" and "could not be put in order: Is a directory" in error["evalue"]
+    assert not any(".py" in line for line in error["traceback"])
+    assert said(client, "%llmspell record off") == "Nothing is recorded or replayed.\n"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,11 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellError
+from llmspell_kernel.journal import cassette_file
+from llmspell_kernel.journal.cassette import text_of
 from llmspell_kernel.journal.cassette_file import load_cassette
-from llmspell_kernel.journal.events import CallChunk, CallUsage
+from llmspell_kernel.journal.event_file import journals_in, load_events
+from llmspell_kernel.journal.events import CallChunk, CallUsage, CellStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.session.taping import MODES, Mode
@@ -218,6 +225,137 @@ def test_a_call_that_the_disk_refuses_to_record_is_an_error_and_the_cell_goes_on
     assert second.values[0] is False
 
 
+class Held(Bridge):
+    """A call that is answered when the test says so."""
+
+    name = "held"
+
+    def __init__(self) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    @method
+    async def back(self, ctx: Context) -> str:
+        """Waits."""
+        self.asked.set()
+        await self.let.wait()
+        return "late"
+
+
+BACKGROUND = {
+    "lua": "async.background(function() held.back(); counted.number('after') end); return counted.number('before')",
+    "javascript": "async.background(async () => { await held.back(); await counted.number('after') }); await counted.number('before')",
+}
+
+
+@pytest.mark.parametrize("mode", ["record", "auto"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_calls_of_background_work_that_outlives_its_recording_are_made_and_change_no_file(file: Path, engine: str, mode: Mode) -> None:
+    async def run() -> None:
+        held, counted = Held(), Counted()
+        async with Session(bridges=[held, counted]) as session:
+            session.tape(mode, file)
+            assert (await session.run(BACKGROUND[engine], engine=engine)).error is None
+            await held.asked.wait()
+            session.end_taping()
+            finished = text_of(*load_cassette(file))
+            assert [entry.call for entry in load_cassette(file).entries] == ["counted.number"]
+            held.let.set()
+            await session.background_ended()
+            assert counted.calls == ["before", "after"]
+        assert text_of(*load_cassette(file)) == finished
+
+    asyncio.run(run())
+
+
+def test_recording_and_then_replaying_the_same_file_plays_it_in_its_lasting_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            await session.run(RACE["lua"])
+            tape = session.tape("replay", Path(file.name)).playback.tape
+            assert [bytes(tape[at].arguments) for at in range(len(tape))] == [
+                bytes(entry.arguments) for entry in load_cassette(file).entries
+            ]
+            assert b"slow" in bytes(tape[0].arguments) and b"fast" in bytes(tape[1].arguments)
+
+    asyncio.run(run())
+
+
+def test_a_cassette_that_cannot_be_played_leaves_the_recording_of_another_file_going(file: Path) -> None:
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            recording = session.tape("record", file)
+            with pytest.raises(LoadError, match="there is no such cassette"):
+                session.tape("replay", file.with_name("none"))
+            assert session.taping is recording
+            await session.run("return counted.number()")
+        assert len(load_cassette(file).entries) == 1
+
+    asyncio.run(run())
+
+
+KILLED = """
+import os, sys
+from tests.session.test_taping import Counted, Path, Session, asyncio
+
+async def run():
+    async with Session(bridges=[Counted()]) as session:
+        session.tape("auto", Path(sys.argv[1]))
+        await session.call_bridge("counted", "number", "new")
+        os._exit(9)
+
+asyncio.run(run())
+"""
+
+
+def test_a_kill_after_the_first_new_call_leaves_the_known_answers(file: Path) -> None:
+    play("record", file, "lua", SEVERAL["lua"][0])
+    known = load_cassette(file).entries
+    assert subprocess.run([sys.executable, "-c", KILLED, str(file)], timeout=60).returncode == 9
+    found = load_cassette(file).entries
+    assert found[:-1] == known and bytes(found[-1].arguments) == b'["new"]'
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_recording_keeps_every_line_and_is_one_clear_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            await session.run(SEVERAL["lua"][0])
+            before = len(os.listdir("/proc/self/fd"))
+            with monkeypatch.context() as patch, pytest.raises(ConfigError, match="No space left on device; the file keeps its lines"):
+                patch.setattr(cassette_file, "replace_file", full)
+                session.end_taping()
+            assert len(os.listdir("/proc/self/fd")) == before - 1
+            assert session.taping is None and session.end_taping() is None
+
+    asyncio.run(run())
+    assert len(load_cassette(file).entries) == 3
+
+
+def test_a_session_that_cannot_end_its_recording_reports_it_and_keeps_its_result(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+
+    async def run() -> ExecutionResult:
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: reported.append(about["message"]))
+        async with Session(bridges=[Counted()]) as session:
+            session.tape("record", file)
+            result = await session.run("return counted.number()")
+            monkeypatch.setattr(cassette_file, "replace_file", full)
+        return result
+
+    assert asyncio.run(run()).values == [1]
+    assert len(reported) == 1 and "No space left on device" in reported[0]
+    assert len(load_cassette(file).entries) == 1
+
+
 def test_python_calls_are_recorded_too(file: Path) -> None:
     async def call(mode: Mode) -> Any:
         async with Session(bridges=[Counted()]) as session:
@@ -297,3 +435,47 @@ def test_states_with_a_secret_in_their_code_are_not_saved(file: Path) -> None:
             assert not file.with_name("n.states.jsonl").exists()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_code_with_a_lone_surrogate_is_a_fault_of_the_script_and_the_next_cell_runs(tmp_path: Path, journal: bool) -> None:
+    async def run() -> list[ExecutionResult]:
+        async with Session(folder=tmp_path) as session:
+            if journal:
+                session.keep_journal()
+            codes = ["return 1", "-- one\nreturn '\ud800'", "return 2"]
+            return [*[await session.run(code) for code in codes], await session.call_function("f\udc80")]
+
+    first, wrong, next_one, call = asyncio.run(run())
+    assert (first.values, next_one.values) == ([1], [2])
+    assert "line 2 holds a lone surrogate" in str(wrong.error) and "lone surrogate" in str(call.error)
+    assert len(journals_in(tmp_path)) == journal
+    for file in journals_in(tmp_path):
+        found = load_events(file)
+        assert found.unreadable == 0
+        assert [event.code for event in found.events if isinstance(event, CellStarted)][1] == "-- one\nreturn '\\ud800'"
+
+
+def test_text_of_a_bridge_with_a_lone_surrogate_fails_no_cell_that_is_recorded(file: Path) -> None:
+    async def run(mode: Mode) -> ExecutionResult:
+        async with Session(bridges=[Odd()], folder=file.parent) as session:
+            session.keep_journal()
+            session.tape(mode, file)
+            return await session.run("return odd.shows()")
+
+    for mode in MODES[:2]:
+        result = asyncio.run(run(mode))
+        assert result.error is None and result.values == ["done"]
+    assert load_cassette(file).entries[0].chunks == ["a\\ud800"]
+
+
+class Odd(Bridge):
+    """Shows what is not valid Unicode."""
+
+    name = "odd"
+
+    @method
+    async def shows(self, ctx: Context) -> str:
+        """A chunk that cannot be written."""
+        ctx.chunk("a\ud800")
+        return "done"
