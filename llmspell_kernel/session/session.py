@@ -516,7 +516,7 @@ class Session:
     def save(self, file: Path) -> int:
         """Writes what every state went through to a file, for `resume`; how many cells there are.
 
-        Raises OSError, and ConfigError where a cell's code holds a secret.
+        Raises OSError, and ConfigError where what would be written holds a secret.
         """
         return self._keeper.save(file)
 
