@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from llmspell_kernel.cli._folder import root
 from llmspell_kernel.journal.event_file import EventFile
-from llmspell_kernel.journal.events import CallFinished, CallUsage, CellFinished, CellStarted
+from llmspell_kernel.journal.events import CallFinished, CallStarted, CallUsage, CellFinished, CellStarted
 
 
 def journal(folder: Path, name: str, *, replayed: bool) -> Path:
@@ -35,3 +35,19 @@ def test_a_replay_in_one_journal_takes_no_cost_from_another_and_each_keeps_its_c
         "cell[three.jsonl]": (0.5, 0),
     }
     assert (told["total"]["cost_usd"], told["total"]["requests"], told["total"]["replayed"]) == (1.0, 2, 1)
+
+
+def test_names_in_a_journal_from_anywhere_steer_no_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "n.journal.jsonl"
+    write = EventFile(tmp_path, "1", lambda why: None, file)
+    write(CellStarted(1, 0.0, "\x1b[2Jlua", "ma\x1b[2Jin", "ce\x1b]0;yours\x07ll\nnot ended", ""))
+    write(CallStarted(1, 0.0, 1, "l\x1b[2Jlm", "ch\x1b[2Jat", ["h\x1b[2Ji"]))
+    write(CallUsage(1, 0.0, 1, "a/\x1b[2Jb\nall", 10, 5, 0, 0.5))
+    write(CallFinished(1, 0.0, 1, "ag\x1b[2Jain", 0.0))
+    write(CellFinished(1, 0.0, "ok", 0.0))
+    write.close()
+    for arguments in (["cost", "--by", "cell", "--by", "model"], ["trace"]):
+        done = CliRunner().invoke(root(), [*arguments, str(file)])
+        assert done.exit_code == 0, done.output
+        assert "a/b all" in done.stdout and "cell not ended" in done.stdout
+        assert not [char for char in done.stdout if char != "\n" and not char.isprintable()]
