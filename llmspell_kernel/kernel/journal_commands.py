@@ -15,7 +15,6 @@ from ..journal.spending import BY, By, ledger, rows, total
 from ..render.text import clean_line, plural
 from ..session.recovery import Restored
 
-
 SHOWN_CHARS = 500
 
 

@@ -182,11 +182,12 @@ class Session:
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
-        self._end_journal()
+        self.end_journal()
         self._event_file = EventFile(self.folder / FOLDER, VERSION, self._tell_of_journal, file)
         self._stop_listening = self.recorder.listen(self._event_file)
 
-    def _end_journal(self) -> None:
+    def end_journal(self) -> None:
+        """Ends what `keep_journal` began; what was written stays."""
         if self._event_file is not None:
             self._stop_listening()
             self._event_file.close()
@@ -549,7 +550,7 @@ class Session:
         try:
             self.end_taping()
         finally:
-            self._end_journal()
+            self.end_journal()
 
     async def _end_all(self) -> None:
         await asyncio.gather(*(self.forget(name, engine) for name, engine in tuple(self._states)))
