@@ -11,7 +11,7 @@ from ..errors import ConfigError, nearest
 from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
-from ..journal.spending import BY, By, ledger, rows, total
+from ..journal.spending import BY, By, rows, total
 from ..render.text import clean_line, plural
 from ..session.recovery import Restored
 
@@ -154,7 +154,7 @@ def cost(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
     from ..shown import Table
 
     line = parse(words, ["by", "csv"])
-    lines = ledger(notebook.session.recorder, _groups(line.options.get("by", "cell,model")))
+    lines = notebook.ledger(_groups(line.options.get("by", "cell,model")))
     if "csv" in line.options:
         file = Path(line.options["csv"])
         with file.open("w", newline="", encoding="utf-8") as opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +18,12 @@ from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, n
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..journal.spending import BY, By, ledger, rows
+from ..journal.spending import Line as LedgerLine
 from ..observe.observation import Observation
 from ..policy.observe import ObservePolicy
 from ..policy.tables import table_of
 from ..render.errors import error_name, traceback_lines
+from ..render.text import plural
 from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..services.secrets import Secrets
@@ -298,7 +301,14 @@ class Notebook:
 
     def cost(self, by: Sequence[By] = BY) -> list[dict[str, Any]]:
         """What models took so far, a dict a line: `pandas.DataFrame(llmspell.cost())`."""
-        return rows(ledger(self.session.recorder, by))
+        return rows(self.ledger(by))
+
+    def ledger(self, by: Sequence[By]) -> list[LedgerLine]:
+        """The same as lines; says so where the session was too long for its memory to hold all of it."""
+        if dropped := self.session.recorder.dropped:
+            told = f"This is less than was used: the oldest {plural(dropped, 'event')} of this session are no longer in memory."
+            print(f"{told} Where a journal is kept, `llmspell cost` adds up all of it.", file=sys.stderr)
+        return ledger(self.session.recorder, by)
 
     def end_taping(self) -> Taping | None:
         """Ends what `tape` began; None where nothing was."""

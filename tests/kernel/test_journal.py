@@ -132,3 +132,14 @@ def test_a_cassette_that_is_not_there_changes_no_setting(client: Client, folder:
 def test_how_much_is_kept_for_a_restore_is_a_states_own(client: Client) -> None:
     client.run("%%lua\nn = 1")
     assert "limits.history_bytes: for states opened from now on" in said(client, "%llmspell config limits.history_bytes=1000000")
+
+
+def test_costs_that_are_no_longer_all_in_memory_are_said_to_be(client: Client) -> None:
+    client.run("%%lua\nreturn llm.chat('x')")
+    asks = ("%llmspell cost", "llmspell.cost()")
+    assert [client.run(ask).stream("stderr") for ask in asks] == ["", ""]
+    client.run("llmspell.session.recorder._max_events = 1")
+    client.run("%%lua\nreturn llm.chat('x')")
+    for ask in asks:
+        (line,) = client.run(ask).stream("stderr").splitlines()
+        assert line.startswith("This is less than was used: the oldest ") and "`llmspell cost`" in line
