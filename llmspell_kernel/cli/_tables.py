@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..configuration.rules import written
+from ..render.text import clean_line
 
 if TYPE_CHECKING:
     from ..configuration.policy_overview import Line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..journal.spending import Spent
 
 UNWRAPPED_COLUMNS = 10_000
+NAME_CHARS = 200
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
 
 
@@ -92,7 +94,7 @@ def ledger_table(by: Sequence[str], lines: Iterable[LedgerLine], total: Spent) -
     for name in ("requests", "input", "output", "cached", "cost", "unpriced", "replayed"):
         table.add_column(name, justify="right")
     for line in lines:
-        table.add_row(*(Text(line.group[name]) for name in by), *_amounts(line.spent))
+        table.add_row(*(Text(clean_line(line.group[name], NAME_CHARS)) for name in by), *_amounts(line.spent))
     table.add_row(*([Text("all", style="bold")] + [Text("")] * (len(by) - 1))[: len(by)], *_amounts(total))
     return table
 

@@ -26,12 +26,11 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     """
     from ..journal.event_file import journals_in, load_events
     from ..journal.spending import BY as GROUPS
-    from ..journal.spending import ledger, rows, total
+    from ..journal.spending import ledger, merged, rows, total
     from ._tables import ledger_table, show
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]
-    events = [event for file in (files or journals_in(Path.cwd())) for event in load_events(file).events]
-    lines = ledger(events, chosen)
+    lines = merged(line for file in (files or journals_in(Path.cwd())) for line in ledger(load_events(file).events, chosen))
     if as_json:
         click.echo(json.dumps({"lines": rows(lines), "total": total(lines)._asdict()}, indent=2))
     elif as_csv:

@@ -6,7 +6,8 @@ Rules
 - A preset sets all limits at once, so it replaces the limits of the layers before it; within one layer, `[limits]` comes after `preset`.
 - All layers are the user's own but one: a project's file comes with the project, and so perhaps from a stranger.  It may choose (display,
   seed, engine, model: a script of the project could name a model as well) and it may tighten, never loosen: a preset or a limit above the
-  user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` and `ask` add to the user's.  Of the
+  user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` and `ask` add to the user's.  It may
+  switch `journal` and `keep_journal` off and not on: with a cassette of its own, every answer of a call would be a stranger's.  Of the
   other tables it may change what policy.tables says, and of `secrets` and `init` nothing.  Where the user's `trust` names the project's
   folder, or one above it, the file counts as the user's own.
 - Unknown keys and wrong types are errors, in every layer; no value is ever taken for another one.
@@ -340,6 +341,10 @@ def _refuse_looser(entry: Entry, own: Settings) -> None:
         case "confinement":
             if MODES.index(entry.value) > MODES.index(own.confinement):
                 raise _looser(entry, own, own.confinement)
+        case "journal" if entry.value != "off":
+            raise _not_theirs(entry, 'may not have calls recorded or answered, only set this to "off"')
+        case "keep_journal" if entry.value:
+            raise _not_theirs(entry, "may not have a journal kept, only set this to false")
         case "cassette":
             if set(entry.value) & set("/\\"):
                 raise wrong(entry.key, entry.origin, "a project's file may only name a file in its own folder")
@@ -358,12 +363,16 @@ def _refuse_looser_in_table(entry: Entry, own: Settings) -> None:
                 if item not in held and not any(covering(ours, item) for ours in held):
                     raise _looser(entry._replace(value=item), own, ", ".join(map(str, held)) or "nothing")
         case "none":
-            raise wrong(
-                entry.key,
-                entry.origin,
-                f"a project's file may not set this.  Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your "
-                "own file (`llmspell config` names it)",
-            )
+            raise _not_theirs(entry, "may not set this")
+
+
+def _not_theirs(entry: Entry, what: str) -> ConfigError:
+    return wrong(
+        entry.key,
+        entry.origin,
+        f"a project's file {what}.  Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file "
+        "(`llmspell config` names it)",
+    )
 
 
 def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:

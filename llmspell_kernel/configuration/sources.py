@@ -4,8 +4,8 @@
 - The project's file is `llmspell.toml` in the working directory (which for a notebook is its own folder), else in the nearest folder above
   it.  The search ends below the home directory, at the border of a file system, and below a folder that everyone may write to (/tmp): what
   lies there was perhaps put there for us to find.
-- Of the environment: LLMSPELL_PRESET, LLMSPELL_DISPLAY, LLMSPELL_SEED, LLMSPELL_MODEL, LLMSPELL_ENGINE,
-  LLMSPELL_CONFINEMENT.  An empty one is not set.
+- Of the environment: LLMSPELL_PRESET, LLMSPELL_DISPLAY, LLMSPELL_SEED, LLMSPELL_MODEL, LLMSPELL_ENGINE, LLMSPELL_JOURNAL,
+  LLMSPELL_CASSETTE, LLMSPELL_KEEP_JOURNAL, LLMSPELL_CONFINEMENT: a key without a dot, in capitals.  An empty one is not set.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Recorder:
         """The same events by cell, so that the end of each cell need not look through all of them."""
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self._bytes = self._dropped = 0
         self._listeners: list[Listener] = []
 
     def __iter__(self) -> Iterator[AnyEvent]:
@@ -59,6 +59,11 @@ class Recorder:
     def bytes(self) -> int:
         """Estimate of the memory that the kept events hold."""
         return self._bytes
+
+    @property
+    def dropped(self) -> int:
+        """How many of the oldest events are gone: what is added up from the kept ones is less than there was."""
+        return self._dropped
 
     def record(self, event: AnyEvent) -> None:
         if self._redactor.active:
@@ -129,6 +134,7 @@ class Recorder:
     def _drop_oldest(self) -> None:
         event, weight = self._events.popleft()
         self._bytes -= weight
+        self._dropped += 1
         of_cell = self._cells[event.cell]
         of_cell.popleft()
         if not of_cell:

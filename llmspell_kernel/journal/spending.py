@@ -35,7 +35,10 @@ class Line(NamedTuple):
 
 
 def ledger(events: Iterable[AnyEvent], by: Sequence[By] = BY) -> list[Line]:
-    """One line a group, in the order in which they first came."""
+    """One line a group of one session's events, in the order in which they first came.
+
+    Numbers of cells and calls begin anew in each session, so several have a ledger each, which `merged` puts together.
+    """
     events = list(events)
     chunks = {event.cell: event.chunk for event in events if isinstance(event, CellStarted)}
     replayed = {event.call for event in events if isinstance(event, CallFinished) and event.replayed}
@@ -46,6 +49,14 @@ def ledger(events: Iterable[AnyEvent], by: Sequence[By] = BY) -> list[Line]:
             key = tuple(facts[name] for name in by)
             sums[key] = _with(sums.get(key, Spent()), event, event.call in replayed)
     return [Line(dict(zip(by, key, strict=True)), spent) for key, spent in sums.items()]
+
+
+def merged(lines: Iterable[Line]) -> list[Line]:
+    """One line a group where several ledgers have one."""
+    groups: dict[tuple[tuple[str, str], ...], list[Line]] = {}
+    for line in lines:
+        groups.setdefault(tuple(line.group.items()), []).append(line)
+    return [Line(dict(group), total(same)) for group, same in groups.items()]
 
 
 def total(lines: Iterable[Line]) -> Spent:

@@ -11,8 +11,11 @@ from ..errors import ConfigError, nearest
 from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
-from ..journal.spending import BY, By, ledger, rows, total
-from ..render.text import plural
+from ..journal.spending import BY, By, rows, total
+from ..render.text import clean_line, plural
+from ..session.recovery import Restored
+
+SHOWN_CHARS = 500
 
 
 class Line(NamedTuple):
@@ -105,7 +108,7 @@ async def restart_state(words: Sequence[str], notebook: Any, show: Callable[[Any
         raise ConfigError("after which cell? Write: %llmspell restart-state --to N")
     engine, state = _target(line.words, notebook)
     restored = await notebook.session.go_back(state, engine, to=_number(line.options["to"], "--to"))
-    print(restored.told(notebook.engines.titles()[engine]))
+    print(_told(restored, notebook, engine))
 
 
 async def fork(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -115,7 +118,7 @@ async def fork(words: Sequence[str], notebook: Any, show: Callable[[Any], None])
     engine, state = _target(line.words[1:], notebook)
     at = _number(line.options["at"], "--at") if "at" in line.options else None
     restored = await notebook.session.fork(line.words[0], engine, state=state, at=at)
-    print(f"{restored.told(notebook.engines.titles()[engine])}; use it with --state {line.words[0]}")
+    print(f"{_told(restored, notebook, engine)}; use it with --state {line.words[0]}")
 
 
 def save(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -130,7 +133,13 @@ def save(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
 async def resume(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
     file = notebook.states_file(*_one(words, "resume"))
     for (state, engine), restored in (await notebook.session.resume(file)).items():
-        print(f"'{state}': {restored.told(notebook.engines.titles()[engine])}")
+        print(f"'{clean_line(state, SHOWN_CHARS)}': {_told(restored, notebook, engine)}")
+
+
+def _told(restored: Restored, notebook: Any, engine: str) -> str:
+    """Names of cells and messages of scripts may come from a file, and so from anybody: each is shown on its line."""
+    left_out = [(clean_line(chunk, SHOWN_CHARS), clean_line(why, SHOWN_CHARS)) for chunk, why in restored.left_out]
+    return restored._replace(left_out=left_out).told(notebook.engines.titles()[engine])
 
 
 def trace(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -145,7 +154,7 @@ def cost(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
     from ..shown import Table
 
     line = parse(words, ["by", "csv"])
-    lines = ledger(notebook.session.recorder, _groups(line.options.get("by", "cell,model")))
+    lines = notebook.ledger(_groups(line.options.get("by", "cell,model")))
     if "csv" in line.options:
         file = Path(line.options["csv"])
         with file.open("w", newline="", encoding="utf-8") as opened:

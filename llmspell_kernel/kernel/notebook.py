@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, n
 from ..host_types._registry import register_type
 from ..journal.events import AnyEvent, CallChunk, CallFinished
 from ..journal.spending import BY, By, ledger, rows
+from ..journal.spending import Line as LedgerLine
 from ..observe.observation import Observation
 from ..policy.observe import ObservePolicy
 from ..policy.tables import table_of
 from ..render.errors import error_name, traceback_lines
+from ..render.text import plural
 from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..services.secrets import Secrets
@@ -40,7 +43,11 @@ from .output import CellOutput
 from .states import ScriptStateHandle, States
 
 log = logging.getLogger(__name__)
-OF_STATES = {"seed", "confinement", *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "stack_bytes", "startup_s"))}
+OF_STATES = {
+    "seed",
+    "confinement",
+    *(f"limits.{name}" for name in ("memory_bytes", "value_bytes", "stack_bytes", "startup_s", "history_bytes")),
+}
 
 
 class Notebook:
@@ -233,22 +240,38 @@ class Notebook:
         return self.session.settings
 
     def configure(self, *pairs: str) -> list[str]:
-        """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.  Raises ConfigError, changing nothing."""
+        """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.
+
+        Raises ConfigError, and LoadError for a cassette that cannot be played; then nothing is changed.
+        """
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
         settings = apply(self.session.settings, layer, engines=names_of(self.session.engines))
         observation = self._observation
         if any(entry.key.startswith("observe.") for entry in layer):
             observation = Observation(table_of(settings, ObservePolicy), os.environ)
         try:
-            self.session.configure(settings)
-        except ConfigError:
+            self._configure(settings, {entry.key for entry in layer})
+        except (SpellError, OSError):
             if observation is not self._observation:
                 observation.close()
             raise
         self._observe(observation)
-        if any(entry.key in ("journal", "cassette") for entry in layer):
-            self._tape_as_set(settings)
         return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    def _configure(self, settings: Settings, changed: Collection[str]) -> None:
+        before, taping = self.session.settings, self.session.taping
+        self.session.configure(settings)
+        if {"journal", "cassette"} & set(changed):
+            try:
+                self._tape_as_set(settings)
+            except (SpellError, OSError):
+                if self.session.taping is taping:  # else the last one ended, and only that failed
+                    self.session.configure(before)
+                raise
+        if settings.keep_journal and not before.keep_journal:
+            self.session.keep_journal()
+        elif not settings.keep_journal:
+            self.session.end_journal()
 
     def _observe(self, observation: Observation) -> None:
         if observation is not self._observation:
@@ -278,7 +301,14 @@ class Notebook:
 
     def cost(self, by: Sequence[By] = BY) -> list[dict[str, Any]]:
         """What models took so far, a dict a line: `pandas.DataFrame(llmspell.cost())`."""
-        return rows(ledger(self.session.recorder, by))
+        return rows(self.ledger(by))
+
+    def ledger(self, by: Sequence[By]) -> list[LedgerLine]:
+        """The same as lines; says so where the session was too long for its memory to hold all of it."""
+        if dropped := self.session.recorder.dropped:
+            told = f"This is less than was used: the oldest {plural(dropped, 'event')} of this session are no longer in memory."
+            print(f"{told} Where a journal is kept, `llmspell cost` adds up all of it.", file=sys.stderr)
+        return ledger(self.session.recorder, by)
 
     def end_taping(self) -> Taping | None:
         """Ends what `tape` began; None where nothing was."""

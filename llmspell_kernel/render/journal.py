@@ -8,12 +8,13 @@ from ..journal.difference import Difference, Pair, RunCall, Sums, words
 from ..journal.events import AnyEvent, CellFinished, CellStarted, StateRestored, WorkerWasLost
 from .calls import ICONS, Call, gather
 from .pretty import inline
-from .text import clean, clip, escape, plural
+from .text import clean, clean_line, clip, escape, plural
 from .trace import call_title, final_bundle, money, usage_text
 
 ARGUMENT_CHARS = 200
 ANSWER_CHARS = 300
 MESSAGE_CHARS = 500
+NAME_CHARS = 200
 Paint = Callable[[str, str], str]
 """`paint(colour, text)`; the colours are `bold`, `dim`, `red`, `green`, `yellow`."""
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -56,8 +57,8 @@ def trace_page(events: Iterable[AnyEvent], title: str) -> str:
 def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
     started = next((event for event in events if isinstance(event, CellStarted)), None)
     ended = next((event for event in reversed(events) if isinstance(event, CellFinished)), None)
-    where = f"{clean(started.chunk)}  {started.engine} '{clean(started.state)}'" if started else "outside any cell"
-    facts = f"  {ended.status}  {ended.duration_s:.2f} s, script {ended.script_time_s:.2f} s" if ended else "  not ended"
+    where = " ".join((_name(started.chunk), "", _name(started.engine), f"'{_name(started.state)}'")) if started else "outside any cell"
+    facts = f"  {_name(ended.status)}  {ended.duration_s:.2f} s, script {ended.script_time_s:.2f} s" if ended else "  not ended"
     yield paint("bold", where) + paint("dim", facts)
     for event in events:
         if isinstance(event, StateRestored):
@@ -79,11 +80,16 @@ def _tree(calls: Sequence[Call], indent: str, paint: Paint) -> Iterator[str]:
         is_last = at == len(shown) - 1
         head, below = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
         colour = "red" if call.has_problem else "green"
-        facts = "  ".join(part for part in (call.model, usage_text(call), _took(call), _attempts(call)) if part)
+        facts = "  ".join(part for part in (_name(call.model), usage_text(call), _took(call), _attempts(call)) if part)
         yield f"{indent}{head}{paint(colour, ICONS[call.status])} {call_title(call)}  {paint('dim', facts)}".rstrip()
         for line in _details(call, paint):
             yield f"{indent}{below}{line}"
         yield from _tree(call.children, indent + below, paint)
+
+
+def _name(text: str) -> str:
+    """A journal may come from anywhere, and what is a word in ours may be anything in it."""
+    return clean_line(text, NAME_CHARS)
 
 
 def _took(call: Call) -> str:

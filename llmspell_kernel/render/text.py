@@ -67,6 +67,11 @@ def clean_clipped(text: str, limit: int) -> str:
     return clip(shown + "…" if len(head) < len(text) else shown, limit)
 
 
+def clean_line(text: str, limit: int) -> str:
+    """The same on one line: what stands beside other words cannot look like a line of its own."""
+    return " ".join(clean_clipped(text, limit).split())
+
+
 def escape(text: str) -> str:
     """The text cleaned and escaped for HTML content and quoted attributes."""
     return html.escape(clean(text), quote=True)

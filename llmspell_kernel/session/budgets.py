@@ -3,7 +3,8 @@
 Rules
 - Nothing that a bridge reserves passes a cap, however many calls run at once: cell and session are counted before anything is awaited, the day
   in one transaction of the ledger that all sessions share; a call that the day refuses gives back what it had of cell and session.
-- A reservation is settled or released once, however its call ends; what nobody settled when its call ends is released.
+- A reservation is settled or released once, however its call ends; what nobody settled when its call ends is released.  The ledger is given
+  back only what it had reserved, whatever became of it meanwhile.
 - A ledger that cannot be used ends no call, except in the preset strict: elsewhere the day is then counted for this session alone, which is
   said once.
 """
@@ -81,7 +82,8 @@ class SessionBudgets:
     def __init__(self, settings: Settings, folder: Path, clock: Callable[[], float]) -> None:
         self._day_use = DayUse(folder, clock)
         self._session = Tally()
-        self._today = ""
+        self._today = self._first_day = ""
+        """As the ledger says; "" until it was first asked, and what is counted until then is of the first day."""
         self._others = Amounts()
         """What other sessions had used of this day, when the ledger was last asked."""
         self._own = Tally()
@@ -120,15 +122,17 @@ class SessionBudgets:
 
     def settle(self, account: Account, reserved: Reserved, used: Amounts) -> None:
         self._put_back(account, reserved.amounts, used)
-        if reserved.day == self._today:
+        if (reserved.day or self._first_day) == self._today:
             self._own = self._own.settle(reserved.amounts, used)
-        if not self._ledger_failed:
+        if reserved.in_ledger:
             self._day_use.settle(reserved.day, used.minus(reserved.amounts))
+        elif not self._ledger_failed:
+            self._day_use.settle(reserved.day, used)
         self._warn(account)
 
     def count(self, account: Account, used: Amounts) -> None:
         """What was used without a reservation: the next call meets the cap."""
-        self.settle(account, Reserved(self._today, Amounts(), Amounts()), used)
+        self.settle(account, Reserved(self._today, Amounts(), Amounts(), False), used)
 
     def out_of_time(self, account: Account, granted_ms: int) -> LimitError:
         return out_of_time(self.caps, {"cell": account.tally, "session": self._session, "day": self._day}, granted_ms)
@@ -167,13 +171,14 @@ class SessionBudgets:
                 self._own = self._own.reserve(reserved.amounts)
                 self._tell_set_aside(account)
                 return reserved
-        reserved = Reserved(self._today, admitted(caps, "day", self._day, asked), self._others)
+        reserved = Reserved(self._today, admitted(caps, "day", self._day, asked), self._others, False)
         self._own = self._own.reserve(reserved.amounts)
         return reserved
 
     def _see(self, day: str, others: Amounts) -> None:
         if day != self._today:
-            self._own = Tally() if self._today else self._own  # else it is of this day, and was counted before the day was known
+            self._own = Tally() if self._today else self._own
+            self._first_day = self._first_day or day
             self._today = day
             self._warned = {key for key in self._warned if not key.startswith("budgets.day_")}
         self._others = others

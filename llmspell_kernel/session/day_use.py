@@ -20,11 +20,15 @@ CLOSE_S = 5.0
 
 
 class Reserved(NamedTuple):
-    """What a day gave to one call; `others` is what other sessions had used and reserved of it until then."""
+    """What a day gave to one call; `others` is what other sessions had used and reserved of it until then.
+
+    `in_ledger` says whether all sessions know of it: of what this one counted alone, the ledger has nothing to give back.
+    """
 
     day: str
     amounts: Amounts
     others: Amounts
+    in_ledger: bool
 
 
 class DayUse:
@@ -84,7 +88,7 @@ class DayUse:
         day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)))
         others = Amounts(*before).minus(self._added(day))
         self._add(day, Amounts(*added))
-        return Reserved(day, Amounts(*added), others)
+        return Reserved(day, Amounts(*added), others, True)
 
     def _give_back(self, future: Future[Reserved]) -> None:
         if not future.cancelled() and future.exception() is None:

@@ -4,6 +4,7 @@ Rules
 - A saved file is untrusted input: it has the size caps and the checksums of a cassette, and nothing in it is run but the scripts that it
   says it holds, in a sandboxed state, with their calls answered from it.
 - What a state was narrowed to is saved with it: resuming widens nothing.
+- No secret gets into it, wherever it stands: in code, in globals that Python set, in arguments and answers.  Then nothing is saved.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import TypeVar
 
 import msgspec
 
-from ..errors import LoadError
+from ..errors import ConfigError, LoadError
 from ..journal.cassette import Entry, read_entry
 from ..journal.checked_lines import read_lines, with_sum
 from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
+from ..redaction import Redactor
 from .history import PastCell, entries_of_cells
 from .script_state import FunctionCall
 
@@ -68,21 +70,28 @@ class Saved(msgspec.Struct):
     past: list[PastCell]
 
 
-def save(file: Path, states: Iterable[tuple[SavedState, Sequence[PastCell]]]) -> int:
-    """Writes states to a file, which it replaces; how many cells there are.  Raises OSError."""
+def save(file: Path, states: Iterable[tuple[SavedState, Sequence[PastCell]]], redactor: Redactor) -> int:
+    """Writes states to a file, which it replaces; how many cells there are.  Raises OSError, and ConfigError where a secret would be saved."""
     lines, cells, count = [], 0, 0
     for state, past in states:
         count += 1
-        lines.append(msgspec.json.encode(state))
+        lines.append(_checked(msgspec.json.encode(state), redactor, state, "its name"))
         entries, times, owned = entries_of_cells(past)
         for cell, positions in zip(past, owned, strict=True):
             cells += 1
             its = sorted(positions.own | positions.late)
-            lines.append(msgspec.json.encode(_saved(cell, [times[position] for position in its])))
-            lines += [msgspec.json.encode(entries[position]) for position in its]
+            saved = _saved(cell, [times[position] for position in its])
+            lines.append(_checked(msgspec.json.encode(saved), redactor, state, f"the code of {cell.chunk} or what it got"))
+            lines += [_checked(msgspec.json.encode(entries[position]), redactor, state, f"a call of {cell.chunk}") for position in its]
     header = msgspec.json.encode(_Header(FORMAT, count))
     os.close(replace_file(file, b"".join(with_sum(line) for line in [header, *lines])))
     return cells
+
+
+def _checked(line: bytes, redactor: Redactor, state: SavedState, what: str) -> bytes:
+    if redactor.active and redactor.finds(line.decode()):
+        raise ConfigError(redactor.redact(f"the states are not saved: in '{state.name}', {what} holds a secret; reset that state"))
+    return line
 
 
 def load(file: Path) -> list[Saved]:
@@ -109,7 +118,7 @@ class _Reader:
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise LoadError(f"is not what saved states have here: {error}", file=self._name, line=self._at) from None
+            raise self.wrong(str(error)) from None
 
     def entry(self) -> Entry:
         return read_entry(self._take(), self._name, self._at)
@@ -124,12 +133,20 @@ class _Reader:
         self._at += 1
         return self._lines[self._at - 1]
 
+    def wrong(self, what: str) -> LoadError:
+        """At the line that was read last."""
+        return LoadError(f"is not what saved states have here: {what}", file=self._name, line=self._at)
+
 
 def _state(reader: _Reader) -> Saved:
     state = reader.next(SavedState)
+    if len(state.allow) != len(state.deny):
+        raise reader.wrong(f"{len(state.allow)} lists of what it may call, and {len(state.deny)} of what not")
     past = []
     for _ in range(state.cells):
         cell = reader.next(SavedCell)
+        if len(cell.times) != cell.calls:
+            raise reader.wrong(f"{len(cell.times)} times for {cell.calls} calls")
         entries = tuple(reader.entry() for _ in range(cell.calls))
         work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
         inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())

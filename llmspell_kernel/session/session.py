@@ -182,11 +182,12 @@ class Session:
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
-        self._end_journal()
+        self.end_journal()
         self._event_file = EventFile(self.folder, VERSION, self._tell_of_journal, file)
         self._stop_listening = self.recorder.listen(self._event_file)
 
-    def _end_journal(self) -> None:
+    def end_journal(self) -> None:
+        """Ends what `keep_journal` began; what was written stays."""
         if self._event_file is not None:
             self._stop_listening()
             self._event_file.close()
@@ -523,7 +524,7 @@ class Session:
     def save(self, file: Path) -> int:
         """Writes what every state went through to a file, for `resume`; how many cells there are.
 
-        Raises OSError, and ConfigError where a cell's code holds a secret.
+        Raises OSError, and ConfigError where what would be written holds a secret.
         """
         return self._keeper.save(file)
 
@@ -562,7 +563,7 @@ class Session:
         try:
             self.end_taping()
         finally:
-            self._end_journal()
+            self.end_journal()
 
     async def _end_all(self) -> None:
         await asyncio.gather(*(self.forget(name, engine) for name, engine in tuple(self._states)))

@@ -170,13 +170,7 @@ class StateKeeper:
 
     def save(self, file: Path) -> int:
         kept = [script for script in self.states.values() if script.history]
-        for script in kept:
-            for cell in script.history.cells:
-                if isinstance(cell.work, str) and self._session.redactor.finds(cell.work):
-                    raise ConfigError(
-                        f"the states are not saved: the code of {cell.chunk} in '{script.name}' holds a secret; reset that state"
-                    )
-        return save(file, [(_saved(script), script.history.cells) for script in kept])
+        return save(file, [(_saved(script), script.history.cells) for script in kept], self._session.redactor)
 
     async def resume(self, file: Path) -> dict[Key, Restored]:
         found = load(file)

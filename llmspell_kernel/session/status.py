@@ -50,7 +50,7 @@ class StateStatus(NamedTuple):
     output_limit: int
     cells: int
     recycles: int
-    """How often the state got a new worker, the first one not counted: its variables were lost each time."""
+    """How often the state got a new worker, the first one not counted: its variables come back with it where its history was kept."""
     layers: dict[str, str]
     """Of each layer of confinement that was asked for why it is missing, "" for one that holds."""
 

@@ -259,6 +259,18 @@ def test_a_project_may_not_set_what_is_the_users_alone(key: str, value: Any) -> 
         apply(Settings(), [Entry(key, value, PROJECT)], engines=ENGINES, guest=True)
 
 
+@pytest.mark.parametrize(("key", "value"), [("journal", "record"), ("journal", "replay"), ("journal", "auto"), ("keep_journal", True)])
+@pytest.mark.parametrize("own", ["the default", "the user's"])
+def test_a_project_has_no_call_recorded_or_answered_by_its_own_cassette(key: str, value: Any, own: str) -> None:
+    with pytest.raises(ConfigError, match="llmspell.toml, line 2, key '.*': a project's file may not have .*add its folder to 'trust'"):
+        project(Settings() if own == "the default" else user(**{key: value}), **{key: value})
+
+
+def test_a_project_may_switch_journals_off() -> None:
+    settings = project(user(journal="auto", keep_journal=True), journal="off", keep_journal=False)
+    assert (settings.journal, settings.keep_journal) == ("off", False)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

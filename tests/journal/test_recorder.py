@@ -62,6 +62,15 @@ def test_the_oldest_events_go_first() -> None:
     assert list(recorder) == [chunk(2), chunk(3), chunk(4)]
 
 
+def test_it_knows_how_many_of_its_events_are_gone() -> None:
+    recorder = Recorder(max_events=3)
+    told = []
+    for number in range(1, 6):
+        recorder.record(chunk(number))
+        told.append(recorder.dropped)
+    assert told == [0, 0, 0, 1, 2]
+
+
 def test_listeners_hear_each_event_at_once_and_in_the_order_they_were_added() -> None:
     recorder = Recorder()
     heard: list[tuple[str, AnyEvent, int]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from llmspell_kernel.journal.events import AnyEvent, CallFinished, CallUsage, CellStarted
-from llmspell_kernel.journal.spending import Spent, ledger, rows, total
+from llmspell_kernel.journal.spending import Spent, ledger, merged, rows, total
 
 DAY = 86_400.0
 
@@ -52,3 +52,10 @@ def test_the_order_of_requests_makes_no_other_sum() -> None:
         draw.shuffle(events)
         sums.add(total(ledger(events)).cost_usd)
     assert max(sums) - min(sums) < 1e-6
+
+
+def test_a_replay_in_one_session_takes_nothing_from_another_with_the_same_numbers() -> None:
+    paid: list[AnyEvent] = [cell(1), used(1, 1, cost=0.5)]
+    replayed: list[AnyEvent] = [cell(1), used(1, 1, cost=0.5), CallFinished(1, 0.0, 1, "again", 0.0, True)]
+    lines = merged([*ledger(paid, ["model"]), *ledger(replayed, ["model"]), *ledger([used(1, 1, "c/d")], ["model"])])
+    assert lines == [({"model": "a/b"}, Spent(1, 10, 5, 0, 0.5, 0, 1)), ({"model": "c/d"}, Spent(1, 10, 5, 0, 0.25, 0, 0))]

@@ -109,3 +109,48 @@ def test_a_recording_that_cannot_be_ended_is_one_error_without_our_frames(client
     assert error["ename"] == "ConfigError" and "could not be put in order: Is a directory" in error["evalue"]
     assert not any(".py" in line for line in error["traceback"])
     assert said(client, "%llmspell record off") == "Nothing is recorded or replayed.\n"
+
+
+def journals(folder: Path) -> list[Path]:
+    return sorted((folder / ".llmspell" / "journal").glob("*.journal.jsonl"))
+
+
+def test_the_journal_is_kept_and_not_kept_from_the_next_cell_on(client: Client, folder: Path) -> None:
+    client.run("%%lua\nreturn llm.chat('first')")
+    assert said(client, "%llmspell config keep_journal=false").startswith("keep_journal: from the next cell\n")
+    client.run("%%lua\nreturn llm.chat('second')")
+    (journal,) = journals(folder)
+    assert "first" in journal.read_text() and "second" not in journal.read_text()
+    said(client, "%llmspell config keep_journal=true")
+    client.run("%%lua\nreturn llm.chat('third')")
+    said(client, "%llmspell config keep_journal=true seed=3")
+    client.run("%%lua\nreturn llm.chat('fourth')")
+    before, after = journals(folder)
+    assert "second" not in before.read_text() + after.read_text()
+    assert "third" in after.read_text() and "fourth" in after.read_text()
+
+
+def test_a_cassette_that_is_not_there_changes_no_setting(client: Client, folder: Path) -> None:
+    error = client.run("%llmspell config journal=replay seed=5").error
+    assert error["ename"] == "LoadError"
+    assert client.run("llmspell.settings.journal, llmspell.settings.seed, llmspell.session.taping").result == "('off', 0, None)"
+    said(client, "%llmspell config journal=record cassette=kept.cassette.jsonl")
+    assert client.run("%llmspell config cassette=other.cassette.jsonl journal=replay").status == "error"
+    assert client.run("llmspell.settings.journal, llmspell.session.taping.file.name").result == "('record', 'kept.cassette.jsonl')"
+    assert said(client, "%llmspell record off").endswith("(kept.cassette.jsonl).\n")
+
+
+def test_how_much_is_kept_for_a_restore_is_a_states_own(client: Client) -> None:
+    client.run("%%lua\nn = 1")
+    assert "limits.history_bytes: for states opened from now on" in said(client, "%llmspell config limits.history_bytes=1000000")
+
+
+def test_costs_that_are_no_longer_all_in_memory_are_said_to_be(client: Client) -> None:
+    client.run("%%lua\nreturn llm.chat('x')")
+    asks = ("%llmspell cost", "llmspell.cost()")
+    assert [client.run(ask).stream("stderr") for ask in asks] == ["", ""]
+    client.run("llmspell.session.recorder._max_events = 1")
+    client.run("%%lua\nreturn llm.chat('x')")
+    for ask in asks:
+        (line,) = client.run(ask).stream("stderr").splitlines()
+        assert line.startswith("This is less than was used: the oldest ") and "`llmspell cost`" in line

@@ -17,7 +17,7 @@ from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.journal.events import CallFailed, CallStarted, CallUsage
-from llmspell_kernel.journal.ledger import FILE, Ledger
+from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
 from llmspell_kernel.policy.budgets import Amounts
 from llmspell_kernel.services.llm.models import Usage
 from llmspell_kernel.services.llm.scripted import Entry, ScriptedError
@@ -577,3 +577,42 @@ def test_strict_does_not_go_on_without_the_day_that_another_preset_gave_up(tmp_p
                 await session.call_bridge("llm", "chat", "hi")
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("used", [None, Amounts(1, 20, 400_000_000)])
+def test_what_one_session_reserved_alone_is_never_taken_from_the_day_of_all(tmp_path: Path, used: Amounts | None) -> None:
+    """The ledger can be used again by the time the call ends: others' use stays counted, and what was really used is added to it."""
+    folder, others = tmp_path / "state", Amounts(5, 500, 5_000_000_000)
+    folder.write_text("")  # no folder can be made there
+
+    async def play() -> None:
+        one = desk(folder, [], day_cost_usd=9.0)
+        budgets, account = one.session.budgets, Account(one.told)
+        alone = await budgets.reserve(account, Amounts(1, 100, 1_000_000_000))
+        folder.unlink()
+        Ledger(folder, Amounts._fields, lambda: NOON).reserve(lambda sums: others)
+        one.session.configure(one.session.settings)
+        together = await budgets.reserve(account, Amounts(1, 100, 2_000_000_000))
+        if used is None:
+            alone.release()
+        else:
+            alone.settle_with(used)
+        together.release()
+        await one.session.close()
+        assert budgets._session.reserved == budgets._own.reserved == Amounts()
+
+    asyncio.run(play())
+    assert in_the_ledger(folder) == others.plus(used or Amounts())
+
+
+def test_what_the_ledger_has_reserved_is_given_back_though_another_call_failed_to_reach_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [])
+        budgets, account = one.session.budgets, Account(one.told)
+        reserved = await budgets.reserve(account, Amounts(1, 100))
+        budgets._lose_ledger(account, LedgerError("on purpose"))
+        reserved.release()
+        await one.session.close()
+
+    asyncio.run(play())
+    assert in_the_ledger(tmp_path) == Amounts()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmspell_kernel.errors import ConfigError, DeniedError, LoadError
+from llmspell_kernel.journal.checked_lines import read_lines, with_sum
 from llmspell_kernel.session import Session
 
 from .test_recovery import World, play
@@ -104,3 +108,70 @@ def test_a_damaged_file_of_states_makes_no_state(tmp_path: Path) -> None:
         assert list(world.session.states) == [("main", "lua")]
 
     play("lua", body)
+
+
+SECRET = "kept-out-of-every-file-71"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("way", ["code", "global", "key", "argument", "escaped"])
+def test_states_that_hold_a_secret_anywhere_are_not_saved(engine: str, way: str, tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def body(world: World) -> None:
+        session = world.session
+        session.secrets.set("token", SECRET)
+        await world.run(lua="function g(x) n = x end", javascript="function g(x) { n = x }")
+        assert session.save(file) == 1
+        before = file.read_bytes()
+        match way:
+            case "code":
+                await session.run(f"x = '{SECRET}'", engine=engine)
+            case "global":
+                await session.set("k", ["a", SECRET], engine=engine)
+            case "key":
+                await session.set("k", {SECRET: 1}, engine=engine)
+            case "argument":
+                assert (await session.call_function("g", {"deep": [SECRET]}, engine=engine)).error is None
+            case "escaped":
+                await session.set("k", "".join(f"%{ord(char):02x}" for char in SECRET), engine=engine)
+        with pytest.raises(ConfigError, match="the states are not saved: .* holds a secret; reset that state") as caught:
+            session.save(file)
+        assert SECRET not in str(caught.value)
+        assert file.read_bytes() == before
+        await session.forget("main", engine)
+        assert session.save(file) == 0
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "said"),
+    [
+        (2, lambda state: {**state, "allow": [["llm.*"], []]}, "2 lists of what it may call, and 1 of what not"),
+        (2, lambda state: {**state, "deny": []}, "1 lists of what it may call, and 0 of what not"),
+        (3, lambda cell: {**cell, "times": []}, "0 times for 2 calls"),
+        (3, lambda cell: {**cell, "times": [*cell["times"], 1.0]}, "3 times for 2 calls"),
+    ],
+)
+def test_saved_states_that_do_not_fit_together_are_refused_at_their_line(
+    line: int, change: Callable[[dict[str, Any]], dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def first(world: World) -> None:
+        await world.run(lua="counted.number() counted.number()")
+        world.session.narrow("main", "lua", deny=["llm.*"])
+        world.session.save(file)
+
+    async def second(world: World) -> None:
+        with pytest.raises(LoadError, match=said) as caught:
+            await world.session.resume(file)
+        assert (caught.value.file, caught.value.line) == (file.name, line)
+        assert not world.session.states
+
+    play("lua", first)
+    lines = [json.loads(text) for text in read_lines(file.read_bytes(), file.name)]
+    lines[line - 1] = change(lines[line - 1])
+    file.write_bytes(b"".join(with_sum(json.dumps(each, separators=(",", ":")).encode()) for each in lines))
+    play("lua", second)

@@ -1,0 +1,53 @@
+"""`llmspell cost`: what models took, of every journal by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from llmspell_kernel.cli._folder import root
+from llmspell_kernel.journal.event_file import EventFile
+from llmspell_kernel.journal.events import CallFinished, CallStarted, CallUsage, CellFinished, CellStarted
+
+
+def journal(folder: Path, name: str, *, replayed: bool) -> Path:
+    """Of one session that asked one model once."""
+    file = folder / name
+    write = EventFile(folder, "1", lambda why: None, file)
+    write(CellStarted(1, 0.0, "lua", "main", f"cell[{name}]", ""))
+    write(CallUsage(1, 0.0, 1, "a/b", 10, 5, 0, 0.5))
+    write(CallFinished(1, 0.0, 1, "again", 0.0, replayed))
+    write(CellFinished(1, 0.0, "ok", 0.0))
+    write.close()
+    return file
+
+
+def test_a_replay_in_one_journal_takes_no_cost_from_another_and_each_keeps_its_cells(tmp_path: Path) -> None:
+    files = [str(journal(tmp_path, name, replayed=name == "two.jsonl")) for name in ("one.jsonl", "two.jsonl", "three.jsonl")]
+    done = CliRunner().invoke(root(), ["cost", "--json", "--by", "cell", *files])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert {line["cell"]: (line["cost_usd"], line["replayed"]) for line in told["lines"]} == {
+        "cell[one.jsonl]": (0.5, 0),
+        "cell[two.jsonl]": (0.0, 1),
+        "cell[three.jsonl]": (0.5, 0),
+    }
+    assert (told["total"]["cost_usd"], told["total"]["requests"], told["total"]["replayed"]) == (1.0, 2, 1)
+
+
+def test_names_in_a_journal_from_anywhere_steer_no_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "n.journal.jsonl"
+    write = EventFile(tmp_path, "1", lambda why: None, file)
+    write(CellStarted(1, 0.0, "\x1b[2Jlua", "ma\x1b[2Jin", "ce\x1b]0;yours\x07ll\nnot ended", ""))
+    write(CallStarted(1, 0.0, 1, "l\x1b[2Jlm", "ch\x1b[2Jat", ["h\x1b[2Ji"]))
+    write(CallUsage(1, 0.0, 1, "a/\x1b[2Jb\nall", 10, 5, 0, 0.5))
+    write(CallFinished(1, 0.0, 1, "ag\x1b[2Jain", 0.0))
+    write(CellFinished(1, 0.0, "ok", 0.0))
+    write.close()
+    for arguments in (["cost", "--by", "cell", "--by", "model"], ["trace"]):
+        done = CliRunner().invoke(root(), [*arguments, str(file)])
+        assert done.exit_code == 0, done.output
+        assert "a/b all" in done.stdout and "cell not ended" in done.stdout
+        assert not [char for char in done.stdout if char != "\n" and not char.isprintable()]

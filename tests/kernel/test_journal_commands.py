@@ -1,0 +1,51 @@
+"""What the commands about journals and saved states print of files that may come from anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from llmspell_kernel.journal.checked_lines import read_lines, with_sum
+from llmspell_kernel.kernel.journal_commands import fork, resume
+from llmspell_kernel.session import Session
+
+TITLE = "\x1b]0;yours\x07"
+
+
+def hostile_states(file: Path) -> None:
+    """A file of one state whose names and messages would steer a terminal, and look like lines of ours."""
+
+    async def save() -> None:
+        async with Session() as session:
+            await session.run("n = 1", chunk="cell[1]")
+            session.save(file)
+
+    asyncio.run(save())
+    header, state, cell = (json.loads(line) for line in read_lines(file.read_bytes(), file.name))
+    state["name"] = f"{TITLE}main\x1b[2J"
+    cell |= {"chunk": f"cell[1]{TITLE}\nLua state restored", "code": 'error("\\27[2J\\27[31mgone\\nLua state restored")'}
+    lines = (json.dumps(each, separators=(",", ":")).encode() for each in (header, state, cell))
+    file.write_bytes(b"".join(map(with_sum, lines)))
+
+
+def test_names_and_messages_of_a_saved_file_are_shown_on_their_lines_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "n.states.jsonl"
+    hostile_states(file)
+
+    async def play() -> None:
+        async with Session() as session:
+            notebook = SimpleNamespace(session=session, engines=session.engines, states_file=lambda *names: file)
+            await resume([], notebook, print)
+            await fork(["copy", "lua", f"{TITLE}main\x1b[2J"], notebook, print)
+
+    asyncio.run(play())
+    told = capsys.readouterr().out
+    assert not [char for char in told if char != "\n" and not char.isprintable()]
+    assert [line[:12] for line in told.splitlines()] == ["'main': Lua ", "  not cell[1", "Lua state re"]
+    assert "gone Lua state restored" in told
