@@ -31,8 +31,8 @@ WRONG = {"a": "x"}
     ("value", "told"),
     [
         ({"rows": [WRONG] * 100_000}, r"v\.rows\[item 1\]\.a does not fit: .*, as in 100000 places in all"),
-        ({"rows": [{"a": 1}] * 5 + [WRONG] * 20_000}, r"v\.rows\[item 6\]\.a does not fit: .*, as in 20000 places in all"),
-        ({"rows": [{"a": 1}] * FIRST_ITEMS + [WRONG] * 20_000}, "v does not fit in 20000 places; give fewer items to see where"),
+        ({"rows": [{"a": 1}] * 5 + [WRONG] * 60_000}, r"v\.rows\[item 6\]\.a does not fit: .*, as in 60000 places in all"),
+        ({"rows": [{"a": 1}] * FIRST_ITEMS + [WRONG] * 60_000}, "v does not fit in 60000 places; give fewer items to see where"),
         ({"rows": [{"a": 1}] * FIRST_ITEMS + [WRONG] * MAX_PLACES}, rf"v\.rows\[item {FIRST_ITEMS + 1}\]\.a does not fit: [^,]*, unable"),
     ],
 )
