@@ -28,7 +28,7 @@ class Limits(NamedTuple):
     resources: int = 100
     """How many streams and the like a state may hold open."""
     instructions: int = 6_000_000_000
-    """How many instructions the engine may run in one cell; JavaScript counts calls and jumps, ten instructions each."""
+    """How many instructions the engine may run in one cell; JavaScript counts calls and jumps, two instructions each."""
     effects_per_s: float = 50_000
     """How many calls of bridges a state may make each second; faster ones are held back."""
     calls_in_flight: int = 2_000

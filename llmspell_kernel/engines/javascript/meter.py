@@ -17,8 +17,8 @@ from ...protocol.steps import UNLIMITED, Allowance
 
 POLL_COUNT = 10_000
 """Calls and jumps between two polls of the interrupt handler; fixed in the library."""
-INSTRUCTIONS_A_POLL = 10 * POLL_COUNT
-"""A loop of a few operations has about ten instructions for each jump."""
+INSTRUCTIONS_A_POLL = 2 * POLL_COUNT
+"""The tightest loop has two instructions for each jump: counted with more, it would use up a preset's instructions long before its time."""
 POLL_S = 0.000_1
 """What a poll adds to the time that clocks show: about what ten thousand calls or jumps take."""
 LIMITS = ("calls_in_flight", "call_bytes", "tasks")
