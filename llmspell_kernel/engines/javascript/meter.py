@@ -17,8 +17,8 @@ from ...protocol.steps import UNLIMITED, Allowance
 
 POLL_COUNT = 10_000
 """Calls and jumps between two polls of the interrupt handler; fixed in the library."""
-INSTRUCTIONS_A_POLL = 2 * POLL_COUNT
-"""The tightest loop has two instructions for each jump: counted with more, it would use up a preset's instructions long before its time."""
+INSTRUCTIONS_A_POLL = POLL_COUNT
+"""One for each: the tightest loop jumps in two nanoseconds, and counted with more would use up a preset's instructions long before its time."""
 POLL_S = 0.000_1
 """What a poll adds to the time that clocks show: about what ten thousand calls or jumps take."""
 LIMITS = ("calls_in_flight", "call_bytes", "tasks")
