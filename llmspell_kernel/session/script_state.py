@@ -287,8 +287,11 @@ class ScriptState:
             self._has_question = True
             asking = asyncio.ensure_future(worker.query(self.number, kind, text, value))
             try:
-                while not (await asyncio.wait({asking}, timeout=limit_s))[0]:
-                    if worker.is_at(self.number):  # else another state's step goes before it, which has limits of its own
+                seen = 0
+                while not (await asyncio.wait({asking}, timeout=limit_s / 2))[0]:
+                    # else another state's step goes before it, which has limits of its own; one that just came to it has its time
+                    seen = seen + 1 if worker.is_at(self.number) else 0
+                    if seen == 2:
                         worker.lose(f"it did not answer a question within {limit_s:g} s")
                 return await asking
             finally:
