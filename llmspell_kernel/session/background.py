@@ -82,6 +82,7 @@ class BackgroundRun:
             self.run.end_output()
             if not (self._leaving and self._goes_on()):  # what ended has nobody to take it over
                 self._state.listen_no_more()
+                self.run.stopped = self.run.is_stopping  # its calls are given up below, when the state knows no more of it
                 self._state.renew()
                 await self.run.end_effects()
             self.run.flush()

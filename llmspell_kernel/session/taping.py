@@ -112,7 +112,8 @@ class Taping:
 
     def forget(self, made: Made) -> None:
         """The call was stopped with its cell: a replay, in which nobody stops it, must not wait for it."""
-        self._transcript.forget(made)
+        if not self._closed:
+            self._transcript.forget(made)
 
     def pass_time(self, seconds: float) -> float:
         """What clocks of scripts show after so long: time that can be had again, as it is counted and not measured."""

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import Bridge, Context, method
-from llmspell_kernel.errors import BridgeError, ConfigError, LoadError, SpellError
+from llmspell_kernel.errors import BridgeError, ConfigError, Interrupted, LoadError, SpellError
 from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.cassette import text_of
 from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.event_file import journals_in, load_events
-from llmspell_kernel.journal.events import CallChunk, CallUsage, CellStarted
+from llmspell_kernel.journal.events import CallChunk, CallFailed, CallUsage, CellStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.session.taping import MODES, Mode
@@ -263,6 +263,44 @@ def test_calls_of_background_work_that_outlives_its_recording_are_made_and_chang
             await session.background_ended()
             assert counted.calls == ["before", "after"]
         assert text_of(*load_cassette(file)) == finished
+
+    asyncio.run(run())
+
+
+TWICE = {
+    ("cell", "lua"): "held.back(); held.back()",
+    ("cell", "javascript"): "await held.back(); await held.back()",
+    ("background", "lua"): "async.background(function() held.back(); held.back() end)",
+    ("background", "javascript"): "async.background(async () => { await held.back(); await held.back() })",
+}
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["recording", "after-recording"])
+@pytest.mark.parametrize("where", ["cell", "background"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_that_is_stopped_with_its_script_is_told_as_stopped_and_no_replay_waits_for_it(
+    file: Path, engine: str, where: str, is_over: bool
+) -> None:
+    async def run() -> None:
+        held = Held()
+        async with Session(bridges=[held]) as session:
+            session.tape("record", file)
+            cell = asyncio.ensure_future(session.run(TWICE[where, engine], engine=engine))
+            await held.asked.wait()
+            if is_over:
+                session.end_taping()
+            held.asked.clear()
+            held.let.set()
+            held.let = asyncio.Event()
+            await held.asked.wait()
+            session.interrupt()
+            error = (await cell).error
+            assert error is None if where == "background" else isinstance(error, Interrupted)
+            await session.background_ended()
+            (stopped,) = [event for event in session.recorder if isinstance(event, CallFailed)]
+            session.end_taping()
+        assert (stopped.code, stopped.cancelled) == ("cancelled", True)
+        assert [(entry.call, entry.given_up) for entry in load_cassette(file).entries] == ([] if is_over else [("held.back", False)])
 
     asyncio.run(run())
 
