@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -42,6 +42,15 @@ def kernel_with_workers(environment: pytest.MonkeyPatch) -> Iterator[tuple[Clien
         for watch in watches:
             watch.close()
         client.close()
+
+
+def descriptors(pid: int) -> list[str]:
+    """What a process holds open.  One that is starting opens and closes files meanwhile."""
+    held = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            held.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return held
 
 
 def all_ended(watches: list[Watch], seconds: float) -> bool:
@@ -166,9 +175,8 @@ def test_a_worker_that_is_still_starting_ends_with_its_host_and_holds_none_of_it
     try:
         pid = int(host.stdout.readline())
         watch = Watch(pid)
-        theirs = {os.readlink(f"/proc/{host.pid}/fd/{number}") for number in os.listdir(f"/proc/{host.pid}/fd")}
-        held = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
-        assert "/etc/hostname" in theirs and "/etc/hostname" not in held
+        held = descriptors(pid)
+        assert "/etc/hostname" in descriptors(host.pid) and "/etc/hostname" not in held
         assert len([name for name in held if name.startswith("socket:")]) <= 1, "the control socket alone"
         host.kill()
         host.wait()
