@@ -41,11 +41,16 @@ def replace_file(file: Path, text: bytes) -> int:
 
 def write_whole(descriptor: int, text: bytes) -> None:
     """Appends all of it or raises OSError: where the disk is full in the middle, what was written of it is taken back."""
-    start = os.fstat(descriptor).st_size
-    left = memoryview(text)
+    written = os.write(descriptor, text)
+    if written < len(text):
+        _write_rest(descriptor, text, written)
+
+
+def _write_rest(descriptor: int, text: bytes, written: int) -> None:
+    start = os.fstat(descriptor).st_size - written
     try:
-        while left:
-            left = left[os.write(descriptor, left) :]
+        while written < len(text):
+            written += os.write(descriptor, memoryview(text)[written:])
     except OSError:
         with suppress(OSError):
             os.ftruncate(descriptor, start)

@@ -100,8 +100,8 @@ class Transcript:
     def __init__(self, counts: dict[str, int] | None = None) -> None:
         self._counts = counts or {}
         """By key, how many calls of it there are."""
-        self._asked: dict[int, tuple[str, Entry]] = {}
-        """By place: its name, and what of the entry is known when it is asked."""
+        self._asked: dict[int, tuple[str, bytes, str]] = {}
+        """By place: its name, its canonical arguments, and the name of its opener."""
         self._openers: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[int, int], tuple[str, int]] = {}
         self._told: dict[int, _Told] = {}
@@ -114,33 +114,36 @@ class Transcript:
         key = key_of(made.call, arguments, opener)
         number = self._counts[key] = self._counts.get(key, 0) + 1
         name = f"{key}:{number - 1}"
-        self._asked[made.place] = name, Entry(made.call, msgspec.Raw(arguments), opener=opener)
+        self._asked[made.place] = name, arguments, opener
         if FUNCTION in made.written:
             for place, callback in enumerate(callbacks(loads(made.written))):
                 self._functions[made.state, callback.id] = name, place
 
     def forget(self, made: Made) -> None:
         """The call was stopped with its cell: it came to nothing that could be played."""
-        name, _ = self._asked.pop(made.place)
+        name, *_ = self._asked.pop(made.place)
         key, _, number = name.partition(":")
         if self._counts[key] == int(number) + 1:
             self._counts[key] -= 1
 
     def entry(self, made: Made) -> Entry:
-        name, begun = self._asked.pop(made.place)
+        name, arguments, opener = self._asked.pop(made.place)
         gives = THING in made.answer and self._note_things(made.state, msgspec.json.decode(made.answer), name)
-        told = self._told.setdefault(made.state, _Told())
-        return msgspec.structs.replace(
-            begun,
-            answer=msgspec.Raw(canonical(_without(made.answer, made.volatile))),
-            failure=made.failure,
-            given_up=made.given_up,
+        if (told := self._told.get(made.state)) is None:
+            told = self._told[made.state] = _Told()
+        return Entry(
+            made.call,
+            msgspec.Raw(arguments),
+            msgspec.Raw(_lasting(made.answer, made.volatile)),
+            made.failure,
+            made.given_up,
             # the text of a stream comes by its own calls, and how much of it was read ahead is chance
-            chunks=[] if gives else list(made.chunks),
-            invoked=[self._invoked(made, callback, arguments) for callback, arguments in made.invoked],
-            used=whole(made.used),
-            after=told.overtaken_by(made.place, name, made.step),
-            passed_s=made.passed_s,
+            [] if gives else list(made.chunks),
+            [self._invoked(made, callback, arguments) for callback, arguments in made.invoked] if made.invoked else [],
+            whole(made.used),
+            opener,
+            told.overtaken_by(made.place, name, made.step),
+            made.passed_s,
         )
 
     def _invoked(self, made: Made, callback: Callback, arguments: bytes) -> tuple[str, int, msgspec.Raw]:
@@ -216,9 +219,12 @@ def callbacks(value: Value) -> list[Callback]:
     return [found for item in value for found in callbacks(item)] if isinstance(value, list) else []
 
 
-def _without(text: bytes, volatile: Sequence[str]) -> bytes:
-    """An answer with 0 in place of members that differ from run to run."""
-    if not volatile:
-        return text
-    value = msgspec.json.decode(text)
-    return msgspec.json.encode({**value, **{name: 0 for name in volatile if name in value}}) if isinstance(value, dict) else text
+def _lasting(answer: bytes, volatile: Sequence[str]) -> bytes:
+    """The canonical form of an answer as the host has written it, with 0 in place of members that differ from run to run."""
+    if b"{" not in answer:
+        return answer  # it has neither keys that have an order nor ids
+    if volatile:
+        value = msgspec.json.decode(answer)
+        if isinstance(value, dict):
+            answer = msgspec.json.encode({**value, **{name: 0 for name in volatile if name in value}})
+    return canonical(answer)
