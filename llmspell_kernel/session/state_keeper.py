@@ -115,7 +115,7 @@ class StateKeeper:
         for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
             if not script.history:
                 script.history.replace([])  # what was too much for the last one's history counts no more
-                script.entropy = session.taping.entropy(script.seed, script.engine, script.name) if session.taping is not None else ""
+                script.entropy = self._entropy(script)
             await session.resources.release_state(script.number)
             self._last_number += 1
             await script.ready(self._last_number, run.tell if run is not None else _tell_nobody)
@@ -123,6 +123,12 @@ class StateKeeper:
             session.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
             if not script.history or await self._restored(script, run, attempts_left):
                 return
+
+    def _entropy(self, script: ScriptState) -> str:
+        """What is recorded has the same ids when it is replayed: also in a state that was lost in its first cell, which no replay loses."""
+        if (taping := self._session.taping) is None:
+            return ""
+        return script.entropy or taping.entropy(script.seed, script.engine, script.name)
 
     async def _restored(self, script: ScriptState, run: CellRun | None, attempts_left: int) -> bool:
         """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
