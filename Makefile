@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: demo lab test check nbval test-slow fuzz coverage audit bench bench-safety docs lock clean
+.PHONY: demo lab test check nbval tutorials test-slow fuzz coverage audit bench bench-safety docs lock clean
 
 # A real model on this machine answers in the real kernel; leaves an HTML page.
 demo: $(VENV)/.weights
@@ -26,9 +26,13 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The notebooks' saved outputs, on a model that always answers the same.
+# The notebooks' saved outputs, each from the cassette beside it.
 nbval: $(VENV)/.ready
-	LLMSPELL_MODEL=spell/echo LLMSPELL_DISPLAY=static $(BIN)/python -m pytest --nbval $(NOTEBOOKS)
+	$(BIN)/python -m pytest --nbval $(NOTEBOOKS)
+
+# Makes those outputs and cassettes anew, on the local model.
+tutorials: $(VENV)/.weights
+	$(BIN)/python notebooks/record.py $(NOTEBOOKS)
 
 # Tests of over a minute each.
 test-slow: $(VENV)/.ready

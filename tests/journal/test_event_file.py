@@ -207,7 +207,7 @@ def test_a_cut_or_damaged_journal_is_read_as_far_as_it_goes(tmp_path: Path) -> N
         assert len(read(bytes(damaged), "x").events) >= len(EVENTS) - 2
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"{}\n", b"[]\n", b'{"llmspell_journal":99}\n', os.urandom(100)])
+@pytest.mark.parametrize("text", [b"", b"\n", b"{}\n", b"[]\n", b'{"llmspell_journal":99}\n', random.Random(1).randbytes(100)])
 def test_what_is_no_journal_is_told(text: bytes) -> None:
     with pytest.raises(LoadError, match="line 1"):
         read(text, "x")
