@@ -24,8 +24,8 @@ NAME_CHARS = 100
 """Of a name of any kind: an error, a chunk, a function, a capability, a limit."""
 
 Paint = Callable[[str, str], str]
-# the heading is bold, not red: JupyterLab shows errors on a red ground, dark red on dark red in its dark theme
-_RED, _BLUE, _BOLD, _GREEN = "1", "34", "1", "32"
+# the heading is bold, and the next step is plain: JupyterLab shows errors on a red ground, on which colours are hard to read in its dark theme
+_RED, _BLUE, _BOLD = "1", "34", "1"
 
 
 def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bool, titles: Mapping[str, str] | None = None) -> list[str]:
@@ -52,7 +52,7 @@ def traceback_lines(error: SpellError, sources: Mapping[str, str], *, colour: bo
             code = "" if source is None else f": {clean_clipped(source.strip(), LINE_CHARS)}"
             lines.append(f"  {paint(_BLUE, _place(frame))}{code}")
     step = next_step(error)
-    return [*lines, paint(_GREEN, f"→ {step}")] if step else lines
+    return [*lines, f"→ {step}"] if step else lines
 
 
 def error_name(error: SpellError) -> str:
