@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,24 @@ def test_costs_that_are_no_longer_all_in_memory_are_said_to_be(client: Client) -
     for ask in asks:
         (line,) = client.run(ask).stream("stderr").splitlines()
         assert line.startswith("This is less than was used: the oldest ") and "`llmspell cost`" in line
+
+
+MANY_AT_ONCE = {
+    "%%lua": "async.map({'a', 'b b', 'c c c'}, function(word) return llm.chat(word) end); for piece in llm.stream('d d') do end",
+    "%%js": "await Promise.all(['a', 'b b', 'c c c'].map(word => llm.chat(word))); for await (const piece of llm.stream('d d'));",
+}
+
+
+@pytest.mark.parametrize("magic", ["%%lua", "%%js"])
+def test_the_metadata_of_an_output_says_what_the_ledger_says_of_its_cell(client: Client, magic: str) -> None:
+    ran = client.run(f"{magic}\n{MANY_AT_ONCE[magic]}")
+    assert ran.status == "ok", ran.reply
+    usage = ran.of("display_data")[-1]["metadata"]["llmspell"]["usage"]
+    (row,) = json.loads(client.run("import json; print(json.dumps(llmspell.cost(by=['model'])))").stream("stdout"))
+    assert (usage["calls"], usage["input_tokens"], usage["output_tokens"], usage["cost_usd"]) == (
+        row["requests"],
+        row["input_tokens"],
+        row["output_tokens"],
+        row["cost_usd"],
+    )
+    assert row["requests"] == 4 and row["output_tokens"] > 0
