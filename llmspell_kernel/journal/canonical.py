@@ -18,10 +18,19 @@ KEY_CHARS = 24
 
 def canonical(written: bytes | msgspec.Raw) -> bytes:
     """The canonical form of a text in the written form of values: keys sorted, no ids.  Raises ValueCrossingError where it is none."""
+    return _canonical(written, 0)
+
+
+def canonical_arguments(written: bytes | msgspec.Raw) -> bytes:
+    """The same for a JSON array of values: each of them may be nested as deep as a value alone."""
+    return _canonical(written, -1)
+
+
+def _canonical(written: bytes | msgspec.Raw, depth: int) -> bytes:
     check_items(written)
     try:
         value = msgspec.json.decode(written)
-        text = msgspec.json.encode(_without_ids(value, 0), order="sorted")
+        text = msgspec.json.encode(_without_ids(value, depth), order="sorted")
         # most are canonical as they come, and are kept elsewhere too: one of them is enough
         return written if type(written) is bytes and text == written else text
     except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError) as error:
@@ -47,4 +56,6 @@ def _without_ids(value: Any, depth: int) -> Any:
             return {"$": ["r", kind]}
         case {"$": ["o", dict(inner)], **rest} if not rest:  # a script's own key "$" is no tag
             return {"$": ["o", {key: _without_ids(item, depth + 1) for key, item in inner.items()}]}
+        case {"$": [str(), *parts], **rest} if not rest and not any(type(part) in (list, dict) for part in parts):
+            return value  # bytes, a number and the like: one leaf, and no level
     return {key: _without_ids(item, depth + 1) for key, item in value.items()}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..errors import LoadError, ValueCrossingError
-from .canonical import canonical
+from .canonical import canonical, canonical_arguments
 from .checked_lines import read_lines, with_sum
 from .writable import writable
 
@@ -119,9 +119,10 @@ def read_entry(text: bytes, name: str, line: int) -> Entry:
     """Raises LoadError for what is no call as `line_of` writes them."""
     try:
         entry = _read_entry(text)
-        for value in (entry.answer, *(arguments for *_, arguments in entry.invoked)):
-            canonical(value)
-        well_formed = canonical(entry.arguments) == bytes(entry.arguments)
+        canonical(entry.answer)
+        for *_, arguments in entry.invoked:
+            canonical_arguments(arguments)
+        well_formed = canonical_arguments(entry.arguments) == bytes(entry.arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError) as error:
         raise LoadError(f"is no recorded call: {error}", file=name, line=line) from None
     if not well_formed:

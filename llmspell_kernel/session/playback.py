@@ -18,7 +18,7 @@ import msgspec
 from ..bridges._bridge import Resource
 from ..bridges._declaration import ResourceDeclaration
 from ..errors import ScriptError
-from ..journal.canonical import canonical
+from ..journal.canonical import canonical_arguments
 from ..journal.cassette import Entry, Used
 from ..journal.tape import Tape
 from ..protocol.steps import Effect, Fault
@@ -93,11 +93,11 @@ class Playback:
     def find(self, run: CellRun, effect: Effect, written: bytes) -> int | None:
         """The position of the call's entry."""
         opener = "" if effect.target is None else self._openers.get((run.state_number, effect.target), "")
-        return self.tape.take(f"{effect.bridge}.{effect.method}", canonical(written), opener, self.among)
+        return self.tape.take(f"{effect.bridge}.{effect.method}", canonical_arguments(written), opener, self.among)
 
     def missing(self, effect: Effect, written: bytes) -> NotRecorded:
         what = f"{effect.bridge}.{effect.method}"
-        return NotRecorded(f"{what} is not on {self.source}: {self.tape.explain(what, canonical(written))}")
+        return NotRecorded(f"{what} is not on {self.source}: {self.tape.explain(what, canonical_arguments(written))}")
 
     async def play(self, run: CellRun, context: EffectContext, effect: Effect, written: bytes, position: int) -> tuple[Value, bytes]:
         """What a call came to, again.  Raises what it raised."""

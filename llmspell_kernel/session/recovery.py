@@ -46,7 +46,7 @@ class Restored(NamedTuple):
 
 
 class RestoreFailed(Exception):
-    """The worker ended while a cell ran again; `remaining` are the cells with that one left out."""
+    """A cell could not run again; `remaining` are the cells with that one left out, none where nothing of them can be used."""
 
     def __init__(self, message: str, remaining: Sequence[PastCell]) -> None:
         super().__init__(message)
@@ -62,7 +62,10 @@ async def restore(
     `waiting` is the cell that needs the state: its stop ends this too.  Raises RestoreFailed and Interrupted.
     """
     started = time.monotonic()
-    entries, times, owned = entries_of_cells(past)
+    try:
+        entries, times, owned = entries_of_cells(past)
+    except SpellError as error:
+        raise RestoreFailed(f"what its calls came to cannot be played: {error.message}", []) from error
     playback = Playback(entries, "the journal", times)
     script.time_s = 0.0
     again: list[PastCell] = []
@@ -79,14 +82,13 @@ async def restore(
             playback.among = own | background
             try:
                 cell, why = await _again(session, script, cell, playback, left_s)
-            except WorkerLost as lost:
+            except Interrupted:
+                raise
+            except SpellError as error:
                 if waiting is not None and waiting.stopped:  # it was deaf to the stop
-                    raise Interrupted("stopped before it began", engine=script.engine) from lost
+                    raise Interrupted("stopped before it began", engine=script.engine) from error
                 script.renew()  # what stopped this cell is none of the next worker's
-                failed = replace(cell, left_out=f"its worker ended when it ran again ({lost.reason})")
-                raise RestoreFailed(
-                    f"{cell.chunk} ended its worker when it ran again: {lost.reason}", [*past[:at], failed, *past[at + 1 :]]
-                ) from lost
+                raise _failed_over(past, at, error) from error
             ran += cell.work is not None
             if waiting is None or not waiting.stopped:
                 script.renew()
@@ -96,6 +98,12 @@ async def restore(
     if waiting is not None and waiting.stopped:
         raise Interrupted("stopped before it began", engine=script.engine)
     return Restored(ran, time.monotonic() - started, left_out), again
+
+
+def _failed_over(past: Sequence[PastCell], at: int, error: SpellError) -> RestoreFailed:
+    what, why = ("ended its worker", error.reason) if isinstance(error, WorkerLost) else ("failed to begin", error.message)
+    cell = replace(past[at], left_out=f"it {what} when it ran again ({why})")
+    return RestoreFailed(f"{cell.chunk} {what} when it ran again: {why}", [*past[:at], cell, *past[at + 1 :]])
 
 
 async def _again(session: Session, script: ScriptState, cell: PastCell, playback: Playback, left_s: float) -> tuple[PastCell, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._declaration import BridgeDeclaration
-from ..errors import ConfigError, Interrupted, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, ScriptError, SpellError, WorkerLost, nearest
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
 from ..policy.presets import PRESETS
@@ -131,20 +131,24 @@ class StateKeeper:
         return script.entropy or taping.entropy(script.seed, script.engine, script.name)
 
     async def _restored(self, script: ScriptState, run: CellRun | None, attempts_left: int) -> bool:
-        """Runs the finished cells again.  False where the worker ended over one of them: then that one is left out the next time."""
+        """Runs the finished cells again.  False where one of them could not: then that one is left out the next time.
+
+        Whatever ends it before its end ends the worker too: half a state is none, and the next cell begins anew.
+        """
         session = self._session
         title = session.engines.get(script.engine).title
         limits, time_s = script.limits, script.time_s
         try:
             restored, past = await restore(session, script, script.history.cells, limits.restore_s, run)
-        except Interrupted:
-            script.close()  # half a state is none: the next cell begins anew
-            raise
         except RestoreFailed as failure:
+            script.close()
             script.history.replace(failure.remaining if attempts_left > 1 else [])
-            if attempts_left <= 1:
+            if not script.history:
                 script.notes.append(f"{title} state not restored: {failure.message}; {AGAIN_NOW}")
             return False
+        except BaseException:
+            script.close()
+            raise
         finally:
             script.limits, script.time_s = limits, time_s
         script.history.replace(past)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..journal.canonical import canonical, key_of
+from ..journal.canonical import canonical, canonical_arguments, key_of
 from ..journal.cassette import Entry, Failure, Used
 from ..redaction import Redactor
 from ..values import Callback, Value, loads
@@ -109,7 +109,7 @@ class Transcript:
 
     def asked(self, made: Made) -> None:
         """Raises ValueCrossingError for arguments that are in no written form."""
-        arguments = canonical(made.written)
+        arguments = canonical_arguments(made.written)
         opener = "" if made.target is None else self._openers.get((made.state, made.target), "")
         key = key_of(made.call, arguments, opener)
         number = self._counts[key] = self._counts.get(key, 0) + 1
@@ -148,7 +148,7 @@ class Transcript:
 
     def _invoked(self, made: Made, callback: Callback, arguments: bytes) -> tuple[str, int, msgspec.Raw]:
         given_to, place = self._functions.get((made.state, callback.id), ("", 0))
-        return given_to, place, msgspec.Raw(canonical(arguments))
+        return given_to, place, msgspec.Raw(canonical_arguments(arguments))
 
     def _note_things(self, state: int, wire: Any, name: str) -> bool:
         """Is there a thing that the host keeps in an answer?"""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from llmspell_kernel.journal.canonical import canonical, key_of
+from llmspell_kernel.errors import ValueCrossingError
+from llmspell_kernel.journal.canonical import canonical, canonical_arguments, key_of
 from llmspell_kernel.journal.cassette import Entry
 from llmspell_kernel.journal.tape import Tape
+from llmspell_kernel.values import MAX_DEPTH, loads
 
 
 def entry(call: str, arguments: bytes, opener: str = "") -> Entry:
@@ -55,3 +58,17 @@ def test_the_order_of_members_and_ids_of_one_run_make_no_other_key() -> None:
     other = canonical(b'[{"a":{"$":["f",8]},"b":1},{"$":["r",4,"llm.stream"]}]')
     assert one == other == b'[{"a":{"$":["f"]},"b":1},{"$":["r","llm.stream"]}]'
     assert canonical(b'[{"$":["o",{"$":["f",7]}]}]') != canonical(b'[{"$":["o",{"$":["f",8]}]}]')
+
+
+def nested(levels: int, leaf: bytes) -> bytes:
+    return b"[" * levels + leaf + b"]" * levels
+
+
+@pytest.mark.parametrize("leaf", [b'"text"', b'{"$":["b","AAAA"]}', b'{"$":["n","inf"]}', b'{"$":["f",7]}'])
+def test_arguments_may_each_be_nested_as_deep_as_a_value(leaf: bytes) -> None:
+    levels = MAX_DEPTH if leaf.startswith(b'"') else MAX_DEPTH - 1  # a tag is written as two more, and is none
+    loads(nested(levels, leaf))
+    canonical(nested(levels, leaf))
+    canonical_arguments(nested(levels + 1, leaf))
+    with pytest.raises(ValueCrossingError, match="nested deeper than 64 levels"):
+        canonical_arguments(nested(MAX_DEPTH + 2, leaf))

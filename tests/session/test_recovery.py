@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -353,3 +354,51 @@ def test_a_no_stays_a_no(engine: str) -> None:
         assert approver.asked == 2
 
     play(engine, body, approver=approver, grants=Grants(ask=("counted.number",)))
+
+
+DEEPEST = {
+    "lua": "x = 1; local t = 'leaf'; for i = 1, 64 do t = {t} end; n = counted.take(t)",
+    "javascript": "x = 1; let t = 'leaf'; for (let i = 0; i < 64; i++) t = [t]; n = await counted.take(t)",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_argument_of_the_most_levels_comes_back_and_can_be_saved(engine: str, tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        await world.run(**DEEPEST)
+        await world.kill()
+        assert await world.run(lua="return x, n", javascript="[x, n]") in ([1, 1], [[1, 1]])
+        assert world.restored[0].left_out == [] and world.bridge.calls == ["take"]
+        assert world.session.save(tmp_path / "n.states.jsonl") == 2
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_history_that_cannot_be_read_gives_a_fresh_state_that_says_so(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="a = counted.number()", javascript="a = await counted.number()")
+        world.session.states["main", engine].history.cells[0].calls[0].written = b"nonsense"
+        await world.kill()
+        assert await world.run(lua="return a == nil", javascript="typeof a == 'undefined'") == [True]
+        assert "state not restored: " in world.told and "run the cells above again" in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nobody_finds_the_half_of_a_state_whose_restoration_was_cancelled(engine: str) -> None:
+    async def body(world: World) -> None:
+        session = world.session
+        await session.set("given", 7, engine=engine)
+        await world.run(lua="a = 1", javascript="a = 1")
+        await world.kill()
+        look = asyncio.create_task(session.get("a", engine=engine))
+        loop = asyncio.get_running_loop()
+        remove = session.recorder.listen(lambda event: loop.call_soon(look.cancel) if isinstance(event, StateOpened) else None)
+        await asyncio.wait({look})
+        remove()
+        assert look.cancelled()
+        assert [await session.get(name, engine=engine) for name in ("a", "given")] == [1, 7]
+
+    play(engine, body)

@@ -23,7 +23,7 @@ from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.session.taping import MODES, Mode
 from llmspell_kernel.settings import Settings
-from llmspell_kernel.values import Callback
+from llmspell_kernel.values import Callback, Value
 
 from .world import ENGINES, Recording
 
@@ -53,6 +53,12 @@ class Counted(Bridge):
         """Calls a function with 1, 2, 3 ..."""
         self.calls.append("each")
         return [await ctx.invoke(function, number, as_type=int) for number in range(1, count + 1)]
+
+    @method
+    async def take(self, ctx: Context, value: Value) -> int:
+        """Takes anything."""
+        self.calls.append("take")
+        return len(self.calls)
 
     @method
     async def later(self, ctx: Context, seconds: float, text: str) -> str:
