@@ -158,6 +158,8 @@ class Exchange:
             answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
         if self._taken_out(effect.id) is None:
             return self._drop(effect.id)  # given up in the meantime by the script, or its cell is over: nobody may be told
+        if answer.fault is not None:
+            self._drop(effect.id)  # what it had opened before it failed
         if answer.fault is not None and (answer.fault.limit or answer.fault.capability) and len(self._faults) < REMEMBERED_FAULTS:
             self._faults[answer.fault.code, answer.fault.message] = answer.fault
         self._answers.append(answer)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.protocol.steps import Answer, Finished
+from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import ResourceRef, loads
 
 from .test_effects import answers, asks, effect
-from .world import Probe, World, world
+from .test_taping import full
+from .world import LIMITS, Probe, Ticker, World, world
 
 
 def use(number: int, method: str, target: int, kind: str = "probe.ticker") -> Any:
@@ -171,6 +175,45 @@ def test_a_stream_tells_its_text_and_usage_after_its_end(engine: str, end: str) 
             await made.session.run(keep, engine=engine)
             closed = await made.session.run(after, engine=engine)
             assert closed.error is not None and closed.error.code == "resource", "only what lasts"
+            assert len(made.session.resources) == 0
+
+    asyncio.run(run())
+
+
+FAILS = {"lua": "return pcall({call})", "javascript": "await {call}.then(() => true, () => false)"}
+
+
+@pytest.mark.parametrize("engine", ["lua", "javascript"])
+@pytest.mark.parametrize("way", ["one too many", "too large"])
+def test_what_an_answer_had_opened_before_it_failed_is_closed(engine: str, way: str) -> None:
+    call = {
+        "one too many": {"lua": "probe.tickers_of, 2", "javascript": "probe.tickersOf(2)"},
+        "too large": {"lua": "probe.give", "javascript": "probe.give()"},
+    }[way][engine]
+
+    async def run() -> None:
+        async with world(limits=LIMITS._replace(resources=1, value_bytes=5_000)) as made:
+            made.probe.answer = {"ticker": Ticker(made.probe, 9), "text": "x" * 10_000}
+            outcome = await made.session.run(FAILS[engine].format(call=call), engine=engine)
+            assert outcome.error is None and outcome.values[0] is False
+            assert len(made.session.resources) == 0
+            again = {"lua": "t = probe.ticker(9) return t:next()", "javascript": "t = await probe.ticker(9); await t.next()"}[engine]
+            assert (await made.session.run(again, engine=engine)).values == [1]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ["lua", "javascript"])
+def test_a_stream_whose_call_could_not_be_recorded_is_closed(engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = {"lua": "return pcall(llm.stream, 'a b c')", "javascript": "await llm.stream('a b c').then(() => true, () => false)"}[engine]
+
+    async def run() -> None:
+        async with world(settings=Settings(model="spell/echo")) as made:
+            made.session.tape("record", tmp_path / "n.cassette.jsonl")
+            with monkeypatch.context() as patch:
+                patch.setattr(cassette_file, "replace_file", full)
+                outcome = await made.session.run(code, engine=engine)
+            assert outcome.error is None and outcome.values[0] is False
             assert len(made.session.resources) == 0
 
     asyncio.run(run())
