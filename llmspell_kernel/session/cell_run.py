@@ -287,7 +287,7 @@ class CellRun:
             if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
                 await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:
-                await self.resources.release_cell(self.cell)
+                await self.resources.release_run(self)
             if self._state.worker is None:
                 await self.resources.release_state(self.state_number)
             self.flush()

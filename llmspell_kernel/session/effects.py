@@ -337,7 +337,7 @@ async def _reference(run: CellRun, effect: Effect, resource: Resource) -> Resour
             raise ScriptError(
                 f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
             )
-        ref = run.resources.keep(run.state_number, run.state_name, run.cell, resource, run.limits.resources)
+        ref = run.resources.keep(run, resource)
     except SpellError:
         await resource.release()
         raise

@@ -156,7 +156,7 @@ class Playback:
                     return [again(item) for item in wire]
                 case {"$": ["r", str(kind)]}:
                     thing = Played(run.resource_kind(kind), context, entry.used)
-                    ref = run.resources.keep(run.state_number, run.state_name, run.cell, thing, run.limits.resources)
+                    ref = run.resources.keep(run, thing)
                     run.gave(effect.id, ref.id)
                     self._openers[run.state_number, ref.id] = name
                     return {"$": ["r", ref.id, kind]}

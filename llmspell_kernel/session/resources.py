@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..bridges._bridge import Resource
 from ..errors import ScriptError, ValueCrossingError
@@ -14,6 +14,9 @@ from ..journal.recorder import Recorder
 from ..values import ResourceRef, Value
 from .faults import contained, report
 from .met_limits import met
+
+if TYPE_CHECKING:
+    from .cell_run import CellRun
 
 Why = Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
 Key = tuple[int, int]
@@ -33,8 +36,9 @@ def refuse_references(value: Value, path: str) -> None:
 
 
 class Kept(NamedTuple):
-    state_name: str
-    cell: int
+    """`run` is the one run of a cell or init script in which it was opened: cells of several states, and those run again, share numbers."""
+
+    run: CellRun
     resource: Resource
 
 
@@ -59,14 +63,15 @@ class ResourceTable:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, state: int, state_name: str, cell: int, resource: Resource, limit: int) -> ResourceRef:
-        """Raises LimitError where the state holds `limit` already; releasing the refused one is then the caller's."""
+    def keep(self, run: CellRun, resource: Resource) -> ResourceRef:
+        """Raises LimitError where the state holds as many as it may; releasing the refused one is then the caller's."""
+        state, limit = run.state_number, run.limits.resources
         held = sum(owner == state for owner, _ in self._kept)
         if held >= limit:
             message = f"this state holds {held} open resources, its limit is {limit}; close those that are done with"
             raise met("resources", limit, held + 1, message=message)
         number = self._last[state] = self._last.get(state, 0) + 1
-        self._kept[state, number] = Kept(state_name, cell, resource)
+        self._kept[state, number] = Kept(run, resource)
         return ResourceRef(number, resource.type)
 
     def get(self, state: int, number: int, kind: str, method: str = "") -> Resource:
@@ -84,7 +89,7 @@ class ResourceTable:
     async def release(self, state: int, number: int, why: Why) -> None:
         kept = self._kept.pop((state, number), None)
         if kept is not None:
-            self._recorder.record(ResourceClosed(kept.cell, time.time(), kept.state_name, number, kept.resource.type, why))
+            self._recorder.record(ResourceClosed(kept.run.cell, time.time(), kept.run.state_name, number, kept.resource.type, why))
             if kept.resource.lasting and why in ("closed", "exhausted"):
                 self._ended[state, number] = kept
                 if len(self._ended) > MOST_ENDED:
@@ -97,9 +102,9 @@ class ResourceTable:
         for key in [key for key in self._ended if key[0] == state]:
             del self._ended[key]
 
-    async def release_cell(self, cell: int) -> None:
-        """Those that were opened in one cell."""
-        await self._release_all([key for key, kept in self._kept.items() if kept.cell == cell], "cell")
+    async def release_run(self, run: CellRun) -> None:
+        """Those that were opened in one run of a cell."""
+        await self._release_all([key for key, kept in self._kept.items() if kept.run is run], "cell")
 
     async def release_bridge(self, name: str) -> None:
         """Those of a bridge that goes away."""

@@ -277,3 +277,22 @@ def test_two_first_cells_at_once_run_it_once(tmp_path: Path) -> None:
             assert len(made.events(InitStarted)) == 1
 
     asyncio.run(play())
+
+
+TICKER = {"lua": "ticker = probe.ticker(9)", "javascript": "globalThis.ticker = await probe.ticker(9)"}
+TICK = {"lua": "return ticker:next()", "javascript": "await ticker.next()"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_it_opened_stays_open_when_the_first_cell_fails_or_another_states_init_script_does(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with world(settings=settings(tmp_path, engine, TICKER[engine])) as made:
+            assert (await made.session.run(FAIL[engine], engine=engine)).error is not None
+            assert (await made.session.run(TICK[engine], engine=engine)).values == [1]
+            await made.session.set("x", 1, engine=engine, state="set by python")
+            (tmp_path / FILE[engine]).write_text(FAIL[engine])
+            with pytest.raises(ScriptError):
+                await made.session.set("x", 1, engine=engine, state="that fails")
+            assert (await made.session.run(TICK[engine], engine=engine, state="set by python")).values == [1]
+
+    asyncio.run(play())

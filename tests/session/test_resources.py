@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.journal import cassette_file
+from llmspell_kernel.policy.limits import PRESETS
 from llmspell_kernel.protocol.steps import Answer, Finished
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import ResourceRef, loads
@@ -215,5 +216,25 @@ def test_a_stream_whose_call_could_not_be_recorded_is_closed(engine: str, monkey
                 outcome = await made.session.run(code, engine=engine)
             assert outcome.error is None and outcome.values[0] is False
             assert len(made.session.resources) == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("engine", ["lua", "javascript"])
+def test_a_resumed_cell_that_fails_again_closes_nothing_of_a_state_that_is_there(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+    fails = {"lua": "error('x')", "javascript": "throw new Error('x')"}[engine]
+    opens = {"lua": "t = probe.ticker(9)", "javascript": "t = await probe.ticker(9)"}[engine]
+    ticks = {"lua": "return t:next()", "javascript": "await t.next()"}[engine]
+    limits = PRESETS["standard"]
+
+    async def run() -> None:
+        async with world(limits=limits) as first:
+            assert (await first.session.run(fails, engine=engine)).error is not None
+            first.session.save(file)
+        async with world(limits=limits) as second:
+            assert (await second.session.run(opens, engine=engine, state="there")).cell == 1
+            await second.session.resume(file)
+            assert (await second.session.run(ticks, engine=engine, state="there")).values == [1]
 
     asyncio.run(run())
