@@ -318,7 +318,7 @@ class CellRun:
 
     def _whole(self, fault: Fault) -> Fault:
         """With the fields that no engine carries."""
-        fault, cap = self._state.exchange.with_fields(fault), self.limits.memory_bytes
+        fault, cap = self._state.exchange.with_fields(fault), self._state.opened_with.limits.memory_bytes
         if fault.limit == "memory_bytes" and not fault.value:
             return msgspec.structs.replace(fault, value=cap, used=cap)
         return fault

@@ -57,6 +57,16 @@ class FunctionCall(NamedTuple):
     args: bytes
 
 
+class Opening(NamedTuple):
+    """What a state is opened with, and opened with again where it was lost: other settings are for states that are opened later."""
+
+    preset: str
+    left_out: Sequence[str]
+    """What its language lacks under that preset."""
+    seed: int
+    limits: Limits
+
+
 class ScriptState:
     """`number` is the state's id in the protocol; it changes with the worker, so an old worker's messages can never be taken for a new one's."""
 
@@ -65,24 +75,21 @@ class ScriptState:
         name: str,
         engine: str,
         pool: WorkerPool,
-        limits: Limits,
+        opening: Opening,
         catalogue: dict[str, Any],
-        seed: int,
         resources: ResourceTable,
-        preset: str = "",
-        left_out: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.engine = engine
         self.number = 0
         self._pool = pool
-        self.limits = limits
+        self.opened_with = opening
+        """Before its first worker: what it would be opened with if that were now."""
+        self.limits = opening.limits
         """Those of the cell that runs, or ran last."""
         self._catalogue = msgspec.json.encode(catalogue)
-        self.seed = seed
         self.grants: tuple[Grants, ...] = ()
         """What the state was narrowed to, on top of what the session grants; a new worker changes nothing of it."""
-        self._preset, self._left_out = preset, left_out
         self.time_s = 0.0
         """What clocks inside the language show next: a time that stands in the journal, so that a replay can show it again."""
         self.opened_s = 0.0
@@ -92,12 +99,12 @@ class ScriptState:
         self.pace = Pace()
         self.entropy = ""
         """What the state's ids are made from: drawn for its first worker, and the same for those that it is restored in."""
-        self.history = History(limits.history_bytes)
+        self.history = History(opening.limits.history_bytes)
         self.last_restored: Restored | None = None
         self.notes: list[str] = []
         """What the next cell is to tell."""
         self._resources = resources
-        self.exchange = Exchange(engine, resources, limits.value_bytes)
+        self.exchange = Exchange(engine, resources, opening.limits.value_bytes)
         self.background_tasks: list[str] = []
         self._worker: Worker | None = None
         self._stopping = ""
@@ -191,7 +198,7 @@ class ScriptState:
             except _Gone as error:
                 raise error.lost from None
         self._worker, self.number, self._loss_told, self.entropy = worker, number, False, entropy
-        self.exchange = Exchange(self.engine, self._resources, self.limits.value_bytes)
+        self.exchange = Exchange(self.engine, self._resources, self.opened_with.limits.value_bytes)
         self.exchange.state_number = number
         self.background_tasks = []
         self.is_fresh, self.opened_at, self.workers = True, time.time(), self.workers + 1
@@ -199,22 +206,21 @@ class ScriptState:
     async def _open(self, worker: Worker, number: int, entropy: str) -> None:
         """Raises _Gone where the worker dies over it by itself."""
         self._untold.clear()  # the catalogue that it is about to get has it all
+        preset, left_out, seed, limits = self.opened_with
         options = {
             "state": number,
-            "memory_bytes": self.limits.memory_bytes,
-            "max_value_bytes": self.limits.value_bytes,
-            "seed": self.seed,
+            "memory_bytes": limits.memory_bytes,
+            "max_value_bytes": limits.value_bytes,
+            "seed": seed,
             "entropy": entropy,
             "time_s": self._opens_at(),
-            "stack_bytes": self.limits.stack_bytes,
-            "preset": self._preset,
-            "removed": self._left_out,
+            "stack_bytes": limits.stack_bytes,
+            "preset": preset,
+            "removed": left_out,
         }
         try:
-            async with asyncio.timeout(self.limits.startup_s):
-                await worker.open(
-                    number, self.engine, self._catalogue, json.dumps(options).encode(), self.limits.data_bytes, self.limits.value_bytes
-                )
+            async with asyncio.timeout(limits.startup_s):
+                await worker.open(number, self.engine, self._catalogue, json.dumps(options).encode(), limits.data_bytes, limits.value_bytes)
         except WorkerLost as error:
             raise _Gone(error) from error
         except (ConfigError, ScriptError):  # refused: its worker is well, and may hold other states

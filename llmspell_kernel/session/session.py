@@ -57,7 +57,7 @@ from .recovery import Restored
 from .redacted import RedactedSink, redact_error
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
-from .script_state import FunctionCall, ScriptState
+from .script_state import FunctionCall, Opening, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
 from .state_keeper import StateKeeper
@@ -436,7 +436,7 @@ class Session:
         Arguments and answer cross as a script's do: a data class is an object.  Raises what refused it, and whatever the bridge raised.
         A method that gives a resource is refused: only a script can hold one.
         """
-        idle = ScriptState(PYTHON, PYTHON, self._pool, self.limits, {}, 0, self.resources)
+        idle = ScriptState(PYTHON, PYTHON, self._pool, Opening("", (), 0, self.limits), {}, self.resources)
         run = CellRun(self, idle, 0, "python", RedactedSink(self.sink, self.redactor), self.limits, self.grants)
         run.holds_resources = False
         plain = [to_plain(value, f"argument {position}") for position, value in enumerate(args, 1)]

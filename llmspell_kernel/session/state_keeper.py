@@ -18,11 +18,11 @@ from ..policy.presets import PRESETS
 from ..protocol.transitions import Phase
 from ..workers.pool import WorkerPool
 from .faults import report
-from .history import PastCell
+from .history import History, PastCell
 from .pulse import Pulse
 from .recovery import Restored, RestoreFailed, restore
 from .saved_states import SavedState, load, rules_of, save
-from .script_state import ScriptState
+from .script_state import Opening, ScriptState
 
 if TYPE_CHECKING:
     from .background import BackgroundRun
@@ -60,19 +60,8 @@ class StateKeeper:
     def named(self, name: str, engine: str) -> ScriptState:
         key = (name, engine)
         if key not in self.states:
-            session, settings = self._session, self._session.settings
-            left_out = session.engines.get(engine).names_of(PRESETS[settings.preset].left_out)
-            self.states[key] = ScriptState(
-                name,
-                engine,
-                self._pool,
-                session.limits,
-                session.bridges.catalogue(),
-                settings.seed,
-                session.resources,
-                settings.preset,
-                left_out,
-            )
+            session = self._session
+            self.states[key] = ScriptState(name, engine, self._pool, self._opening(engine), session.bridges.catalogue(), session.resources)
         return self.states[key]
 
     async def ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
@@ -103,6 +92,12 @@ class StateKeeper:
 
     # -- opening
 
+    def _opening(self, engine: str) -> Opening:
+        """As a state of that language is opened now."""
+        session, settings = self._session, self._session.settings
+        left_out = session.engines.get(engine).names_of(PRESETS[settings.preset].left_out)
+        return Opening(settings.preset, left_out, settings.seed, session.limits)
+
     async def _open(self, script: ScriptState, run: CellRun | None) -> None:
         """A worker for a state: a fresh one, or for a state that was lost, one that went through the same cells."""
         session, cell = self._session, 0 if run is None else run.cell
@@ -114,13 +109,14 @@ class StateKeeper:
         session.engines.check(script.engine)
         for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
             if not script.history:
-                script.history.replace([])  # what was too much for the last one's history counts no more
+                script.opened_with = self._opening(script.engine)
+                script.history = History(script.opened_with.limits.history_bytes)  # what was too much for the last one counts no more
                 script.entropy = self._entropy(script)
             await session.resources.release_state(script.number)
             self._last_number += 1
             await script.ready(self._last_number, run.tell if run is not None else _tell_nobody)
             self._pulse.start()
-            session.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.seed, script.entropy))
+            session.recorder.record(StateOpened(cell, time.time(), script.engine, script.name, script.opened_with.seed, script.entropy))
             if not script.history or await self._restored(script, run, attempts_left):
                 return
 
@@ -128,7 +124,7 @@ class StateKeeper:
         """What is recorded has the same ids when it is replayed: also in a state that was lost in its first cell, which no replay loses."""
         if (taping := self._session.taping) is None:
             return ""
-        return script.entropy or taping.entropy(script.seed, script.engine, script.name)
+        return script.entropy or taping.entropy(script.opened_with.seed, script.engine, script.name)
 
     async def _restored(self, script: ScriptState, run: CellRun | None, attempts_left: int) -> bool:
         """Runs the finished cells again.  False where one of them could not: then that one is left out the next time.
@@ -174,7 +170,8 @@ class StateKeeper:
         script = self._with_history(state, engine)
         past = script.history.cells if at is None else _past_up_to(script, at)
         forked = self.named(new, engine)
-        forked.seed, forked.entropy, forked.opened_s, forked.grants = script.seed, script.entropy, script.opened_s, script.grants
+        forked.opened_with = forked.opened_with._replace(seed=script.opened_with.seed)
+        forked.entropy, forked.opened_s, forked.grants = script.entropy, script.opened_s, script.grants
         forked.history.replace(past)
         return await self._restored_now(forked)
 
@@ -190,7 +187,8 @@ class StateKeeper:
         restored = {}
         for key, saved in zip(keys, found, strict=True):
             script, state = self.named(*key), saved.state
-            script.seed, script.entropy, script.opened_s = state.seed, state.entropy, state.opened_s
+            script.opened_with = script.opened_with._replace(seed=state.seed)
+            script.entropy, script.opened_s = state.entropy, state.opened_s
             script.grants = tuple(narrowed(state.name, allow, deny) for allow, deny in zip(state.allow, state.deny, strict=True))
             script.history.replace(saved.past)
             restored[key] = await self._restored_now(script)
@@ -271,7 +269,8 @@ def _past_up_to(script: ScriptState, count: int) -> list[PastCell]:
 
 def _saved(script: ScriptState) -> SavedState:
     allow, deny = rules_of(script.grants)
-    return SavedState(script.name, script.engine, script.seed, script.entropy, script.opened_s, len(script.history.cells), allow, deny)
+    seed, cells = script.opened_with.seed, len(script.history.cells)
+    return SavedState(script.name, script.engine, seed, script.entropy, script.opened_s, cells, allow, deny)
 
 
 def _tell_nobody(text: str) -> None:

@@ -102,7 +102,7 @@ def _state(script: ScriptState, run: CellRun | None, limits: Limits) -> StateSta
         pid=worker.pid if worker is not None else None,
         age_s=round(time.time() - script.opened_at, 3) if worker is not None else 0.0,
         memory_bytes=figures.memory_bytes if figures is not None else None,
-        memory_limit=held.memory_bytes,
+        memory_limit=(script.opened_with.limits if script.workers else limits).memory_bytes,
         cpu_s=figures.cpu_s if figures is not None else None,
         script_time_s=round(used.script_time_s, 6),
         script_time_limit=held.script_time_s,
