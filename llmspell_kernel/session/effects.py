@@ -195,7 +195,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         if context.asks is not None:
-            _keep_refusal(run, context, effect, arguments, context.asks, error)
+            error = _keep_refusal(run, context, effect, arguments, context.asks, error)
         return redact_error(error, run.redactor)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before the user had answered"))
@@ -274,26 +274,51 @@ async def _kept_call(
         raise
     finally:
         made.redact(run.redactor)
-        run.keep(made)
-        if recording and taping is not None:
-            if made.given_up and run.is_stopping:
-                taping.forget(made)
-            else:
-                taping.ended(made, context)
+        try:
+            _end(run, context, made, taping if recording else None)
+        finally:
+            run.keep(made)
+
+
+def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None) -> None:
+    """A call has come to its end, and is written on the cassette that it was asked under.
+
+    Raises the SpellError that the call comes to where it cannot be: that is what the script is told, and so what is kept.
+    """
+    run.ended(made)
+    try:
+        if taping is None:
+            pass
+        elif made.given_up and run.is_stopping:
+            taping.forget(made)
+        else:
+            taping.ended(made, context)
+    except SpellError as error:
+        made.failed(error, run.redactor)
+        raise
+    finally:
         made.ended_s = context.ended_s or time.time()
 
 
 def _keep_refusal(
     run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], method: MethodDeclaration, error: SpellError
-) -> None:
-    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place."""
+) -> SpellError:
+    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place.
+
+    What the script is told: the refusal, or that it could not be recorded.
+    """
     made = run.asked(effect, method, bytes(write_values(run.redactor.redact_value(arguments))))
     made.failed(error, run.redactor)
-    run.keep(made)
-    made.ended_s = time.time()
-    if run.taping is not None and run.taping.takes(method):
-        run.taping.asked(made)
-        run.taping.ended(made, context)
+    taping = run.taping if run.taping is not None and run.taping.takes(method) else None
+    try:
+        if taping is not None:
+            taping.asked(made)
+        _end(run, context, made, taping)
+    except SpellError as unrecorded:
+        return unrecorded
+    finally:
+        run.keep(made)
+    return error
 
 
 async def _recorded(

@@ -111,5 +111,5 @@ def entries_of_cells(past: Sequence[PastCell]) -> tuple[list[Entry], list[float]
     calls = [(made, at, number >= cell.at_end) for at, cell in enumerate(past) for number, made in enumerate(cell.calls)]
     for place, (_, at, is_late) in enumerate(sorted(calls, key=lambda one: one[0].place), len(entries)):
         owned[at][is_late].add(place)
-    answered = sorted((made for made, *_ in calls), key=lambda made: made.ended_s)
+    answered = sorted((made for made, *_ in calls), key=lambda made: made.answered)
     return entries + entries_of(answered), times + times_of(answered), owned

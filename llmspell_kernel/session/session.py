@@ -593,7 +593,7 @@ class Session:
         return self._last_call
 
     def next_place(self) -> int:
-        """Of a call, among all that were asked."""
+        """Of what happens to a call, among all that were asked and answered."""
         self._last_place += 1
         return self._last_place
 

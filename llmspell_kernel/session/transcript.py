@@ -23,12 +23,13 @@ FUNCTION = b'"f",'
 class Made:
     """One call of a script, kept raw while it runs: as cheap as can be, since every call of every cell has one.
 
-    `place` counts the calls of a session in the order in which they were asked; `step` is the cell, and how often it had gone on, when the
-    call was answered.
+    `place` and `answered` count what happens to the calls of a session: where each was asked, and where it was answered.  `step` is the cell,
+    and how often it had gone on, when the call was answered.
     """
 
     __slots__ = (
         "answer",
+        "answered",
         "call",
         "chunks",
         "ended_s",
@@ -52,6 +53,7 @@ class Made:
         self.target = target
         self.written = written
         self.volatile = volatile
+        self.answered = 0
         self.step = (0, 0)
         self.answer = b"null"
         self.failure: Failure | None = None
@@ -65,6 +67,7 @@ class Made:
 
     def failed(self, error: BaseException, redactor: Redactor) -> None:
         fault = redacted_fault(fault_of(error, self.call), redactor)
+        self.answer = b"null"  # it had one, where the failure is that it could not be recorded
         self.failure = Failure(**{name: getattr(fault, name) for name in Failure.__struct_fields__})
 
     def add_chunk(self, text: str) -> None:

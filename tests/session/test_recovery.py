@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import ApprovalRequest
-from llmspell_kernel.errors import Interrupted, LimitError, SpellError
+from llmspell_kernel.errors import BridgeError, Interrupted, LimitError, SpellError
+from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.events import CallStarted, StateOpened, StateRestored
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
 
-from .test_taping import Counted
+from .test_taping import Counted, full
 from .world import ENGINES, Recording
 
 LIMITS = PRESETS["standard"]._replace(script_time_s=0.5)
@@ -402,3 +403,49 @@ def test_nobody_finds_the_half_of_a_state_whose_restoration_was_cancelled(engine
         assert [await session.get(name, engine=engine) for name in ("a", "given")] == [1, 7]
 
     play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stream_that_was_opened_on_a_tape_and_read_after_its_end_comes_back(engine: str, tmp_path: Path) -> None:
+    async def body(world: World) -> None:
+        world.session.tape("record", tmp_path / "n.cassette.jsonl")
+        for _ in range(20):  # a second each, by the tape's clock
+            await world.run(lua="n = 1", javascript="n = 1")
+        await world.run(lua="s = llm.stream('a b c')", javascript="s = await llm.stream('a b c')")
+        world.session.end_taping()
+        await world.run(lua="first = s:next()", javascript="first = await s.next()")
+        await world.kill()
+        assert await world.run(lua="return first", javascript="first") == ["echo: "]
+        assert world.restored[0].left_out == []
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_that_could_not_be_recorded_fails_again(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(world: World) -> None:
+        world.session.tape("record", tmp_path / "n.cassette.jsonl")
+        with monkeypatch.context() as patch:
+            patch.setattr(cassette_file, "replace_file", full)
+            await world.run(
+                lua="ok, err = pcall(counted.number); code = err.code",
+                javascript="try { await counted.number(); ok = true } catch (err) { ok = false; code = err.code }",
+            )
+        world.session.end_taping()
+        await world.kill()
+        assert await world.run(lua="return ok, code", javascript="[ok, code]") in ([False, "not_recorded"], [[False, "not_recorded"]])
+        assert world.restored[0].left_out == []
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_no_that_could_not_be_recorded_is_told_so(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(world: World) -> None:
+        world.session.tape("record", tmp_path / "n.cassette.jsonl")
+        with monkeypatch.context() as patch, pytest.raises(BridgeError, match="could not be recorded in n.cassette.jsonl"):
+            patch.setattr(cassette_file, "replace_file", full)
+            await world.run(lua="counted.number()", javascript="await counted.number()")
+        assert world.bridge.calls == []
+
+    play(engine, body, approver=SaysNoFirst(), grants=Grants(ask=("counted.number",)))
