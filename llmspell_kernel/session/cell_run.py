@@ -24,6 +24,7 @@ from ..values import Callback, Value
 from .approval import denied
 from .budgets import Account
 from .faults import error_of, told
+from .history import PastCell
 from .met_limits import met
 from .output_tail import OutputTail
 from .redacted import RedactedSink
@@ -67,6 +68,8 @@ class CellRun:
         """In the order in which they were answered; none once they take more than the history may."""
         self.kept_bytes = 0
         self.kept_news = asyncio.Event()
+        self._is_past = False
+        """Has the cell ended, so that its history grows with what it left in the background?"""
         self.resumes = 0
         """How often the script has gone on with answers."""
         self.holds_resources = True
@@ -122,12 +125,24 @@ class CellRun:
 
     def keep(self, made: Made) -> None:
         """What a call came to is all known now."""
-        self.kept_bytes += made.size_bytes
-        if self.kept_bytes <= self.limits.history_bytes:
+        history, size_bytes = self._state.history, made.size_bytes
+        self.kept_bytes += size_bytes
+        if self._is_past:
+            history.grew(self.kept_calls, size_bytes)
+        if self.kept_bytes <= history.most_bytes:
             self.kept_calls.append(made)
             self.kept_news.set()
         else:  # its state cannot be restored any more: nothing of this is of use
             self.kept_calls.clear()
+
+    def past(
+        self, work: str | FunctionCall, inputs: Sequence[tuple[str, bytes]] = (), *, failed: bool = False, left_out: str = ""
+    ) -> PastCell:
+        """What is kept of the cell, which has ended."""
+        self._is_past = True
+        # the list itself: what the cell has left in the background adds to it
+        calls = self.kept_calls
+        return PastCell(self.cell, self.chunk, work, inputs, calls, failed, left_out, began_s=self.began_s, at_end=len(calls))
 
     def resource_kind(self, name: str) -> ResourceDeclaration:
         """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..journal.cassette import Entry
-from .transcript import Made, entries_of, times_of
+from .transcript import Made, entries_of, size_of, times_of
 
 if TYPE_CHECKING:
     from .script_state import FunctionCall
@@ -47,7 +47,7 @@ class PastCell:
     def size_bytes(self) -> int:
         code = self.work if isinstance(self.work, str) else self.work.args.decode() if self.work is not None else ""
         given = sum(len(text) for _, text in self.inputs)
-        return 200 + len(code) + given + sum(made.size_bytes for made in self.calls) + sum(len(entry.answer) for entry in self.entries)
+        return 200 + len(code) + given + sum(made.size_bytes for made in self.calls) + sum(map(size_of, self.entries))
 
     @property
     def count(self) -> int:
@@ -69,12 +69,20 @@ class History:
         """`calls_bytes` is what its calls took, also where they were too large to be kept."""
         if not self.most_bytes:  # who wants none kept
             return
-        self._bytes += max(cell.size_bytes, calls_bytes)
-        if self._bytes > self.most_bytes:
-            self.cells.clear()
-            self.full = f"its cells and their answers take more than {self.most_bytes // (1024 * 1024)} MiB"
+        self._count(max(cell.size_bytes, calls_bytes))
         if not self.full:
             self.cells.append(cell)
+
+    def grew(self, calls: Sequence[Made], size_bytes: int) -> None:
+        """What a cell has left in the background made a call more; `calls` are that cell's, which may have been taken back since."""
+        if any(cell.calls is calls for cell in reversed(self.cells)):
+            self._count(size_bytes)
+
+    def _count(self, size_bytes: int) -> None:
+        self._bytes += size_bytes
+        if self._bytes > self.most_bytes:
+            self.cells.clear()
+            self.full = f"its cells and their answers take more than limits.history_bytes, {self.most_bytes:,} bytes"
 
     def replace(self, cells: Sequence[PastCell]) -> None:
         self.cells, self.full = [], ""

@@ -132,15 +132,15 @@ async def _again(session: Session, script: ScriptState, cell: PastCell, playback
         script.settle()
     if not why and failed != cell.failed:
         why = "it failed before, and did not this time"
-    before, ended = len(cell.calls) + len(cell.entries), len(run.kept_calls)
-    missing = list(run.missing)
+    before, missing = len(cell.calls) + len(cell.entries), list(run.missing)
+    again = replace(run.past(cell.work, cell.inputs, failed=failed), began_s=cell.began_s)
     if run.background is not None and script.worker is not None:
         await _background(run, script, before, left_s)
     if not why and missing:
         why = f"it asked for what it did not ask before ({', '.join(missing[:3])})"
     if not why and len(run.kept_calls) < before:
         why = f"it made {len(run.kept_calls)} calls, and {before} before"
-    return PastCell(cell.number, cell.chunk, cell.work, cell.inputs, run.kept_calls, failed, began_s=cell.began_s, at_end=ended), why
+    return again, why
 
 
 async def _background(run: CellRun, script: ScriptState, calls: int, left_s: float) -> None:

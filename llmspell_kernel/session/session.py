@@ -349,9 +349,7 @@ class Session:
         """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
         left_out = "it was stopped" if run.cut_short or status == "interrupted" else ""
         given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
-        # the list itself: what the cell has left in the background adds to it
-        calls = run.kept_calls
-        return PastCell(run.cell, run.chunk, work, given, calls, status != "ok", left_out, began_s=run.began_s, at_end=len(calls))
+        return run.past(work, given, failed=status != "ok", left_out=left_out)
 
     def _limits_within(self, timeout_s: float | None) -> Limits:
         if timeout_s is None:
@@ -672,9 +670,7 @@ class Session:
         finally:
             run.goes_on_from(first)
         script.is_fresh = False
-        script.history.add(
-            PastCell(run.cell, init.chunk, init.code, (), first.kept_calls, began_s=first.began_s, at_end=len(first.kept_calls))
-        )
+        script.history.add(first.past(init.code), first.kept_bytes)
         if first.background is None:
             return None
         background = BackgroundRun(first, script)

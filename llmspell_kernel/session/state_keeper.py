@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,8 @@ class StateKeeper:
             # it died between two cells: the next one must not find its variables gone without a word
             session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
             if not script.history:
-                script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({lost.reason}): {AGAIN_NOW}")
+                why = "; ".join(filter(None, (lost.reason, script.history.full)))
+                script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({why}): {AGAIN_NOW}")
         session.engines.check(script.engine)
         for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
             if not script.history:
@@ -169,6 +171,7 @@ class StateKeeper:
         self._refuse_taken((new, engine))
         script = self._with_history(state, engine)
         past = script.history.cells if at is None else _past_up_to(script, at)
+        past = [replace(cell, calls=tuple(cell.calls)) for cell in past]  # what those cells left in the background is the other state's
         forked = self.named(new, engine)
         forked.opened_with = forked.opened_with._replace(seed=script.opened_with.seed)
         forked.entropy, forked.opened_s, forked.grants = script.entropy, script.opened_s, script.grants

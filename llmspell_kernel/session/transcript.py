@@ -97,6 +97,12 @@ class Made:
         )
 
 
+def size_of(entry: Entry) -> int:
+    """What the call of an entry takes in a history."""
+    shown = sum(len(text) + 60 for text in entry.chunks)
+    return MADE_BYTES + len(entry.arguments) + len(entry.answer) + shown + sum(len(text) + 200 for *_, text in entry.invoked)
+
+
 class Transcript:
     """Makes entries of calls: `asked` in the order in which they were asked, `entry` in the order in which they were answered."""
 

@@ -195,6 +195,39 @@ def test_a_state_that_outgrew_its_history_is_fresh_and_says_why(engine: str) -> 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_outgrew_its_history_in_the_background_is_fresh_and_says_why(engine: str) -> None:
+    async def body(world: World) -> None:
+        world.session.limits = world.session.limits._replace(history_bytes=20_000)
+        await world.run(
+            lua="x = counted.number(); async.background(function() for i = 1, 20 do counted.take(string.rep('a', 2000)) end end)",
+            javascript="x = await counted.number();"
+            "async.background(async () => { for (let i = 0; i < 20; i++) await counted.take('a'.repeat(2000)) })",
+        )
+        await world.session.background_ended()
+        await world.run(lua="y = 1", javascript="y = 1")
+        await world.kill()
+        assert await world.run(lua="return x == nil", javascript="typeof x == 'undefined'") == [True]
+        assert world.restored == []
+        assert "was lost with its variables (" in world.told
+        assert "its cells and their answers take more than limits.history_bytes, 20,000 bytes" in world.told
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_history_is_as_large_as_the_state_was_opened_with_whatever_is_set_later(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="x = 1", javascript="x = 1")
+        world.session.limits = world.session.limits._replace(history_bytes=5_000)
+        await world.run(lua="n = counted.take(string.rep('a', 9000))", javascript="n = await counted.take('a'.repeat(9000))")
+        await world.kill()
+        assert await world.run(lua="return x, n", javascript="[x, n]") in ([1, 1], [[1, 1]])
+        assert world.restored[0].left_out == []
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_states_come_back_on_their_own_and_others_are_untouched(engine: str) -> None:
     async def body(world: World) -> None:
         await world.run(lua="a = 1", javascript="a = 1")

@@ -12,6 +12,7 @@ import pytest
 from llmspell_kernel.errors import ConfigError, DeniedError, LoadError
 from llmspell_kernel.journal.checked_lines import read_lines, with_sum
 from llmspell_kernel.session import Session
+from llmspell_kernel.session.saved_states import load
 
 from .test_recovery import World, play
 from .world import ENGINES
@@ -175,3 +176,20 @@ def test_saved_states_that_do_not_fit_together_are_refused_at_their_line(
     lines[line - 1] = change(lines[line - 1])
     file.write_bytes(b"".join(with_sum(json.dumps(each, separators=(",", ":")).encode()) for each in lines))
     play("lua", second)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_from_a_file_counts_as_much_as_it_did(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def body(world: World) -> None:
+        await world.run(
+            lua="counted.take(string.rep('a', 5000)) llm.chat(string.rep('b', 3000)) counted.each(3, function(x) return x end)",
+            javascript="await counted.take('a'.repeat(5000)); await llm.chat('b'.repeat(3000)); await counted.each(3, x => x)",
+        )
+        world.session.save(file)
+        (live,) = world.session.states["main", engine].history.cells
+        (saved,) = load(file)[0].past
+        assert abs(saved.size_bytes - live.size_bytes) < 100
+
+    play(engine, body)
