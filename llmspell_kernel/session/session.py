@@ -516,7 +516,10 @@ class Session:
         return await self._keeper.go_back(state, self.engines.get(engine).name, to)
 
     async def fork(self, new: str, engine: str, *, state: str = "main", at: int | None = None) -> Restored:
-        """A second state that went through the same cells, all of them or those up to a number.  Raises ConfigError for a name that is taken."""
+        """A second state that went through the same cells, all of them or those up to a number.
+
+        Raises ConfigError for a name that is taken, ScriptError where it cannot be restored; there is no second state then.
+        """
         return await self._keeper.fork(new, self.engines.get(engine).name, state, at)
 
     def save(self, file: Path) -> int:
@@ -527,7 +530,10 @@ class Session:
         return self._keeper.save(file)
 
     async def resume(self, file: Path) -> dict[tuple[str, str], Restored]:
-        """Makes the states of a file that `save` wrote, by (name, engine).  Raises LoadError, and ConfigError where one is there already."""
+        """Makes the states of a file that `save` wrote, by (name, engine).
+
+        Raises LoadError, ConfigError where one is there already, and ScriptError where one cannot be restored; then it makes none of them.
+        """
         return await self._keeper.resume(file)
 
     async def forget(self, name: str, engine: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._declaration import BridgeDeclaration
-from ..errors import ConfigError, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
 from ..policy.presets import PRESETS
@@ -176,7 +176,8 @@ class StateKeeper:
         forked.opened_with = forked.opened_with._replace(seed=script.opened_with.seed)
         forked.entropy, forked.opened_s, forked.grants = script.entropy, script.opened_s, script.grants
         forked.history.replace(past)
-        return await self._restored_now(forked)
+        async with self._undone_if_it_fails([(new, engine)]):
+            return await self._restored_now(forked)
 
     def save(self, file: Path) -> int:
         kept = [script for script in self.states.values() if script.history]
@@ -185,17 +186,30 @@ class StateKeeper:
     async def resume(self, file: Path) -> dict[Key, Restored]:
         found = load(file)
         keys = [(saved.state.name, self._session.engines.get(saved.state.engine).name) for saved in found]
-        for key in keys:
+        for at, key in enumerate(keys):
             self._refuse_taken(key)
+            if key in keys[:at]:
+                raise LoadError(f"holds two {key[1]} states '{key[0]}'", file=file.name)
         restored = {}
-        for key, saved in zip(keys, found, strict=True):
-            script, state = self.named(*key), saved.state
-            script.opened_with = script.opened_with._replace(seed=state.seed)
-            script.entropy, script.opened_s = state.entropy, state.opened_s
-            script.grants = tuple(narrowed(state.name, allow, deny) for allow, deny in zip(state.allow, state.deny, strict=True))
-            script.history.replace(saved.past)
-            restored[key] = await self._restored_now(script)
+        async with self._undone_if_it_fails(keys):
+            for key, saved in zip(keys, found, strict=True):
+                script, state = self.named(*key), saved.state
+                script.opened_with = script.opened_with._replace(seed=state.seed)
+                script.entropy, script.opened_s = state.entropy, state.opened_s
+                script.grants = tuple(narrowed(state.name, allow, deny) for allow, deny in zip(state.allow, state.deny, strict=True))
+                script.history.replace(saved.past)
+                restored[key] = await self._restored_now(script)
         return restored
+
+    @asynccontextmanager
+    async def _undone_if_it_fails(self, keys: Sequence[Key]) -> AsyncIterator[None]:
+        """New states whose names stay free where not all of them can be made."""
+        try:
+            yield
+        except BaseException:
+            for key in keys:
+                await self.forget(key)
+            raise
 
     def _refuse_taken(self, key: Key) -> None:
         if key in self.states:
@@ -219,6 +233,10 @@ class StateKeeper:
         await script.answered()
 
     async def _restored_now(self, script: ScriptState) -> Restored:
+        """Raises ScriptError where it cannot be."""
+        if not script.history:
+            why = f"{script.history.full}; raise that limit" if script.history.full else "no cell of it is kept (limits.history_bytes)"
+            raise ScriptError(f"the {script.engine} state '{script.name}' cannot be restored: {why}")
         script.last_restored = None
         await self.ready(script)
         if script.last_restored is None:  # its notes say why

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.errors import ConfigError, DeniedError, LoadError
+from llmspell_kernel.errors import ConfigError, DeniedError, LoadError, ScriptError
 from llmspell_kernel.journal.checked_lines import read_lines, with_sum
 from llmspell_kernel.session import Session
 from llmspell_kernel.session.saved_states import load
@@ -193,3 +193,62 @@ def test_a_cell_from_a_file_counts_as_much_as_it_did(engine: str, tmp_path: Path
         assert abs(saved.size_bytes - live.size_bytes) < 100
 
     play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("history_bytes", "said"), [(300, "take more than limits.history_bytes, 300 bytes; raise"), (0, "no cell of it is kept")]
+)
+def test_states_too_large_for_this_session_are_not_resumed_and_their_names_stay_free(
+    engine: str, history_bytes: int, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def first(world: World) -> None:
+        await world.session.set("small", 1, engine=engine, state="a")
+        await world.run(**COUNT)
+        world.session.save(file)
+
+    async def second(world: World) -> None:
+        limits = world.session.limits
+        world.session.limits = limits._replace(history_bytes=history_bytes)
+        with pytest.raises(ScriptError, match=f"state '.*' cannot be restored: .*{said}"):
+            await world.session.resume(file)
+        assert not world.session.states and world.session.status().pool.workers == 0
+        world.session.limits = limits
+        assert len(await world.session.resume(file)) == 2
+        assert await value(world.session, engine) == 1
+
+    play(engine, first)
+    play(engine, second)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fork_that_cannot_be_made_leaves_its_name_free(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(**COUNT)
+        limits = world.session.limits
+        world.session.limits = limits._replace(history_bytes=300)
+        with pytest.raises(ScriptError, match="state 'then' cannot be restored: its cells and their answers take more than"):
+            await world.session.fork("then", engine)
+        assert list(world.session.states) == [("main", engine)]
+        world.session.limits = limits
+        assert (await world.session.fork("then", engine)).cells == 1
+
+    play(engine, body)
+
+
+def test_a_file_that_holds_a_state_twice_makes_none(tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def body(world: World) -> None:
+        await world.run(lua="a = 1")
+        world.session.save(file)
+        header, *state = read_lines(file.read_bytes(), file.name)
+        file.write_bytes(b"".join(map(with_sum, [header.replace(b'"states":1', b'"states":2'), *state, *state])))
+        await world.session.forget("main", "lua")
+        with pytest.raises(LoadError, match="holds two lua states 'main'"):
+            await world.session.resume(file)
+        assert not world.session.states
+
+    play("lua", body)
