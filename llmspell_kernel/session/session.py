@@ -511,15 +511,18 @@ class Session:
     async def go_back(self, state: str, engine: str, *, to: int) -> Restored:
         """The state as it was after the notebook's cell with that number: the later cells are forgotten.
 
-        Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored.
+        Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored, and Interrupted:
+        then it is restored as it was before its next cell.
         """
+        self._loop = asyncio.get_running_loop()
         return await self._keeper.go_back(state, self.engines.get(engine).name, to)
 
     async def fork(self, new: str, engine: str, *, state: str = "main", at: int | None = None) -> Restored:
         """A second state that went through the same cells, all of them or those up to a number.
 
-        Raises ConfigError for a name that is taken, ScriptError where it cannot be restored; there is no second state then.
+        Raises ConfigError for a name that is taken, ScriptError where it cannot be restored, and Interrupted; there is no second state then.
         """
+        self._loop = asyncio.get_running_loop()
         return await self._keeper.fork(new, self.engines.get(engine).name, state, at)
 
     def save(self, file: Path) -> int:
@@ -532,8 +535,10 @@ class Session:
     async def resume(self, file: Path) -> dict[tuple[str, str], Restored]:
         """Makes the states of a file that `save` wrote, by (name, engine).
 
-        Raises LoadError, ConfigError where one is there already, and ScriptError where one cannot be restored; then it makes none of them.
+        Raises LoadError, ConfigError where one is there already, ScriptError where one cannot be restored, and Interrupted; then it makes
+        none of them.
         """
+        self._loop = asyncio.get_running_loop()
         return await self._keeper.resume(file)
 
     async def forget(self, name: str, engine: str) -> None:

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._declaration import BridgeDeclaration
-from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, Interrupted, LoadError, ScriptError, SpellError, WorkerLost, nearest
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
 from ..policy.presets import PRESETS
 from ..protocol.transitions import Phase
+from ..settings import PYTHON
 from ..workers.pool import WorkerPool
+from .cell_run import CellRun
 from .faults import report
 from .history import History, PastCell
 from .pulse import Pulse
 from .recovery import Restored, RestoreFailed, restore
+from .redacted import RedactedSink
 from .saved_states import SavedState, load, rules_of, save
 from .script_state import Opening, ScriptState
+from .sink import NullSink
 
 if TYPE_CHECKING:
     from .background import BackgroundRun
-    from .cell_run import CellRun
     from .session import Session
 
 RESTORE_ATTEMPTS = 3
@@ -38,7 +41,8 @@ Key = tuple[str, str]
 
 
 class StateKeeper:
-    """`states` is filled and emptied here alone; `runs` are the cells that run, `background` is what others left behind."""
+    """`states` is filled and emptied here alone; `runs` are the cells that run, and whatever holds a state as a cell does, `background` is
+    what others left behind."""
 
     def __init__(
         self,
@@ -46,7 +50,7 @@ class StateKeeper:
         pool: WorkerPool,
         pulse: Pulse,
         states: dict[Key, ScriptState],
-        runs: Mapping[Key, CellRun],
+        runs: dict[Key, CellRun],
         background: dict[Key, BackgroundRun],
     ) -> None:
         self._session = session
@@ -68,15 +72,18 @@ class StateKeeper:
     async def ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
         """Makes sure that the state has its worker; the cell that needs it tells what became of the last one."""
         async with script.opening:
-            script.notice_end()
-            if script.worker is None:
-                await self._open(script, run)
-            await self._tell(script)
+            await self._get_ready(script, run)
         if run is not None:
             for note in script.notes:
                 run.write("stderr", f"{note}\n")
             script.notes.clear()
         return script
+
+    async def _get_ready(self, script: ScriptState, run: CellRun | None) -> None:
+        script.notice_end()
+        if script.worker is None:
+            await self._open(script, run)
+        await self._tell(script)
 
     def narrow(self, state: str, engine: str, allow: Sequence[str], deny: Sequence[str]) -> None:
         script = self.named(state, engine)
@@ -161,11 +168,21 @@ class StateKeeper:
 
     async def go_back(self, state: str, engine: str, to: int) -> Restored:
         script = self._with_history(state, engine)
-        past = _past_up_to(script, to)
-        await self._leave_worker(script)
-        script.end()
-        script.history.replace(past)
-        return await self._restored_now(script)
+        async with self._held(script) as run:
+            past, before = _past_up_to(script, to), script.history.cells
+            try:
+                await self._leave_worker(script)
+                script.end()
+                script.history.replace(past)
+                return await self._restored_now(script, run)
+            except ScriptError:
+                raise  # it says what became of the state
+            except BaseException as error:
+                script.end()
+                script.history.replace(before)
+                if isinstance(error, SpellError):
+                    error.message += f"; the {engine} state '{state}' is restored as it was before its next cell"
+                raise
 
     async def fork(self, new: str, engine: str, state: str, at: int | None) -> Restored:
         self._refuse_taken((new, engine))
@@ -176,8 +193,8 @@ class StateKeeper:
         forked.opened_with = forked.opened_with._replace(seed=script.opened_with.seed)
         forked.entropy, forked.opened_s, forked.grants = script.entropy, script.opened_s, script.grants
         forked.history.replace(past)
-        async with self._undone_if_it_fails([(new, engine)]):
-            return await self._restored_now(forked)
+        async with self._undone_if_it_fails([(new, engine)]), self._held(forked) as run:
+            return await self._restored_now(forked, run)
 
     def save(self, file: Path) -> int:
         kept = [script for script in self.states.values() if script.history]
@@ -191,15 +208,37 @@ class StateKeeper:
             if key in keys[:at]:
                 raise LoadError(f"holds two {key[1]} states '{key[0]}'", file=file.name)
         restored = {}
-        async with self._undone_if_it_fails(keys):
-            for key, saved in zip(keys, found, strict=True):
-                script, state = self.named(*key), saved.state
+        async with self._undone_if_it_fails(keys), AsyncExitStack() as held:
+            scripts = [self.named(*key) for key in keys]
+            runs = [await held.enter_async_context(self._held(script)) for script in scripts]
+            for key, script, run, saved in zip(keys, scripts, runs, found, strict=True):
+                state = saved.state
                 script.opened_with = script.opened_with._replace(seed=state.seed)
                 script.entropy, script.opened_s = state.entropy, state.opened_s
                 script.grants = tuple(narrowed(state.name, allow, deny) for allow, deny in zip(state.allow, state.deny, strict=True))
                 script.history.replace(saved.past)
-                restored[key] = await self._restored_now(script)
+                restored[key] = await self._restored_now(script, run)
         return restored
+
+    @asynccontextmanager
+    async def _held(self, script: ScriptState) -> AsyncIterator[CellRun]:
+        """A state that is taken as by a cell: none begins in it meanwhile, and what stops cells stops this.  Raises Interrupted."""
+        session, key = self._session, (script.name, script.engine)
+        sink, grants = RedactedSink(NullSink(), session.redactor), (*session.grants, *script.grants)
+        run = self._runs[key] = CellRun(session, script, 0, PYTHON, sink, session.limits, grants)
+        script.renew()
+        try:
+            async with script.opening:
+                if run.stopped:
+                    raise Interrupted("stopped before it began", engine=script.engine)
+                yield run
+        finally:
+            del self._runs[key]
+            script.settle()
+            script.renew()
+            if self.states.get(key) is not script:  # forgotten meanwhile
+                await session.resources.release_state(script.number)
+                script.close()
 
     @asynccontextmanager
     async def _undone_if_it_fails(self, keys: Sequence[Key]) -> AsyncIterator[None]:
@@ -232,13 +271,13 @@ class StateKeeper:
         await self._session.resources.release_state(script.number)
         await script.answered()
 
-    async def _restored_now(self, script: ScriptState) -> Restored:
-        """Raises ScriptError where it cannot be."""
+    async def _restored_now(self, script: ScriptState, run: CellRun) -> Restored:
+        """Raises ScriptError where it cannot be, and Interrupted."""
         if not script.history:
             why = f"{script.history.full}; raise that limit" if script.history.full else "no cell of it is kept (limits.history_bytes)"
             raise ScriptError(f"the {script.engine} state '{script.name}' cannot be restored: {why}")
         script.last_restored = None
-        await self.ready(script)
+        await self._get_ready(script, run)
         if script.last_restored is None:  # its notes say why
             raise ScriptError(" ".join(script.notes))
         script.notes.clear()

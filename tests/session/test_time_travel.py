@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.errors import ConfigError, DeniedError, LoadError, ScriptError
+from llmspell_kernel.errors import ConfigError, DeniedError, Interrupted, LoadError, ScriptError
 from llmspell_kernel.journal.checked_lines import read_lines, with_sum
+from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.session import Session
+from llmspell_kernel.session.history import PastCell
 from llmspell_kernel.session.saved_states import load
 
+from ..workers.processes import until
 from .test_recovery import World, play
 from .world import ENGINES
 
@@ -252,3 +256,85 @@ def test_a_file_that_holds_a_state_twice_makes_none(tmp_path: Path) -> None:
         assert not world.session.states
 
     play("lua", body)
+
+
+LINGER = {
+    "lua": "async.background(function() counted.later(60, 'x') end)",
+    "javascript": "async.background(async () => { await counted.later(60, 'x') })",
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_cell_begins_in_a_state_that_goes_back(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(**COUNT)
+        await world.run(**LINGER)
+        back, ran = await asyncio.gather(world.session.go_back("main", engine, to=1), world.session.run(LOOK[engine], engine=engine))
+        assert back.cells == 1
+        assert ran.error is not None and "is busy with another cell" in ran.error.message
+        assert await world.run(**LOOK) == [1]
+
+    play(engine, body)
+
+
+def wait_when_restored(cell: PastCell, *, wait: bool = True) -> None:
+    """Its call is as one that nobody waited for, and gets no answer when the cell runs again."""
+    for made in cell.calls:
+        made.given_up = wait
+
+
+async def stop_when_it_waits(world: World, state: str) -> None:
+    key = (state, world.engine)
+    await until(lambda: key in world.session.states and world.session.states[key].phase() is Phase.WAITING)
+    world.session.interrupt()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("way", ["stop", "cancel"])
+def test_a_stop_on_the_way_back_leaves_the_state_as_it_was(engine: str, way: str) -> None:
+    async def body(world: World) -> None:
+        for _ in range(3):
+            await world.run(**COUNT)  # 1, 3, 6
+        second = world.session.states["main", engine].history.cells[1]
+        wait_when_restored(second)
+        worker = world.session.states["main", engine].worker
+        back = asyncio.create_task(world.session.go_back("main", engine, to=2))
+        await until(lambda: world.session.states["main", engine].worker not in (worker, None))
+        if way == "stop":
+            await stop_when_it_waits(world, "main")
+            with pytest.raises(Interrupted, match="the .* state 'main' is restored as it was before its next cell"):
+                await back
+        else:
+            await until(lambda: world.session.states["main", engine].phase() is Phase.WAITING)
+            back.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await back
+        wait_when_restored(second, wait=False)
+        assert await world.run(**LOOK) == [6]
+        assert len(world.bridge.calls) == 3
+
+    play(engine, body)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stopped_fork_or_resume_leaves_no_state(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "n.states.jsonl"
+
+    async def first(world: World) -> None:
+        await world.session.run("x = 1", engine=engine, state="a")
+        await world.run(**COUNT)
+        (cell,) = world.session.states["main", engine].history.cells
+        wait_when_restored(cell)
+        world.session.save(file)
+        with pytest.raises(Interrupted):
+            await asyncio.gather(world.session.fork("then", engine), stop_when_it_waits(world, "then"))
+        assert sorted(name for name, _ in world.session.states) == ["a", "main"]
+        assert await world.run(**LOOK) == [1]
+
+    async def second(world: World) -> None:
+        with pytest.raises(Interrupted):
+            await asyncio.gather(world.session.resume(file), stop_when_it_waits(world, "main"))
+        assert not world.session.states and world.session.status().pool.workers == 0
+
+    play(engine, first)
+    play(engine, second)
