@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
-from ..errors import SpellError
+from ..errors import Interrupted, SpellError
 from ..render.text import clean
 
 E = TypeVar("E", bound=SpellError)
@@ -22,6 +23,13 @@ def without_frames(error: E) -> E:
     from ..render.errors import traceback_lines
 
     return with_lines(error, type(error).__name__, traceback_lines(error, {}, colour=True))
+
+
+def stopped_task(error: Interrupted) -> BaseException:
+    """A stop as it comes out of a task, where a real KeyboardInterrupt would end the kernel's event loop."""
+    from ..render.errors import traceback_lines
+
+    return named_stop(asyncio.CancelledError, error.message, traceback_lines(error, {}, colour=True))
 
 
 def named_stop(kind: type[BaseException], message: str, lines: list[str]) -> BaseException:

@@ -78,7 +78,7 @@ class Notebook:
         self.values: list[Value] = []
         """The results of the last script cell."""
         self._early_stop = early_stop or EarlyStop()
-        self._stop_signal = StopSignal(self.session.interrupt)
+        self.stop_signal = StopSignal(self.session.interrupt)
         self._ending: dict[tuple[str, str], None] = {}
         """States that `%llmspell reset` has ended, but whose end could not be awaited there."""
         self._ends: set[asyncio.Task[None]] = set()
@@ -128,7 +128,7 @@ class Notebook:
             sink=output,
             cell=number,
         )
-        with self._stop_signal.taken():
+        with self.stop_signal.taken():
             try:
                 outcome = await self._to_its_end(running, options.state, language.name)
             finally:
@@ -198,7 +198,7 @@ class Notebook:
         self._runs_from_python += 1
         output = CellOutput(self.shell, self.settings.display)
         how = {"chunk": f"python[{self._runs_from_python}]", "sink": output}
-        with self._stop_signal.taken():
+        with self.stop_signal.taken():
             try:
                 outcome = await self._to_its_end(begin(how), state, engine)
             finally:

@@ -129,3 +129,37 @@ def test_a_script_that_is_waited_for_too_long_keeps_its_state(client):
     ran = client.run("import asyncio\nawait asyncio.wait_for(llmspell.run('sleep(30)', state='t'), 0.1)")
     assert ran.reply["ename"] == "TimeoutError"
     assert client.run("await llmspell.run('return kept', state='t')").result == "8"
+
+
+SAYS_WHEN_IT_WAITS = """
+import asyncio
+states = llmspell.session.states
+async def tell():
+    while not any(state.phase().value == "waiting" for state in states.values()):
+        await asyncio.sleep(0)
+    print("it waits", flush=True)
+telling = asyncio.create_task(tell())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("restart-state --to 99", "the lua state 'main' is restored as it was before its next cell"), ("fork then", "stopped")],
+)
+def test_a_stop_ends_a_restoration_that_a_command_waits_for(own_client, command, told):
+    client = own_client
+    client.run("%%lua\nkept = 9")
+    client.run("%%lua\nlog.info('x')")
+    # as if nobody had waited for that call: it gets no answer when its cell runs again
+    assert client.run("call = llmspell.session.states['main', 'lua'].history.cells[-1].calls[0]; call.given_up = True").status == "ok"
+    assert client.run(SAYS_WHEN_IT_WAITS).status == "ok"
+    request = client.send("%llmspell " + command)
+    client.wait_for("stream")
+    started = time.perf_counter()
+    client.manager.interrupt_kernel()
+    ran = client.wait(request)
+    assert ran.reply["ename"] == "KeyboardInterrupt" and time.perf_counter() - started < QUICK_S
+    assert told in ran.reply["evalue"]
+    client.run("call.given_up = False")
+    assert client.run("%%lua\nreturn kept").result == "9"
+    assert "then" not in client.run("%llmspell states").stream("stdout")

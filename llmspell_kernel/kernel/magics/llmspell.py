@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 from ...configuration.rules import rows, written
-from ...errors import ConfigError, SpellError, nearest
+from ...errors import ConfigError, Interrupted, SpellError, nearest
 from ...render.text import clean_clipped
-from ..frameless import without_frames
+from ..frameless import stopped_task, without_frames
 
 COMMANDS = ("states", "status", "tasks", "stop", "engines", "engine", "reset", "config", "budget", "policy")
 
@@ -58,19 +58,22 @@ def register(shell: Any, notebook: Any) -> None:
                 _run(words, line, shell, notebook)
                 return None
             answer = command(words[1:], notebook, show)
-            return _begun(answer) if isinstance(answer, Coroutine) else None
+            return _begun(answer, notebook) if isinstance(answer, Coroutine) else None
         except SpellError as error:
             raise without_frames(error) from None
 
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
 
 
-def _begun(command: Coroutine[Any, Any, None]) -> Awaitable[None]:
+def _begun(command: Coroutine[Any, Any, None], notebook: Any) -> Awaitable[None]:
     """Runs also where nobody waits for it."""
 
     async def shown() -> None:
         try:
-            await command
+            with notebook.stop_signal.taken():
+                await command
+        except Interrupted as error:
+            raise stopped_task(error) from None
         except SpellError as error:
             raise without_frames(error) from None
 
