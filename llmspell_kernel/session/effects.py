@@ -241,7 +241,11 @@ async def _come_to(run: CellRun, context: EffectContext, effect: Effect, argumen
 async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
     value = await contained(run.bridges.call(planned.bridge, planned.make()), f"{effect.bridge}.{effect.method}")
     if (text := dumps_plain(value)) is None:
-        value, text = written(await _kept(run, effect, value))
+        try:
+            value, text = written(_kept(run, effect, value))
+        except SpellError:
+            await _release_unkept(run, value)
+            raise
     if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
         value, text = written(run.redactor.redact_value(value))
     return value, text
@@ -343,31 +347,37 @@ async def _holds_secret(redactor: Redactor, text: str) -> bool:
     return False
 
 
-async def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
-    """The value with a reference in place of each thing to be kept.  Where nobody can hold one, it is closed at once."""
+def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
+    """The value with a reference in place of each thing to be kept."""
     if isinstance(value, Resource):
-        return await _reference(run, effect, value)
+        return _reference(run, effect, value)
     if depth > MAX_DEPTH:
         return value  # told of where it is written
     if type(value) in (list, tuple):
-        return [await _kept(run, effect, item, depth + 1) for item in value]
+        return [_kept(run, effect, item, depth + 1) for item in value]
     if type(value) is dict:
-        return {key: await _kept(run, effect, item, depth + 1) for key, item in value.items()}
+        return {key: _kept(run, effect, item, depth + 1) for key, item in value.items()}
     return value
 
 
-async def _reference(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
-    try:
-        if not run.holds_resources:
-            raise ScriptError(
-                f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
-            )
-        ref = run.resources.keep(run, resource)
-    except SpellError:
-        await resource.release()
-        raise
+def _reference(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
+    if not run.holds_resources:
+        raise ScriptError(
+            f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
+        )
+    ref = run.resources.keep(run, resource)
     run.gave(effect.id, ref.id)
     return ref
+
+
+async def _release_unkept(run: CellRun, value: Any, depth: int = 0) -> None:
+    """Closes what nobody will hold: the thing that was refused, and those after it."""
+    if isinstance(value, Resource):
+        if not run.resources.holds(value):
+            await value.release()
+    elif depth <= MAX_DEPTH and type(value) in (list, tuple, dict):
+        for item in value.values() if type(value) is dict else value:
+            await _release_unkept(run, item, depth + 1)
 
 
 def _resolver(run: CellRun) -> Callable[[ResourceRef], Resource]:

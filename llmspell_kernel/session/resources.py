@@ -74,6 +74,9 @@ class ResourceTable:
         self._kept[state, number] = Kept(run, resource)
         return ResourceRef(number, resource.type)
 
+    def holds(self, resource: Resource) -> bool:
+        return any(kept.resource is resource for kept in self._kept.values())
+
     def get(self, state: int, number: int, kind: str, method: str = "") -> Resource:
         """The resource, for the state that owns it.  One answer for closed, foreign and forged ids: nothing can be learned by trying.
 
