@@ -511,8 +511,8 @@ class Session:
     async def go_back(self, state: str, engine: str, *, to: int) -> Restored:
         """The state as it was after the notebook's cell with that number: the later cells are forgotten.
 
-        Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored, and Interrupted:
-        then it is restored as it was before its next cell.
+        Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored, and Interrupted;
+        then the state is restored as it was before its next cell.
         """
         self._loop = asyncio.get_running_loop()
         return await self._keeper.go_back(state, self.engines.get(engine).name, to)

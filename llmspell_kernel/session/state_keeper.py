@@ -169,17 +169,17 @@ class StateKeeper:
     async def go_back(self, state: str, engine: str, to: int) -> Restored:
         script = self._with_history(state, engine)
         async with self._held(script) as run:
-            past, before = _past_up_to(script, to), script.history.cells
+            past = _past_up_to(script, to)
+            before = script.history, script.opened_with, script.entropy, script.opened_s
             try:
                 await self._leave_worker(script)
                 script.end()
+                script.history = History(script.history.most_bytes)
                 script.history.replace(past)
                 return await self._restored_now(script, run)
-            except ScriptError:
-                raise  # it says what became of the state
             except BaseException as error:
                 script.end()
-                script.history.replace(before)
+                script.history, script.opened_with, script.entropy, script.opened_s = before
                 if isinstance(error, SpellError):
                     error.message += f"; the {engine} state '{state}' is restored as it was before its next cell"
                 raise
@@ -278,9 +278,10 @@ class StateKeeper:
             raise ScriptError(f"the {script.engine} state '{script.name}' cannot be restored: {why}")
         script.last_restored = None
         await self._get_ready(script, run)
-        if script.last_restored is None:  # its notes say why
-            raise ScriptError(" ".join(script.notes))
+        notes = [note.removesuffix(f"; {AGAIN_NOW}") for note in script.notes]
         script.notes.clear()
+        if script.last_restored is None:  # its notes say why
+            raise ScriptError(" ".join(notes))
         return script.last_restored
 
     # -- telling of bridges that came or went

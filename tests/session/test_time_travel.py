@@ -338,3 +338,25 @@ def test_a_stopped_fork_or_resume_leaves_no_state(engine: str, tmp_path: Path) -
 
     play(engine, first)
     play(engine, second)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_that_cannot_go_back_stays_as_it_was(engine: str) -> None:
+    async def body(world: World) -> None:
+        await world.run(lua="id = uuid.v4()", javascript="id = crypto.randomUUID()")
+        for _ in range(3):
+            await world.run(**COUNT)  # 1, 3, 6
+        made = world.session.states["main", engine].history.cells[1].calls[0]
+        written, made.written = made.written, b"nonsense"
+        before = await world.session.get("id", engine=engine)
+        with pytest.raises(
+            ScriptError, match="state not restored: .*; the .* state 'main' is restored as it was before its next cell"
+        ) as caught:
+            await world.session.go_back("main", engine, to=2)
+        assert "run the cells above again" not in str(caught.value)
+        made.written = written
+        assert await world.run(**LOOK) == [6]
+        assert await world.session.get("id", engine=engine) == before
+        assert "not restored" not in world.told and len(world.bridge.calls) == 3
+
+    play(engine, body)
