@@ -18,7 +18,7 @@ from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.journal.events import CallFailed, CallStarted, CallUsage
 from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
-from llmspell_kernel.policy.budgets import Amounts
+from llmspell_kernel.policy.budgets import Amounts, Tally
 from llmspell_kernel.services.llm.models import Usage
 from llmspell_kernel.services.llm.scripted import Entry, ScriptedError
 from llmspell_kernel.services.llm.service import LlmService
@@ -298,6 +298,47 @@ def test_a_call_that_nothing_was_sent_for_uses_nothing(tmp_path: Path) -> None:
 
     asyncio.run(play())
     assert in_the_ledger(tmp_path) == Amounts()
+
+
+@pytest.mark.parametrize("code", ["bad_key", "unreachable", "rate_limit", "server_error"])
+def test_a_call_that_its_provider_refused_costs_nothing(tmp_path: Path, code: str) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [Entry(error=ScriptedError(code))])
+        one.scripted.facts = ModelFacts(output_usd=0.001)
+        async with one.session as session:
+            assert (await one.run('llm.chat("hi", {max_tokens = 10, retries = 0})')).error is not None
+            assert session.budgets._session == Tally(Amounts(requests=1, ms=session.budgets._session.used.ms))
+            (told,) = [event for event in session.recorder if isinstance(event, CallUsage)]
+            assert told.cost_usd == 0.0
+
+    asyncio.run(play())
+    assert in_the_ledger(tmp_path).nano_usd == 0
+
+
+@pytest.mark.parametrize("code", ["timeout", "connection_lost", "bad_response", "context_length"])
+def test_a_call_that_may_have_been_taken_before_it_failed_costs_the_most_it_might(tmp_path: Path, code: str) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [Entry(error=ScriptedError(code))])
+        one.scripted.facts = ModelFacts(output_usd=0.001)
+        async with one.session as session:
+            await one.run(ASK["lua"])
+            assert session.budgets._session.used.nano_usd == 10_000_000
+
+    asyncio.run(play())
+
+
+def test_a_refusal_does_not_make_the_attempt_after_it_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second attempt ends before anyone knows whether it was taken."""
+    monkeypatch.setattr("llmspell_kernel.services.llm.retries.FIRST_WAIT_S", 0.0)
+
+    async def play() -> None:
+        one = desk(tmp_path, [Entry(error=ScriptedError("rate_limit")), Entry(error=ScriptedError("timeout"))])
+        one.scripted.facts = ModelFacts(output_usd=0.001)
+        async with one.session as session:
+            await one.run(ASK["lua"])
+            assert session.budgets._session.used[:3] == (2, 0, 10_000_000)
+
+    asyncio.run(play())
 
 
 def test_each_retry_counts_as_a_request_and_needs_the_budget_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

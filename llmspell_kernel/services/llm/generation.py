@@ -2,7 +2,8 @@
 
 Where nothing of it has come, a call that failed for a passing reason is made again (see retries.py), and who asked is told.
 Invariants: the model's generator is closed when `texts` is left in any way; `finish_reason` stays "incomplete" until the model itself
-says otherwise; all fields are readable at any time.
+says otherwise; all fields are readable at any time.  `usage` is nothing until something may have been taken, and its cost not known from the
+moment a question is out until the model has told its first usage, which it does once the question was accepted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,23 @@ from .retries import Retry, next_attempt
 INCOMPLETE = "incomplete"
 MAX_CHARS = 4_000_000
 """Of one answer: ten times what the largest models can say.  One that goes on and on would else fill the memory until its timeout."""
+NOTHING = Usage(cost_usd=0.0)
+NOT_KNOWN = Usage()
+REFUSED = frozenset(
+    {
+        "missing_key",
+        "bad_key",
+        "forbidden",
+        "rate_limit",
+        "unreachable",
+        "server_error",
+        "unknown_model",
+        "unsupported_option",
+        "bad_request",
+    }
+)
+"""Failures of a question that was not accepted, and so is not paid for.  Others leave it open: a timeout, and prompts that are too long or
+against a content policy, which Azure bills."""
 
 
 class Generation:
@@ -36,7 +54,7 @@ class Generation:
         self.limit_s = request.options.timeout_s
         self.tool_calls: list[ToolCall] = []
         self.finish_reason = INCOMPLETE
-        self.usage = Usage()
+        self.usage = NOTHING
         self.attempts = 0
         self.on_retry: Callable[[Retry], None] = lambda retry: None
         """Called before the wait for each further attempt; what it raises ends the answer."""
@@ -66,6 +84,8 @@ class Generation:
                             yield text
                     return
                 except BridgeError as error:
+                    if self.usage is NOT_KNOWN and error.code in REFUSED:
+                        self.usage = NOTHING
                     retry = self._retry_after(error)
                     if retry is None:
                         raise
@@ -74,6 +94,8 @@ class Generation:
 
     async def _attempt(self) -> AsyncGenerator[str, None]:
         self.attempts += 1
+        if self.usage is NOTHING:
+            self.usage = NOT_KNOWN
         async with aclosing(self._model.stream(self.request)) as deltas:
             while (delta := await self._next(deltas)) is not None:
                 self._take(delta)

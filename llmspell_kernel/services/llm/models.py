@@ -91,7 +91,10 @@ class Model(Protocol):
         """Called before each answer: loads what the first one needs (a library, weights).  Its time does not count for `timeout_s`."""
 
     def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
-        """The answer, piece by piece.  The service closes the generator in every case; closing ends the work and its connection."""
+        """The answer, piece by piece.  The service closes the generator in every case; closing ends the work and its connection.
+
+        One that costs money tells a first usage as soon as the question is accepted: a call that fails before that may be counted as free.
+        """
 
 
 def last_user_text(messages: list[dict[str, Any]]) -> str:
