@@ -232,9 +232,10 @@ class Context(Protocol):
         finish_reason: str = "",
         seconds: float = 0.0,
     ) -> None:
-        """What the call used; shown in the trace, and counted in the budgets in place of the call's oldest open reservation.
+        """What the call used; shown in the trace, and counted in the budgets in place of the call's oldest open reservation, if there is one.
 
-        `cost_usd` None = the price is not known; `attempts` are the requests that were really sent; `seconds` is the model's own time.
+        `cost_usd` None = the price is not known; `attempts` are the requests that were really sent, 0 where it failed before that; `seconds`
+        is the model's own time.
         """
 
     async def approve(self, what: str, details: Mapping[str, Value]) -> None:

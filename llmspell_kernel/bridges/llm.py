@@ -300,15 +300,13 @@ async def _read_all(ctx: Context, generation: Generation, reservation: Reservati
         raise
     finally:
         used = generation.usage
-        if not generation.attempts:  # it failed before anything was sent
-            reservation.release()
         ctx.usage(
             model=generation.model,
             input_tokens=used.input_tokens,
             output_tokens=used.output_tokens,
             cached_tokens=used.cached_tokens,
             cost_usd=used.cost_usd,
-            attempts=max(1, generation.attempts),
+            attempts=generation.attempts,
             finish_reason=generation.finish_reason,
             seconds=generation.waited_s,
         )

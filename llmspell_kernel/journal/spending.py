@@ -74,7 +74,7 @@ def _with(spent: Spent, event: CallUsage, replayed: bool) -> Spent:
     if replayed:
         return spent._replace(replayed=spent.replayed + 1)
     return Spent(
-        spent.requests + 1,
+        spent.requests + (event.attempts > 0),
         spent.input_tokens + event.input_tokens,
         spent.output_tokens + event.output_tokens,
         spent.cached_tokens + event.cached_tokens,

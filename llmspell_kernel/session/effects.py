@@ -139,12 +139,11 @@ class EffectContext:
                 reservation.release()
 
     def _settle(self, used: Amounts) -> None:
-        """In place of the oldest reservation that is open; what a bridge uses without any is counted all the same."""
-        if not self._reservations:
-            return self._run.budgets.count(self._run.account, used)
+        """In place of the oldest reservation that is open; what a bridge uses without one, or beyond it, is counted all the same."""
         for reservation in self._reservations:
             if reservation.is_open:
                 return reservation.settle_with(used)
+        self._run.budgets.count(self._run.account, used)
 
     def show(self, shown: Shown) -> None:
         self._run.show(shown)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -18,6 +18,7 @@ from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.journal.events import CallFailed, CallStarted, CallUsage
 from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
+from llmspell_kernel.journal.spending import ledger as spent
 from llmspell_kernel.policy.budgets import Amounts, Tally
 from llmspell_kernel.services.llm.models import Usage
 from llmspell_kernel.services.llm.scripted import Entry, ScriptedError
@@ -295,6 +296,9 @@ def test_a_call_that_nothing_was_sent_for_uses_nothing(tmp_path: Path) -> None:
             result = await one.run('llm.chat("hi", {model = "openai/gpt-4o-mini"})')
             assert isinstance(result.error, BridgeError) and result.error.code == "missing_key"
             assert session.budgets._session.taken == Amounts()
+            (told,) = [event for event in session.recorder if isinstance(event, CallUsage)]
+            assert (told.attempts, told.cost_usd) == (0, 0.0)
+            assert [line.spent.requests for line in spent(session.recorder, ())] == [0]
 
     asyncio.run(play())
     assert in_the_ledger(tmp_path) == Amounts()
@@ -431,6 +435,38 @@ def test_what_a_bridge_uses_without_asking_is_counted_all_the_same(tmp_path: Pat
 
     asyncio.run(play())
     assert in_the_ledger(tmp_path)[:3] == (1, 100, 500_000_000)
+
+
+class Painter(Bridge):
+    """Reserves once and tells twice."""
+
+    name = "painter"
+
+    @method
+    async def paint(self, ctx: Context, first: Literal["tell", "settle", "release"]) -> None:
+        """Ends its reservation, and uses more."""
+        reservation = await ctx.reserve(cost_usd=0.3)
+        if first == "tell":
+            ctx.usage(cost_usd=0.25)
+        elif first == "settle":
+            reservation.settle()
+        else:
+            reservation.release()
+        ctx.usage(cost_usd=0.5)
+
+
+@pytest.mark.parametrize(("first", "requests", "cost_usd"), [("tell", 2, 0.75), ("settle", 2, 0.8), ("release", 1, 0.5)])
+def test_what_a_bridge_uses_beyond_its_reservation_is_counted_all_the_same(
+    tmp_path: Path, first: str, requests: int, cost_usd: float
+) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [], bridges=[Painter()])
+        async with one.session as session:
+            await session.call_bridge("painter", "paint", first)
+            assert session.budgets._session.taken == Amounts(requests=requests, nano_usd=round(cost_usd * 1e9))
+
+    asyncio.run(play())
+    assert in_the_ledger(tmp_path) == Amounts(requests=requests, nano_usd=round(cost_usd * 1e9))
 
 
 class Agent(Bridge):
