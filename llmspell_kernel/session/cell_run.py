@@ -369,7 +369,7 @@ class CellRun:
             self.tell(f"{', '.join(left)}: told to stop, still running after {self.limits.end_s:g} s; what comes of it is dropped")
 
     def flush(self) -> None:
-        """Shows the end of what was printed, which was held back as it may be the beginning of a secret."""
+        """Shows what the sink holds back, as it may be the beginning of a secret: after `end_output`, and after lines of ours that came later."""
         try:
             self.sink.flush()
         except Exception as error:

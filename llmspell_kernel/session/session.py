@@ -438,8 +438,11 @@ class Session:
         run = CellRun(self, idle, 0, "python", RedactedSink(self.sink, self.redactor), self.limits, self.grants)
         run.holds_resources = False
         plain = [to_plain(value, f"argument {position}") for position, value in enumerate(args, 1)]
-        done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), plain)
-        run.flush()
+        try:
+            done = await perform(run, EffectContext(run, self.next_call()), Effect(0, bridge, method), plain)
+        finally:
+            run.end_output()
+            run.flush()
         if isinstance(done, Exception):
             raise done
         return done[0]

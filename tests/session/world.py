@@ -101,6 +101,8 @@ class Probe(Bridge):
         self.context: Context | None = None
         self.callback: Callback | None = None
         self.raises: Exception | None = None
+        self.writes = ""
+        """What `fail` writes before it raises."""
         self.release_error: Exception | None = None
         self.close_error: Exception | None = None
         self.answer: Any = None
@@ -141,6 +143,7 @@ class Probe(Bridge):
     async def fail(self, ctx: Context) -> None:
         """Raises what the test wrote down."""
         assert self.raises is not None
+        ctx.write("stdout", self.writes)
         raise self.raises
 
     @method
