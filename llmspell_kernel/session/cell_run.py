@@ -87,6 +87,7 @@ class CellRun:
         self._output_full = False
         self._tail = OutputTail(limits.output_bytes)
         self._bars: set[int] = set()
+        self._told: set[str] = set()
         self._sink_failure: Exception | None = None
         self._live = False
         self.budgets = session.budgets
@@ -381,6 +382,12 @@ class CellRun:
             self.sink.write("stderr", f"[{text}]\n")
         except Exception as error:
             self._sink_failure = self._sink_failure or error
+
+    def tell_once(self, text: str) -> None:
+        """The same, of what a script can bring about again and again."""
+        if text not in self._told:
+            self._told.add(text)
+            self.tell(text)
 
     async def timed(self, step: Awaitable[Step]) -> Step:
         started = time.monotonic()

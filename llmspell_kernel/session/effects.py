@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -194,7 +194,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         if context.asks is not None:
-            error = _keep_refusal(run, context, effect, arguments, context.asks, error)
+            _keep_refusal(run, context, effect, arguments, context.asks, error)
         return redact_error(error, run.redactor)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before the user had answered"))
@@ -283,7 +283,7 @@ async def _kept_call(
             run.keep(made)
 
 
-def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None) -> None:
+def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None, how: Literal["called", "refused"] = "called") -> None:
     """A call has come to its end, and is written on the cassette that it was asked under.
 
     Raises the SpellError that the call comes to where it cannot be: that is what the script is told, and so what is kept.
@@ -295,7 +295,7 @@ def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None
         elif made.given_up and run.is_stopping:
             taping.forget(made)
         else:
-            taping.ended(made, context)
+            taping.ended(made, context, how)
     except SpellError as error:
         made.failed(error, run.redactor)
         raise
@@ -305,23 +305,20 @@ def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None
 
 def _keep_refusal(
     run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], method: MethodDeclaration, error: SpellError
-) -> SpellError:
-    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place.
-
-    What the script is told: the refusal, or that it could not be recorded.
-    """
+) -> None:
+    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place."""
     made = run.asked(effect, method, bytes(write_values(run.redactor.redact_value(arguments))))
     made.failed(error, run.redactor)
     taping = run.taping if run.taping is not None and run.taping.takes(method) else None
     try:
         if taping is not None:
             taping.asked(made)
-        _end(run, context, made, taping)
-    except SpellError as unrecorded:
-        return unrecorded
+        _end(run, context, made, taping, "refused")
+    except SpellError as unrecorded:  # nothing was done, so the no is what the script must know
+        made.failed(error, run.redactor)
+        run.tell_once(unrecorded.message)
     finally:
         run.keep(made)
-    return error
 
 
 async def _recorded(

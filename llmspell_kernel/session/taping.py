@@ -120,21 +120,21 @@ class Taping:
         self._clock_s = round(self._clock_s + seconds, 3)
         return self._clock_s
 
-    def ended(self, made: Made, context: EffectContext) -> None:
+    def ended(self, made: Made, context: EffectContext, how: Literal["called", "refused"] = "called") -> None:
         """Writes a call down, before anyone learns of its answer.  Raises BridgeError where the disk refuses."""
         if self._closed:  # the file is finished, and may be another recording's by now
             return
         context.ended_s = self.pass_time(CALL_S + made.passed_s)
         entry = self._transcript.entry(made)
         if self._redactor.active and self._redactor.finds(line_of(entry).decode()):
-            raise BridgeError(f"{made.call} was called, and is not recorded: a secret is still in it", code="not_recorded")
+            raise BridgeError(f"{made.call} was {how}, and is not recorded: a secret is still in it", code="not_recorded")
         self._recorded.append((made, entry))
         assert self._writer is not None
         try:
             self._writer.append(entry)
         except OSError as error:
             raise BridgeError(
-                f"{made.call} was called, and could not be recorded in {self.file.name}: {error.strerror or error}", code="not_recorded"
+                f"{made.call} was {how}, and could not be recorded in {self.file.name}: {error.strerror or error}", code="not_recorded"
             ) from error
 
     def cell_ended(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import ApprovalRequest
-from llmspell_kernel.errors import BridgeError, Interrupted, LimitError, SpellError
+from llmspell_kernel.errors import Interrupted, LimitError, SpellError
 from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.events import CallStarted, StateOpened, StateRestored
 from llmspell_kernel.policy.decide import Grants
@@ -473,12 +473,20 @@ def test_a_call_that_could_not_be_recorded_fails_again(engine: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_no_that_could_not_be_recorded_is_told_so(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_no_that_could_not_be_recorded_stays_a_no_and_is_played_as_one(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def body(world: World) -> None:
         world.session.tape("record", tmp_path / "n.cassette.jsonl")
-        with monkeypatch.context() as patch, pytest.raises(BridgeError, match="could not be recorded in n.cassette.jsonl"):
+        with monkeypatch.context() as patch:
             patch.setattr(cassette_file, "replace_file", full)
-            await world.run(lua="counted.number()", javascript="await counted.number()")
-        assert world.bridge.calls == []
+            await world.run(
+                lua="_, err = pcall(counted.number); code = err.code",
+                javascript="try { await counted.number() } catch (err) { code = err.code }",
+            )
+        world.session.end_taping()
+        await world.kill()
+        assert await world.run(lua="return code", javascript="code") == ["denied"]
+        assert (world.bridge.calls, world.restored[0].left_out) == ([], [])
 
     play(engine, body, approver=SaysNoFirst(), grants=Grants(ask=("counted.number",)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel import ApprovalRequest, Bridge, Context, method
 from llmspell_kernel.errors import BridgeError, ConfigError, Interrupted, LoadError, SpellError
 from llmspell_kernel.journal import cassette_file
 from llmspell_kernel.journal.cassette import text_of
@@ -229,6 +229,36 @@ def test_a_call_that_the_disk_refuses_to_record_is_an_error_and_the_cell_goes_on
     first, second = asyncio.run(run())
     assert "could not be recorded in n.cassette.jsonl: No such file or directory" in str(first.error)
     assert second.values[0] is False
+
+
+REFUSED_TWICE = {
+    "lua": "local seen = {}; for i = 1, 2 do local _, err = pcall(counted.number); seen[i] = err.code end; return seen",
+    "javascript": "const seen = []; for (let i = 0; i < 2; i++) try { await counted.number() } catch (err) { seen.push(err.code) }; seen",
+}
+
+
+class Refuses:
+    """An approver that says no."""
+
+    async def ask(self, request: ApprovalRequest) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_no_that_the_disk_refuses_to_record_is_the_script_s_answer_all_the_same_and_told_once(tmp_path: Path, engine: str) -> None:
+    async def run() -> tuple[ExecutionResult, Recording]:
+        sink = Recording()
+        async with Session(bridges=[Counted()], sink=sink, settings=Settings(ask=("counted.*",)), approver=Refuses()) as session:
+            session.tape("record", tmp_path / "gone" / "n.cassette.jsonl")
+            result = await session.run(REFUSED_TWICE[engine], engine=engine)
+            session.taping = None
+            return result, sink
+
+    result, sink = asyncio.run(run())
+    assert result.value == ["denied", "denied"]
+    assert sink.text("stderr") == (
+        "[counted.number was refused, and could not be recorded in n.cassette.jsonl: No such file or directory]\n"
+    )
 
 
 class Held(Bridge):
