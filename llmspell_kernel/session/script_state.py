@@ -283,6 +283,8 @@ class ScriptState:
         return self._worker
 
     async def query(self, kind: QueryKind, text: str, value: bytes = b"null") -> bytes:
+        """The answer to a question about the state.  Raises ScriptError for a text that cannot be sent, WorkerLost."""
+        refuse_surrogates(text)
         # shielded, because a question once sent has its answer, and the next message must not come before it
         return await asyncio.shield(asyncio.ensure_future(self._query(kind, text, value)))
 
@@ -409,3 +411,12 @@ class ScriptState:
         if not isinstance(step, Suspended):
             self.settle()
         return step
+
+
+def refuse_surrogates(text: str) -> None:
+    """Raises ScriptError for what cannot be sent to a worker."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ScriptError(f"line {line} holds a lone surrogate, which is not valid Unicode; remove or replace that character") from None

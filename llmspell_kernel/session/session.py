@@ -57,7 +57,7 @@ from .recovery import Restored
 from .redacted import RedactedSink, redact_error
 from .resources import ResourceTable, refuse_references
 from .result import ExecutionResult, KeptOutput, account
-from .script_state import FunctionCall, Opening, ScriptState
+from .script_state import FunctionCall, Opening, ScriptState, refuse_surrogates
 from .sink import NullSink, Sink
 from .sources import Sources
 from .state_keeper import StateKeeper
@@ -318,7 +318,7 @@ class Session:
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
         try:
-            _refuse_surrogates(function or told)
+            refuse_surrogates(function or told)
             values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
             for name in outputs:
                 found[name] = await self._get(script, name)
@@ -724,15 +724,6 @@ def _for_a_state(value: Value, name: str) -> bytes:
     if b'"$"' in text:
         refuse_references(plain, name)
     return text
-
-
-def _refuse_surrogates(text: str) -> None:
-    """Raises ScriptError for what cannot be sent to a worker."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise ScriptError(f"line {line} holds a lone surrogate, which is not valid Unicode; remove or replace that character") from None
 
 
 def _nothing() -> None:

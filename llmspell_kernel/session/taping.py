@@ -104,7 +104,7 @@ class Taping:
     def entropy(self, seed: int, engine: str, state: str) -> str:
         """What the ids of a state are made from, 32 hex digits: the same in a recording and its replay, and another after a reset."""
         opened = self._opened[engine, state] = self._opened.get((engine, state), 0) + 1
-        return hashlib.sha256(f"{seed}\0{engine}\0{state}\0{opened}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{seed}\0{engine}\0{state}\0{opened}".encode(errors="surrogatepass")).hexdigest()[:32]
 
     def asked(self, made: Made) -> None:
         if not self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -31,7 +32,7 @@ def load(path: Path, engine: str | None, engines: EngineRegistry, default_engine
     chosen = engines.get(engine) if engine is not None else _by_ending(path.name, engines, default_engine)
     try:
         with path.open("rb") as file:
-            return Script(_text(file, str(path)), chosen.name, path.name)
+            return Script(_text(file, str(path)), chosen.name, os.fsencode(path.name).decode(errors="backslashreplace"))
     except OSError as error:
         raise LoadError(f"cannot read the script: {error.strerror or error}", file=str(path)) from None
 

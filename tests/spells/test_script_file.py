@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,11 @@ def test_the_ending_names_the_engine_and_the_file_its_chunk(tmp_path: Path, engi
     path = tmp_path / "spell.LUA"
     path.write_text("return 1", encoding="utf-8")
     assert load(path, None, engines) == ("return 1", "lua", "spell.LUA")
+
+
+def test_a_file_s_name_that_is_no_text_has_a_chunk_that_is(tmp_path: Path, engines: EngineRegistry) -> None:
+    (tmp_path / os.fsdecode(b"\xff.lua")).write_text("return 1")
+    assert load(tmp_path / os.fsdecode(b"\xff.lua"), None, engines).chunk == r"\xff.lua"
 
 
 def test_a_named_engine_overrides_the_ending(tmp_path: Path, engines: EngineRegistry) -> None:
