@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
+from ..errors import ConfigError, nearest
 from ..settings import Settings
 from . import budgets, files, limits, network, observe, workers
 from .budgets import Budgets
@@ -44,11 +45,14 @@ TABLES: Mapping[str, Table] = {
 
 
 def values_of(settings: Settings, name: str) -> Any:
-    """What holds of a table: its defaults, changed by the preset, changed by the settings."""
+    """What holds of a table: its defaults, changed by the preset, changed by the settings.  Raises ConfigError for a key there is not."""
     if name == "limits":
         return limits.limits_of(settings.preset, settings.limits)
-    preset = PRESETS[settings.preset].tables.get(name, {})
-    return TABLES[name].kind(**{**preset, **getattr(settings, name)})
+    preset, changes, kind = PRESETS[settings.preset].tables.get(name, {}), getattr(settings, name), TABLES[name].kind
+    for key in changes:
+        if key not in kind._fields:
+            raise ConfigError(f"there is no '{key}'{nearest(key, kind._fields)}", key=f"{name}.{key}")
+    return kind(**{**preset, **changes})
 
 
 def table_of(settings: Settings, kind: type[T]) -> T:

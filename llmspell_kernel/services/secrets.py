@@ -45,13 +45,7 @@ class Secrets:
 
     def declare(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
         """Other settings from now on; secrets that Python set stay.  Raises ConfigError, changing nothing."""
-        sources = {}
-        for name, table in declared.items():
-            try:
-                check_name(name)
-                sources[name] = source_of(table)
-            except WrongSource as error:
-                raise ConfigError(str(error), key=f"secrets.{name}") from None
+        sources = sources_of(declared)
         for name in self._sources.keys() - self._given.keys():
             self._values.pop(name, None)
         self._sources = {**sources, **self._given}
@@ -145,6 +139,18 @@ class Secrets:
             # its name is not quoted: it may be the value, put there by mistake
             raise ConfigError("the variable that it names is not set in the environment", key=f"secrets.{name}")
         return value
+
+
+def sources_of(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, SecretSource]:
+    """What the settings declare, by name.  Raises ConfigError."""
+    sources = {}
+    for name, table in declared.items():
+        try:
+            check_name(name)
+            sources[name] = source_of(table)
+        except WrongSource as error:
+            raise ConfigError(str(error), key=f"secrets.{name}") from None
+    return sources
 
 
 def _from_file(name: str, source: SecretSource) -> str:

@@ -24,6 +24,7 @@ from ..host_types._crossing import to_plain, written
 from ..journal.event_file import EventFile
 from ..journal.events import CellFinished, CellStarted, InitStarted, WorkerWasLost
 from ..journal.recorder import Recorder
+from ..policy.budgets import Budgets
 from ..policy.decide import Grants
 from ..policy.files import FilePolicy
 from ..policy.layers import confinement_of
@@ -36,7 +37,7 @@ from ..protocol.steps import Effect, QueryKind
 from ..protocol.transitions import Phase
 from ..redaction import Redactor
 from ..services.modules import ModuleLibrary, chunk_of
-from ..services.secrets import Secrets
+from ..services.secrets import Secrets, sources_of
 from ..settings import PYTHON, Settings
 from ..values import Value, loads
 from ..workers.host_memory import shield_host
@@ -104,7 +105,7 @@ class Session:
         self.recorder = Recorder(redactor=self.redactor)
         self.engines: EngineRegistry = engines or discover_engines()
         self._given_limits, self._given_grants = limits, grants
-        self.limits, self.grants = self._limits(), self._grants()
+        self.limits, self.grants = self._limits(self.settings), self._grants(self.settings)
         self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
@@ -112,7 +113,7 @@ class Session:
         self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         records = ModelRecords(self.folder)
-        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, records=records, **self._policies())
+        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, records=records, **_policies(self.settings))
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
@@ -148,19 +149,21 @@ class Session:
 
         Raises ConfigError, changing nothing.
         """
+        _refuse(settings)
         init, workers = init_files(settings.init, self.engines, self.folder), table_of(settings, WorkerPolicy)
-        self._confine(settings)
+        limits, grants, policies = self._limits(settings), self._grants(settings), _policies(settings)
+        self._confine(settings)  # the last that can raise; it then has changed nothing
         self.secrets.declare(settings.secrets)
         self.settings, self._init = settings, init
-        self.limits, self.grants = self._limits(), self._grants()
+        self.limits, self.grants = limits, grants
         if self._owns_pool:
-            self._pool.configure(workers, self.limits.startup_s)
-        self.resources.release_s = self.limits.bridge_close_s
-        allow_threads(self.limits.threads)
-        for name, policy in self._policies().items():
+            self._pool.configure(workers, limits.startup_s)
+        self.resources.release_s = limits.bridge_close_s
+        allow_threads(limits.threads)
+        for name, policy in policies.items():
             setattr(self.bridges.surroundings, name, policy)
         self.budgets.configure(settings)
-        self.bridges.configure(self.limits, settings._asdict())
+        self.bridges.configure(limits, settings._asdict())
 
     def _confine(self, settings: Settings) -> None:
         confinement = confinement_of(settings.preset, settings.confinement)
@@ -168,17 +171,13 @@ class Session:
             shield_host()
         self._pool.confine(confinement.layers, required=confinement.required)
 
-    def _limits(self) -> Limits:
-        return self._given_limits or limits_of(self.settings.preset, self.settings.limits)
+    def _limits(self, settings: Settings) -> Limits:
+        return self._given_limits or limits_of(settings.preset, settings.limits)
 
-    def _grants(self) -> tuple[Grants, ...]:
+    def _grants(self, settings: Settings) -> tuple[Grants, ...]:
         """On top of each other: the preset's, and the given ones or those of the settings."""
-        own = self._given_grants or Grants(self.settings.allow, self.settings.deny, self.settings.ask)
-        return PRESETS[self.settings.preset].grants, own
-
-    def _policies(self) -> dict[str, Any]:
-        """By name, what bridges are told of the policy."""
-        return {"network": table_of(self.settings, NetworkPolicy), "files": table_of(self.settings, FilePolicy)}
+        own = self._given_grants or Grants(settings.allow, settings.deny, settings.ask)
+        return PRESETS[settings.preset].grants, own
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
@@ -717,6 +716,17 @@ class Session:
             )
             await self._execute(script, run, None, {})
         return script
+
+
+def _policies(settings: Settings) -> dict[str, Any]:
+    """By name, what bridges are told of the policy."""
+    return {"network": table_of(settings, NetworkPolicy), "files": table_of(settings, FilePolicy)}
+
+
+def _refuse(settings: Settings) -> None:
+    """Raises ConfigError for what is read again where it is taken up, after other things have changed."""
+    sources_of(settings.secrets)
+    table_of(settings, Budgets)
 
 
 def _for_a_state(value: Value, name: str) -> bytes:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,50 @@ def test_a_contradiction_changes_nothing() -> None:
             with pytest.raises(ConfigError, match="cannot be 'off'"):
                 session.configure(Settings(preset="strict", confinement="off"))
             assert session.settings.preset == "standard"
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secrets": {"x": {}}},
+        {"limits": {"nope": 1}},
+        {"budgets": {"nope": 1}},
+        {"network": {"nope": 1}},
+        {"workers": {"nope": 1}},
+        {"init": {"nope": "x.lua"}},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_settings_that_are_refused_change_nothing(wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the strictest preset, whose layers and whose shield would stay."""
+    shielded: list[bool] = []
+    monkeypatch.setattr("llmspell_kernel.session.session.shield_host", lambda: shielded.append(True))
+
+    async def play() -> None:
+        pool = FakePool()
+        async with Session(pool=pool) as session:
+            before = session.settings, session.limits, session.grants, session.budgets.caps, session.secrets.names(), pool._layers
+            with pytest.raises(ConfigError, match="nope|secrets.x"):
+                session.configure(Settings(preset="strict", **wrong))
+            after = session.settings, session.limits, session.grants, session.budgets.caps, session.secrets.names(), pool._layers
+            assert (after, shielded) == (before, [])
+
+    asyncio.run(play())
+
+
+def test_a_host_that_cannot_be_shielded_keeps_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses() -> None:
+        raise ConfigError("cannot be had", key="preset")
+
+    monkeypatch.setattr("llmspell_kernel.session.session.shield_host", refuses)
+
+    async def play() -> None:
+        async with Session(pool=FakePool()) as session:
+            with pytest.raises(ConfigError, match="cannot be had"):
+                session.configure(Settings(preset="strict", secrets={"x": {"env": "X"}}))
+            assert (session.settings, session.secrets.names()) == (Settings(), [])
 
     asyncio.run(play())
 
