@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..configuration.rules import apply, entry_of
+from ..configuration.rules import Entry, apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, Frame, Interrupted, ScriptError, SpellError, nearest
@@ -242,36 +242,49 @@ class Notebook:
     def configure(self, *pairs: str) -> list[str]:
         """Changes settings for this notebook, each given as `KEY=VALUE`; what each change waits for.
 
-        Raises ConfigError, and LoadError for a cassette that cannot be played; then nothing is changed.
+        Raises ConfigError, and LoadError for a cassette that cannot be played; then nothing is changed.  Where only what was recorded until now
+        cannot be ended, nothing is recorded any more (`journal=off`), and the rest is changed.
         """
         layer = [entry_of(pair, Origin("%llmspell config")) for pair in pairs]
-        settings = apply(self.session.settings, layer, engines=names_of(self.session.engines))
+        self._change(layer)
+        return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
+
+    def _change(self, layer: Sequence[Entry]) -> None:
+        before, changed = self.session.settings, {entry.key for entry in layer}
+        settings = apply(before, layer, engines=names_of(self.session.engines))
         observation = self._observation
-        if any(entry.key.startswith("observe.") for entry in layer):
+        if any(key.startswith("observe.") for key in changed):
             observation = Observation(table_of(settings, ObservePolicy), os.environ)
         try:
-            self._configure(settings, {entry.key for entry in layer})
+            self.session.configure(settings)
+            unended = self._retape(settings, before) if {"journal", "cassette"} & changed else None
         except (SpellError, OSError):
             if observation is not self._observation:
                 observation.close()
             raise
-        self._observe(observation)
-        return [f"{entry.key}: {_applies_to(entry.key, bool(self.states))}" for entry in layer]
-
-    def _configure(self, settings: Settings, changed: Collection[str]) -> None:
-        before, taping = self.session.settings, self.session.taping
-        self.session.configure(settings)
-        if {"journal", "cassette"} & set(changed):
-            try:
-                self._tape_as_set(settings)
-            except (SpellError, OSError):
-                if self.session.taping is taping:  # else the last one ended, and only that failed
-                    self.session.configure(before)
-                raise
         if settings.keep_journal and not before.keep_journal:
             self.session.keep_journal()
         elif not settings.keep_journal:
             self.session.end_journal()
+        self._observe(observation)
+        if unended is not None:
+            raise unended
+
+    def _retape(self, settings: Settings, before: Settings) -> Exception | None:
+        """Records or replays as the settings say.  Where it raises, what went on goes on, with the settings before.
+
+        Gives why what went on could not be ended: then nothing goes on, and the settings say so.
+        """
+        taping = self.session.taping
+        try:
+            self._tape_as_set(settings)
+        except (SpellError, OSError) as error:
+            if self.session.taping is taping:
+                self.session.configure(before)
+                raise
+            self.session.configure(settings._replace(journal="off"))
+            return error
+        return None
 
     def _observe(self, observation: Observation) -> None:
         if observation is not self._observation:
