@@ -28,7 +28,7 @@ from ..render.values import bundle
 from ..services.modules import chunk_of
 from ..services.secrets import Secrets
 from ..session import BackgroundTask, ExecutionResult, Session
-from ..session.taping import MODES, Taping
+from ..session.taping import MODES, Mode, Taping
 from ..settings import Origin, Settings
 from ..values import Value
 from ..workers.spawn import WorkerProcess
@@ -294,19 +294,21 @@ class Notebook:
 
     def _tape_as_set(self, settings: Settings) -> None:
         if settings.journal == "off":
-            self.end_taping()
+            self.session.end_taping()
         else:
-            self.tape(settings.journal, settings.cassette)
+            self.session.tape(_mode(settings.journal), cassette_of(settings.cassette, os.environ, self.session.folder))
 
     def tape(self, mode: str, file: str = "") -> Taping:
         """From the next cell on, calls are recorded in a cassette ("record"), answered from it ("replay"), or both ("auto").
 
-        `file` is NAME.cassette.jsonl beside the notebook where it is not given.  Raises LoadError for a cassette that cannot be played.
+        Changes the settings `journal` and, where a file is given, `cassette`; else that one is used, or NAME.cassette.jsonl beside the
+        notebook.  Raises as `configure`.
         """
-        known = next((known for known in MODES if known == mode), None)
-        if known is None:
-            raise ConfigError(f"there is no '{mode}'{nearest(mode, MODES)}")
-        return self.session.tape(known, cassette_of(file, os.environ, self.session.folder))
+        origin = Origin("%llmspell record" if _mode(mode) == "record" else "%llmspell replay")
+        self._change([Entry("journal", mode, origin), *([Entry("cassette", file, origin)] if file else [])])
+        taping = self.session.taping
+        assert taping is not None, "else it was told why not"
+        return taping
 
     def states_file(self, file: str = "") -> Path:
         """Where states are saved: NAME.states.jsonl beside the notebook where no file is named."""
@@ -324,8 +326,14 @@ class Notebook:
         return ledger(self.session.recorder, by)
 
     def end_taping(self) -> Taping | None:
-        """Ends what `tape` began; None where nothing was."""
-        return self.session.end_taping()
+        """Ends what `tape` or the settings began, and sets `journal` to "off"; None where nothing was.
+
+        Raises ConfigError where a recording could not be put in order: it has ended all the same.
+        """
+        taping = self.session.taping
+        if taping is not None:
+            self._change([Entry("journal", "off", Origin(f"%llmspell {'record' if taping.mode == 'record' else 'replay'} off"))])
+        return taping
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -461,6 +469,14 @@ class Notebook:
             return named_stop(KeyboardInterrupt, error.message, lines)
         # front ends show the class's name: the language's own (TypeError) tells more than ours; the class stays catchable as what it is
         return with_lines(error, error_name(error), lines)
+
+
+def _mode(mode: str) -> Mode:
+    """Raises ConfigError for what is none."""
+    known = next((known for known in MODES if known == mode), None)
+    if known is None:
+        raise ConfigError(f"there is no '{mode}'{nearest(mode, MODES)}")
+    return known
 
 
 def _applies_to(key: str, has_states: bool) -> str:

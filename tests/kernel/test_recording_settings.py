@@ -69,3 +69,45 @@ def test_where_nothing_is_played_the_observation_that_goes_on_is_the_one_that_wa
         notebook.configure("journal=replay", "observe.logs=false")
     assert notebook._observation is observation and observation.is_on
     assert notebook.settings.observe == {"logs": True}
+
+
+@pytest.mark.parametrize("mode", ["record", "auto"])
+def test_a_recording_that_a_command_began_goes_on_in_the_cassette_that_is_set_next(notebook: Notebook, mode: str) -> None:
+    notebook.tape(mode, "a.cassette.jsonl")
+    notebook.configure("cassette=b.cassette.jsonl")
+    assert notebook.session.taping is not None
+    assert (notebook.session.taping.mode, notebook.session.taping.file.name) == (mode, "b.cassette.jsonl")
+
+
+def test_the_settings_say_what_a_command_began_and_ended_and_which_command_it_was(notebook: Notebook, folder: Path) -> None:
+    notebook.tape("record", "a.cassette.jsonl")
+    assert (notebook.settings.journal, notebook.settings.cassette) == ("record", "a.cassette.jsonl")
+    assert {str(notebook.settings.origin(key)) for key in ("journal", "cassette")} == {"%llmspell record"}
+    notebook.end_taping()
+    assert notebook.settings.journal == "off"
+    notebook.tape("replay")  # what was just recorded
+    assert (notebook.settings.journal, str(notebook.settings.origin("journal"))) == ("replay", "%llmspell replay")
+
+
+def test_a_command_uses_the_cassette_of_the_settings_and_else_the_one_beside_the_notebook(notebook: Notebook) -> None:
+    assert notebook.tape("record").file.name == "notes.cassette.jsonl"
+    assert notebook.settings.cassette == ""
+    notebook.configure("cassette=kept.cassette.jsonl", "journal=off")
+    assert notebook.tape("record").file.name == "kept.cassette.jsonl"
+
+
+def test_a_command_that_fails_leaves_the_settings_as_they_were(notebook: Notebook) -> None:
+    before = notebook.settings
+    for mode, file in (("replay", "none.cassette.jsonl"), ("record", "notes.ipynb"), ("play", "a.cassette.jsonl")):
+        with pytest.raises((ConfigError, LoadError)):
+            notebook.tape(mode, file)
+    assert notebook.end_taping() is None
+    assert (notebook.settings, notebook.session.taping) == (before, None)
+
+
+def test_what_cannot_be_ended_is_over_all_the_same(notebook: Notebook, folder: Path) -> None:
+    notebook.tape("record", "a.cassette.jsonl")
+    put_in_the_way(folder / "a.cassette.jsonl")
+    with pytest.raises(ConfigError, match="could not be put in order"):
+        notebook.end_taping()
+    assert (notebook.session.taping, notebook.settings.journal) == (None, "off")

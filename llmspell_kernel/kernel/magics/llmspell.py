@@ -32,7 +32,7 @@ def register(shell: Any, notebook: Any) -> None:
         %llmspell config KEY=VALUE ...   change settings of this notebook
         %llmspell policy                 what scripts may call and use, and the layers around them
 
-        %llmspell record [FILE]          from now on, calls and answers are written to a cassette; beside the notebook, if no FILE is named
+        %llmspell record [FILE]          from now on, calls and answers are written to a cassette (FILE, the setting cassette, or beside the notebook)
         %llmspell replay [FILE]          from now on, calls are answered from it: no network, no key, no cost
         %llmspell replay auto [FILE]     ... and what is not on it is called, and added
         %llmspell record off             ends it; so does `replay off`
