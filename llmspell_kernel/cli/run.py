@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ._terminal import Terminal
 
 SCRIPT_FAILED = 1
+RECORD_LOST = 74
+"""EX_IOERR of sysexits.h: the script did well, and what should be kept of it is not there."""
 INTERRUPTED = 130
 """128 + SIGINT, what shells report for a program stopped by Ctrl-C."""
 READER_GONE = 141
@@ -81,17 +83,20 @@ def command(
         raise click.UsageError(error.message) from error
     engines.check(script.engine)
     terminal = Terminal(sys.stdout, sys.stderr, model_to_err=as_json)
-    sources: dict[str, str] = {}
+    sessions: list[Session] = []
     try:
-        result = asyncio.run(_run(script, params, modules, settings, terminal, sources, (allow, deny), journal))
+        result = asyncio.run(_run(script, params, modules, settings, terminal, sessions, (allow, deny), journal))
     except LoadError as error:
         raise click.UsageError(error.message) from error
     terminal.finish()
     if terminal.reader_gone:
         sys.exit(READER_GONE)
     if result.error is not None:
-        sys.exit(_report(result.error, sources, terminal, engines.titles()))
+        # the session's own texts, which hold no secret
+        sys.exit(_report(result.error, sessions[0].sources, terminal, engines.titles()))
     _print_value(result.values, as_json, terminal, engines.get(script.engine).null)
+    if sessions[0].lost_records:
+        sys.exit(RECORD_LOST)
 
 
 def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str], record: str | None, replay: str | None) -> Settings:
@@ -129,16 +134,23 @@ async def _run(
     modules: Sequence[Path],
     settings: Settings,
     terminal: Terminal,
-    sources: dict[str, str],
+    sessions: list[Session],
     narrowing: tuple[Sequence[str], Sequence[str]],
     journal: Path | None,
 ) -> ExecutionResult:
-    """`sources` gets the texts that errors may show lines of; `narrowing` are patterns to allow and to deny."""
+    """`sessions` gets the one that is opened; `narrowing` are patterns to allow and to deny."""
+    from asyncio import get_running_loop
+
     from ..spells.running import run_async
     from ..spells.terminal_approver import TerminalApprover
     from ._model_text import ModelText
 
-    sessions: list[Session] = []
+    def tell(_: object, failure: Mapping[str, Any]) -> None:
+        """What fails where no script waits for it: asyncio's own way would show our frames, and whatever secret the text holds."""
+        text = _text_of(failure)
+        terminal.note(sessions[0].redactor.redact(text) if sessions else text)
+
+    get_running_loop().set_exception_handler(tell)
     with _ctrl_c() as stops:
 
         def opened(session: Session) -> None:
@@ -152,12 +164,7 @@ async def _run(
             sessions.append(session)
 
         approver = TerminalApprover(terminal.alone)
-        result = await run_async(
-            script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened, approver=approver
-        )
-        for session in sessions:  # by now with the init script's text
-            sources.update(session.sources)  # the session's own, which hold no secret
-        return result
+        return await run_async(script, params=params, modules=modules, settings=settings, sink=terminal, on_open=opened, approver=approver)
 
 
 @contextmanager
@@ -181,6 +188,12 @@ def _ctrl_c() -> Iterator[Callable[[Callable[[], None]], None]]:
         yield stops
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _text_of(failure: Mapping[str, Any]) -> str:
+    """Of what an event loop's handler is told: the error with it, where the message does not quote it."""
+    message, error = str(failure["message"]), failure.get("exception")
+    return message if error is None or str(error) in message else f"{message}: {type(error).__name__}: {error}"
 
 
 def _report(error: SpellError, sources: Mapping[str, str], terminal: Terminal, titles: Mapping[str, str]) -> int:

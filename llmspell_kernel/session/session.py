@@ -121,6 +121,8 @@ class Session:
         self.taping: Taping | None = None
         self._event_file: EventFile | None = None
         self._stop_listening: Callable[[], None] = _nothing
+        self.lost_records: list[str] = []
+        """Why journal and cassette do not hold all of what happened."""
         self._states: dict[tuple[str, str], ScriptState] = {}
         self._owns_pool = pool is None
         policy = table_of(self.settings, WorkerPolicy)
@@ -193,6 +195,7 @@ class Session:
             self._event_file = None
 
     def _tell_of_journal(self, why: str) -> None:
+        self.lost_records.append(why)
         self.sink.write("stderr", f"[{why}]\n")
 
     def tape(self, mode: Mode, file: Path) -> Taping:
@@ -564,6 +567,7 @@ class Session:
             try:
                 self.end_records()
             except ConfigError as error:  # what the cells gave is not lost for it
+                self.lost_records.append(error.message)
                 report("the session's records", error)
 
     def end_records(self) -> None:

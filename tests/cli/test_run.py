@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from llmspell_kernel.bridges.hash import Hash
+from llmspell_kernel.cli.run import command
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
 
@@ -228,3 +232,32 @@ def test_a_wrong_init_script_fails_the_run_and_is_named_with_its_line(folder: Fo
     assert done.returncode == 1 and done.stdout == ""
     for part in ("no such day", "begin.lua line 2", "> 2 | error('no such day')", "in the init script begin.lua"):
         assert part in done.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("spell.lua", "return 1"), ("spell.js", "1")])
+@pytest.mark.parametrize("option", [("--record", "nope/x.cassette.jsonl"), ("--journal", "nope/x.journal.jsonl")])
+def test_a_record_that_cannot_be_written_is_one_line_and_a_failed_command(
+    folder: Folder, name: str, code: str, option: tuple[str, str]
+) -> None:
+    done = folder.run(name, code, *option)
+    assert (done.stdout, done.returncode) == ("1\n", 74)
+    assert len(done.stderr.splitlines()) == 1 and "No such file or directory" in done.stderr
+
+
+def test_a_script_that_fails_beside_its_record_ends_as_a_script_that_fails(folder: Folder) -> None:
+    done = folder.run("spell.lua", "error('no')", "--record", "nope/x.cassette.jsonl")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+
+
+def test_what_fails_at_the_end_of_a_run_is_told_in_one_line_without_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(self: Hash) -> None:
+        raise RuntimeError("on purpose, with sk-secret-0123456789")
+
+    monkeypatch.setenv("OTHER_API_KEY", "sk-secret-0123456789")
+    monkeypatch.setattr(Hash, "close", fails)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spell.lua").write_text("return #hash.md5('a')")
+    ran = CliRunner().invoke(command, ["spell.lua"])
+    assert (ran.exit_code, ran.stdout) == (0, "32\n")
+    assert "on purpose, with" in ran.stderr and "sk-secret" not in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
