@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 
 from .cells import python_cell, script_cell
 
-AWAITED = ("restart-state", "fork", "resume")
-"""Commands of `%llmspell` that take a while: IPython does not await what a line magic returns either."""
+AWAITED = ("restart-state", "fork", "resume", "budget")
+"""Commands of `%llmspell` that may take a while: IPython does not await what a line magic returns either."""
 _LINE_MAGIC = re.compile(rf"^(\s*)(get_ipython\(\)\.run_line_magic\('llmspell', '(?:{'|'.join(AWAITED)})\b)")
 CALL = "await get_ipython().llmspell.run_cell"
 AROUND = "get_ipython().llmspell.around"

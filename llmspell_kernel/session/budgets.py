@@ -137,11 +137,11 @@ class SessionBudgets:
     def out_of_time(self, account: Account, granted_ms: int) -> LimitError:
         return out_of_time(self.caps, {"cell": account.tally, "session": self._session, "day": self._day}, granted_ms)
 
-    def report(self) -> list[Line]:
+    async def report(self) -> list[Line]:
         """Every budget with its cap and what is used of it; a cell's are those of the one that last asked for something."""
         if not self._ledger_failed:
             with suppress(LedgerError, TimeoutError):  # told where it stops counting; here the last known numbers remain
-                self._see(*self._day_use.others())
+                self._see(*await self._day_use.others())
         return list(self._lines(self._last_cell))
 
     async def close(self) -> None:
@@ -169,7 +169,7 @@ class SessionBudgets:
             else:
                 self._see(reserved.day, reserved.others)
                 self._own = self._own.reserve(reserved.amounts)
-                self._tell_set_aside(account)
+                self._tell_set_aside(account, reserved.set_aside)
                 return reserved
         reserved = Reserved(self._today, admitted(caps, "day", self._day, asked), self._others, False)
         self._own = self._own.reserve(reserved.amounts)
@@ -194,8 +194,8 @@ class SessionBudgets:
             self._ledger_failed = True
             account.tell(f"the day's budgets cannot be kept ({error}): until its end, this session counts its own use alone")
 
-    def _tell_set_aside(self, account: Account) -> None:
-        if name := self._day_use.take_set_aside():
+    def _tell_set_aside(self, account: Account, name: str) -> None:
+        if name:
             account.tell(f"the record of the days' budgets could not be read; it is kept as {name}, and today is counted anew")
 
     def _lines(self, cell: Tally) -> Iterator[Line]:

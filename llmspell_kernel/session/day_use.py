@@ -22,13 +22,15 @@ CLOSE_S = 5.0
 class Reserved(NamedTuple):
     """What a day gave to one call; `others` is what other sessions had used and reserved of it until then.
 
-    `in_ledger` says whether all sessions know of it: of what this one counted alone, the ledger has nothing to give back.
+    `in_ledger` says whether all sessions know of it: of what this one counted alone, the ledger has nothing to give back.  `set_aside` is the
+    name under which an unreadable ledger was just put aside.
     """
 
     day: str
     amounts: Amounts
     others: Amounts
     in_ledger: bool
+    set_aside: str = ""
 
 
 class DayUse:
@@ -57,14 +59,10 @@ class DayUse:
         if any(by):
             self._later(lambda: self._change(day, by))
 
-    def others(self) -> tuple[str, Amounts]:
+    async def others(self) -> tuple[str, Amounts]:
         """This day, and what other sessions have used and reserved of it; waits a moment.  Raises LedgerError, TimeoutError."""
-        return self._do(self._others).result(LOOK_S)
-
-    def take_set_aside(self) -> str:
-        """Once: under which name an unreadable ledger was put aside."""
-        name, self._ledger.set_aside = self._ledger.set_aside, ""
-        return name
+        async with asyncio.timeout(LOOK_S):
+            return await asyncio.wrap_future(self._do(self._others))
 
     async def close(self) -> None:
         """Waits for the last settlements, but not for ever: another process may hold the ledger."""
@@ -88,7 +86,8 @@ class DayUse:
         day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)))
         others = Amounts(*before).minus(self._added(day))
         self._add(day, Amounts(*added))
-        return Reserved(day, Amounts(*added), others, True)
+        set_aside, self._ledger.set_aside = self._ledger.set_aside, ""
+        return Reserved(day, Amounts(*added), others, True, set_aside)
 
     def _give_back(self, future: Future[Reserved]) -> None:
         if not future.cancelled() and future.exception() is None:

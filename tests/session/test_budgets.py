@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,9 +78,9 @@ def desk(folder: Path, answers: Sequence[Any] = (), *, preset: str = "standard",
     return Desk(session, service, sink)
 
 
-def used(session: Session, *keys: str) -> list[float]:
+async def used(session: Session, *keys: str) -> list[float]:
     """What the session says of them."""
-    found = {line.key: line.used for line in session.budgets.report()}
+    found = {line.key: line.used for line in await session.budgets.report()}
     return [found[f"budgets.{key}"] for key in keys]
 
 
@@ -102,7 +104,7 @@ def test_a_hundred_calls_at_once_get_exactly_what_the_budget_holds(tmp_path: Pat
             assert result.error is None
             assert result.value == 40
             assert len(one.scripted.seen) == 40
-            assert used(session, f"{span}_requests" if span != "cell" else "session_requests") == [40]
+            assert await used(session, f"{span}_requests" if span != "cell" else "session_requests") == [40]
 
     asyncio.run(play())
     assert in_the_ledger(tmp_path) == Amounts(40, 40 * 28, 40 * 28_000_000, in_the_ledger(tmp_path).ms)
@@ -121,7 +123,7 @@ def test_what_was_reserved_and_not_used_is_there_for_the_next_call(tmp_path: Pat
         one.scripted.facts = ModelFacts(0.001, 0.001)
         async with one.session as session:
             await one.run(TEN_IN_TURN[engine], engine)
-            assert used(session, "session_requests", "session_cost_usd") == [10, 0.01]
+            assert await used(session, "session_requests", "session_cost_usd") == [10, 0.01]
 
     asyncio.run(play())
 
@@ -178,7 +180,7 @@ def test_two_sessions_at_once_never_use_more_than_the_day_together(tmp_path: Pat
         code = ASK_MANY["lua"].replace("COUNT", "60")
         results = await asyncio.gather(*[one.run(code) for one in desks])
         assert sum(result.value for result in results) == 50
-        assert [used(one.session, "day_requests") for one in desks] == [[50], [50]]
+        assert [await used(one.session, "day_requests") for one in desks] == [[50], [50]]
         for one in desks:
             await one.session.close()
 
@@ -430,7 +432,7 @@ def test_what_a_bridge_uses_without_asking_is_counted_all_the_same(tmp_path: Pat
         one = desk(tmp_path, ["a"], session_tokens=110, bridges=[Rude()])
         async with one.session as session:
             await one.run("rude.spend()")
-            assert used(session, "session_requests", "session_tokens", "session_cost_usd") == [1, 100, 0.5]
+            assert await used(session, "session_requests", "session_tokens", "session_cost_usd") == [1, 100, 0.5]
             assert isinstance((await one.run(ASK["lua"])).error, LimitError)
 
     asyncio.run(play())
@@ -638,6 +640,39 @@ def test_a_provider_s_own_numbers_at_the_listed_price_are_what_counts(tmp_path: 
                 refused = (await session.run('llm.chat("hi")')).error
                 assert isinstance(refused, LimitError) and refused.limit == "budgets.day_cost_usd"
                 assert len(server.requests) == 2
+
+    asyncio.run(play())
+
+
+def test_a_report_holds_up_no_event_loop_while_another_process_writes_the_ledger(tmp_path: Path) -> None:
+    Ledger(tmp_path, Amounts._fields, lambda: NOON).reserve(lambda sums: Amounts(3))
+
+    async def play() -> None:
+        one = desk(tmp_path, [])
+        async with one.session as session:
+            with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                asked = asyncio.create_task(used(session, "day_requests"))
+                await asyncio.sleep(0)  # by now the ledger is asked
+                assert session.budgets._day_use._thread is not None and not asked.done()
+                other.execute("ROLLBACK")
+                assert await asked == [3]
+
+    asyncio.run(play())
+
+
+def test_a_report_tells_what_is_known_where_another_process_holds_the_ledger_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell_kernel.session.day_use.LOOK_S", 0.0)
+    Ledger(tmp_path, Amounts._fields, lambda: NOON).reserve(lambda sums: Amounts(3))
+
+    async def play() -> None:
+        one = desk(tmp_path, [])
+        async with one.session as session:
+            with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                assert await used(session, "day_requests") == [0]
 
     asyncio.run(play())
 

@@ -54,10 +54,8 @@ def register(shell: Any, notebook: Any) -> None:
 
         try:
             words = shlex.split(line) or ["states"]
-            if (command := OF_THE_JOURNAL.get(words[0])) is None:
-                _run(words, line, shell, notebook)
-                return None
-            answer = command(words[1:], notebook, show)
+            command = OF_THE_JOURNAL.get(words[0])
+            answer = _run(words, line, shell, notebook) if command is None else command(words[1:], notebook, show)
             return _begun(answer, notebook) if isinstance(answer, Coroutine) else None
         except SpellError as error:
             raise without_frames(error) from None
@@ -83,8 +81,10 @@ def _begun(command: Coroutine[Any, Any, None], notebook: Any) -> Awaitable[None]
         return shown()
 
 
-def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
+def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> Coroutine[Any, Any, None] | None:
     match words:
+        case ["budget"]:
+            return _show_budget(notebook)
         case ["states"]:
             print(notebook)
         case ["status"]:
@@ -105,10 +105,6 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             state = name[0] if name else "main"
             notebook.reset_soon(state, engine)
             print(f"The {notebook.engines.get(engine).name} state '{state}' is gone; the next cell starts a new one.")
-        case ["budget"]:
-            from ...policy.budgets import table
-
-            print(table(notebook.session.budgets.report()))
         case ["config"]:
             print(_settings(notebook))
         case ["config", *pairs]:
@@ -125,6 +121,13 @@ def _run(words: Sequence[str], line: str, shell: Any, notebook: Any) -> None:
             from ..journal_commands import COMMANDS as OF_THE_JOURNAL
 
             raise ConfigError(f"%llmspell has no such command: '{line}'{nearest(command, [*COMMANDS, *OF_THE_JOURNAL])}")
+    return None
+
+
+async def _show_budget(notebook: Any) -> None:
+    from ...policy.budgets import table
+
+    print(table(await notebook.session.budgets.report()))
 
 
 def _tasks(notebook: Any) -> str:
