@@ -128,10 +128,8 @@ class Tally(NamedTuple):
         return Tally(self.used, self.reserved.plus(asked))
 
     def settle(self, asked: Amounts, really: Amounts) -> Tally:
+        """What was reserved is free again, and what was really used is counted: nothing, of what is released."""
         return Tally(self.used.plus(really), self.reserved.minus(asked))
-
-    def release(self, asked: Amounts) -> Tally:
-        return Tally(self.used, self.reserved.minus(asked))
 
 
 class Line(NamedTuple):
