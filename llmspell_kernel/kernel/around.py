@@ -16,19 +16,21 @@ REFUSED = ("timeit", "prun", "debug")
 
 @contextmanager
 def _timed(shell: Any, line: str) -> Iterator[None]:
-    """`%%time`: how long it took, and how much of that the script itself ran."""
+    """`%%time`: how long it took, and how much of that the script itself ran, if it did."""
     from IPython.core.magics.execution import _format_time as shown
 
     from ..journal.events import CellFinished
 
+    session = shell.llmspell.session
+    cell = session.last_cell + 1  # what is below takes the next number first of all, whatever else runs meanwhile
     started = time.perf_counter()
     try:
         yield
     finally:
         wall_s = time.perf_counter() - started
-        ended = [event for event in shell.llmspell.session.recorder if isinstance(event, CellFinished)]
-        script_s = ended[-1].script_time_s if ended else 0.0
-        print(f"Wall time: {shown(wall_s)} (script {shown(script_s)}, waiting {shown(max(0.0, wall_s - script_s))})")
+        ended = [event for event in session.recorder.of_cell(cell) if isinstance(event, CellFinished)]
+        parts = [f" (script {shown(end.script_time_s)}, waiting {shown(max(0.0, wall_s - end.script_time_s))})" for end in ended]
+        print(f"Wall time: {shown(wall_s)}{''.join(parts)}")
 
 
 @contextmanager

@@ -136,7 +136,8 @@ class Session:
         self._keeper = StateKeeper(self, self._pool, self._pulse, self._states, self._runs, self._background)
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one that cells run on."""
-        self._last_cell = self._last_call = self._last_place = 0
+        self.last_cell = self._last_call = self._last_place = 0
+        """Numbers count from 1; `last_cell` is that of the newest cell, from `next_cell`."""
         self.sources: dict[str, str] = Sources(redactor=self.redactor)
         """Chunk name -> source text, for the code frames of errors."""
 
@@ -600,8 +601,8 @@ class Session:
         return "None" if engine == PYTHON else self.engines.get(engine).null
 
     def next_cell(self) -> int:
-        self._last_cell += 1
-        return self._last_cell
+        self.last_cell += 1
+        return self.last_cell
 
     def next_call(self) -> int:
         self._last_call += 1

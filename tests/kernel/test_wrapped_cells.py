@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+
+from llmspell_kernel.journal.events import CellFinished, CellStarted
+from llmspell_kernel.journal.recorder import Recorder
+from llmspell_kernel.kernel.around import around
 
 from .conftest import LANGUAGES
 
@@ -21,6 +27,25 @@ def test_time_is_told_of_a_script_that_fails_too_and_the_error_is_its_own(client
     text = "\n".join(ran.error["traceback"])
     assert "Wall time: " in ran.stream("stdout") and "on purpose" in ran.error["evalue"]
     assert "line 5" in text and "> 5 |" in text and ".py" not in text
+
+
+@pytest.mark.parametrize("line", ["--nope", "--module m"])
+def test_time_tells_no_other_cell_s_script_time_where_no_script_ran(client, language, line):
+    magic = language["magic"]
+    client.run(f"{magic}\n{RETURN[magic]}")
+    told = client.run(f"%%time\n{magic} {line}\n1" if line == "--nope" else f"%%time\n{magic} {line}\n").stream("stdout")
+    assert "Wall time: " in told and "script" not in told.partition("Wall time")[2]
+
+
+def test_of_cells_that_run_at_the_same_time_each_is_told_its_own(capsys):
+    recorder, cells = Recorder(), [7, 8]
+    session = SimpleNamespace(recorder=recorder, last_cell=6)
+    with around(SimpleNamespace(llmspell=SimpleNamespace(session=session)), "time", ""):
+        for cell in cells:
+            recorder.record(CellStarted(cell, 0.0, "lua", "main", "cell[1]", ""))
+        for cell in cells:
+            recorder.record(CellFinished(cell, 0.0, "ok", 1.0, script_time_s=cell * 1.0))
+    assert "(script 7 s, " in capsys.readouterr().out
 
 
 def test_what_is_captured_is_not_shown_and_is_a_variable(client, language):
