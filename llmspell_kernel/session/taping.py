@@ -2,7 +2,9 @@
 
 Rules
 - No secret gets on it: calls come here without them, and a line that holds one all the same is refused.
-- Policy comes first: what is denied stays denied in a replay.  A replayed call reaches no bridge, asks nobody and costs nothing.
+- Policy comes first: what is denied stays denied in a replay.  A replayed call reaches no bridge and costs nothing.
+- A strict replay asks nobody, as it makes no call.  With `auto` the user is asked first, also where the answer is there: what is looked for
+  without being taken may be taken by another call meanwhile, and then this one would be made unasked.
 - A method that only shows or computes (`replay="call"`) is called again and is not on the cassette.
 - Clocks of scripts begin with the cassette's time and go on by what is counted: a millisecond a call, what a call was asked to wait, a second
   a cell.  They show a replay what they showed the recording; a cassette that is deleted first begins with the time of day.

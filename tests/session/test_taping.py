@@ -261,6 +261,35 @@ def test_a_no_that_the_disk_refuses_to_record_is_the_script_s_answer_all_the_sam
     )
 
 
+class Notes:
+    """An approver that says yes, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def ask(self, request: ApprovalRequest) -> bool:
+        self.asked += 1
+        return True
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("mode", "asked"), [("replay", 0), ("auto", 1)])
+def test_a_strict_replay_asks_nobody_and_auto_asks_before_it_looks(file: Path, engine: str, mode: Mode, asked: int) -> None:
+    call = {"lua": "return counted.number()", "javascript": "await counted.number()"}[engine]
+    settings = Settings(ask=("counted.*",))
+
+    async def run(mode: Mode, approver: Notes) -> tuple[ExecutionResult, Counted]:
+        bridge = Counted()
+        async with Session(bridges=[bridge], settings=settings, approver=approver) as session:
+            session.tape(mode, file)
+            return await session.run(call, engine=engine), bridge
+
+    asyncio.run(run("record", Notes()))
+    approver = Notes()
+    result, bridge = asyncio.run(run(mode, approver))
+    assert (result.value, bridge.calls, approver.asked) == (1, [], asked)
+
+
 class Held(Bridge):
     """A call that is answered when the test says so."""
 
