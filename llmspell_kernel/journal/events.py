@@ -111,7 +111,7 @@ class CallFailed(Event, frozen=True):
 
 
 class CallDenied(Event, frozen=True):
-    """Policy or argument checking refused: the bridge was never reached."""
+    """Policy or argument checking refused: the bridge was never reached.  `parent` as in CallStarted."""
 
     call: int
     bridge: str
@@ -119,6 +119,7 @@ class CallDenied(Event, frozen=True):
     arguments: list[Any]
     code: str
     message: str
+    parent: int | None = None
 
 
 class CallAsked(Event, frozen=True):

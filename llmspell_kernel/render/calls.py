@@ -171,7 +171,7 @@ class Gathered:
             case CallStarted():
                 return self._open(event, event.parent)
             case CallDenied():
-                call = self.calls.get(event.call) or self._open(event, None)
+                call = self.calls.get(event.call) or self._open(event, event.parent)
                 if call is not None:
                     self._fail(call, "denied", event.code, event.message)
                 return call
