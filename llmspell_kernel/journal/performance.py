@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..values import ResourceRef
-from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage
+from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellStarted
 
 CANCELLED = "cancelled"
 """The kind of a failure that was none of the model's: nobody waited for the rest."""
@@ -25,6 +25,8 @@ LAST_S = 253_402_300_799.0
 """The end of the year 9999, after which there are no dates."""
 MOST_TOKENS = 2**40
 MOST_USD = 1e9
+NO_STATE = ("", "")
+"""Of a cell that is not known to have begun."""
 
 
 class ModelCall(NamedTuple):
@@ -140,8 +142,10 @@ class _Reading:
 
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
-        self._streams: dict[int, int] = {}
-        """By number of a resource: the call that gave it last."""
+        self._states: dict[int, tuple[str, str]] = {}
+        """By cell: engine and name of its state."""
+        self._streams: dict[tuple[tuple[str, str], int], int] = {}
+        """By state and number of a resource, which counts by state: the call that gave it last."""
         self._steps: dict[int, int] = {}
         """Methods of streams that go on: the call that gave the stream."""
         self._done: dict[int, _Open] = {}
@@ -157,9 +161,12 @@ class _Reading:
 
     def _take(self, event: AnyEvent) -> None:
         match event:
+            case CellStarted():
+                self._states[event.cell] = event.engine, event.state
             case CallStarted():
-                if event.target is not None and event.target in self._streams:
-                    self._steps[event.call] = self._streams[event.target]
+                opener = None if event.target is None else self._streams.get(self._resource(event.cell, event.target))
+                if opener is not None:
+                    self._steps[event.call] = opener
                 else:
                     self._open[event.call] = _Open(event)
             case CallChunk():
@@ -177,6 +184,9 @@ class _Reading:
             case CallFailed():
                 self._failed(event)
 
+    def _resource(self, cell: int, number: int) -> tuple[tuple[str, str], int]:
+        return self._states.get(cell, NO_STATE), number
+
     def _finished(self, event: CallFinished) -> None:
         self._steps.pop(event.call, None)
         call = self._open.get(event.call)
@@ -185,7 +195,7 @@ class _Reading:
         call.replayed, call.ended = event.replayed, event.time
         if isinstance(event.value, ResourceRef):
             call.streams = True
-            self._streams[event.value.id] = event.call
+            self._streams[self._resource(event.cell, event.value.id)] = event.call
             if call.used:
                 call.ended = call.used[-1].time
         else:

@@ -48,6 +48,8 @@ CHAT = "chat"
 ASKING = frozenset({"chat", "complete", "generate", "stream", "stream_chat"})
 """Methods of the bridge `llm` that ask a model.  The kind of a span cannot be changed later; all else is known once the usage is told."""
 STEP = "next"
+NO_STATE = ("", "")
+"""Of a cell that is not remembered."""
 INCOMPLETE = "incomplete"
 
 
@@ -58,6 +60,8 @@ def nanoseconds(time_s: float) -> int:
 class _Cell(NamedTuple):
     span: Span
     context: Context
+    state: tuple[str, str]
+    """Engine and name."""
 
 
 @dataclass(slots=True)
@@ -90,8 +94,8 @@ class CellSpans:
         self._capture = capture
         self._cells: OrderedDict[int, _Cell] = OrderedDict()
         self._calls: OrderedDict[int, _Call] = OrderedDict()
-        self._streams: dict[tuple[int, int], int] = {}
-        """By cell and number of a resource: the call that gave it, as long as its span is open."""
+        self._streams: dict[tuple[tuple[str, str], int], int] = {}
+        """By state and number of a resource, which counts by state: the call that gave it, as long as its span is open."""
         self._steps: dict[int, int] = {}
         """Steps of a loop that go on: the call that gave the stream."""
         self._silent: dict[int, float] = {}
@@ -143,7 +147,7 @@ class CellSpans:
             attributes["llmspell.function"] = cut(event.function)
         # the context of whoever runs the cell: where the user's own program has a span open, the cell is below it
         span = self._tracer.start_span(f"{event.engine} cell", attributes=attributes, start_time=nanoseconds(event.time))
-        self._cells[event.cell] = _Cell(span, set_span_in_context(span, Context()))
+        self._cells[event.cell] = _Cell(span, set_span_in_context(span, Context()), (event.engine, event.state))
         if len(self._cells) > MOST_CELLS:
             self._cells.popitem(last=False)
 
@@ -162,7 +166,7 @@ class CellSpans:
         cell.span.end(nanoseconds(event.time))
 
     def _call_started(self, event: CallStarted) -> None:
-        opener = None if event.target is None else self._opener(event)
+        opener = None if event.target is None else self._streams.get(self._resource(event.cell, event.target))
         if event.target is not None and event.method == STEP:
             if opener is not None:
                 self._steps[event.call] = opener
@@ -196,11 +200,8 @@ class CellSpans:
         cell = self._cells.get(event.cell)
         return cell.context if cell is not None else Context()
 
-    def _opener(self, event: CallStarted) -> int | None:
-        """The call that gave the resource, in this cell or an earlier one."""
-        assert event.target is not None
-        own = self._streams.get((event.cell, event.target))
-        return own if own is not None else next((call for (_, number), call in self._streams.items() if number == event.target), None)
+    def _resource(self, cell: int, number: int) -> tuple[tuple[str, str], int]:
+        return (self._cells[cell].state if cell in self._cells else NO_STATE), number
 
     def _chunk(self, event: CallChunk) -> None:
         call = self._calls.get(event.call)
@@ -232,7 +233,7 @@ class CellSpans:
         call.replayed = event.replayed
         if isinstance(event.value, ResourceRef):
             call.ended_s = event.time
-            self._streams[event.cell, event.value.id] = event.call
+            self._streams[self._resource(event.cell, event.value.id)] = event.call
             if any(used.finish_reason != INCOMPLETE for used in call.used):  # it was faster than its opening
                 self._end(event.call, event.time)
             return
@@ -271,7 +272,7 @@ class CellSpans:
         self._note(event, "llmspell.logged", facts)
 
     def _closed(self, event: ResourceClosed) -> None:
-        number = self._streams.pop((event.cell, event.resource), None)
+        number = self._streams.pop(self._resource(event.cell, event.resource), None)
         call = self._calls.get(number) if number is not None else None
         if number is None or call is None:
             return

@@ -280,6 +280,28 @@ def test_a_stream_that_breaks_has_the_failure_that_its_reader_met(collector: Col
     assert collector.names == ["chat gpt-4o", "lua cell"]
 
 
+@pytest.mark.parametrize("other", [("lua", "b"), ("javascript", "a")])
+def test_a_stream_that_a_later_cell_reads_is_the_one_of_its_own_state(other: tuple[str, str], collector: Collector) -> None:
+    """Numbers of streams count by state, so both are the first one."""
+    events: list[AnyEvent] = []
+    for cell, (engine, state) in enumerate([("lua", "a"), other], 1):
+        events += [
+            CellStarted(cell, 1000.0, engine, state, f"cell[{cell}]", ""),
+            CallStarted(cell, 1001.0, cell, "llm", "stream", ["x"]),
+            CallFinished(cell, 1001.5, cell, ResourceRef(1, "llm.stream"), 0.5),
+        ]
+    told(
+        *events,
+        CellStarted(3, 1002.0, *other, "cell[3]", ""),
+        CallStarted(3, 1003.0, 3, "llm.stream", "next", [], target=1),
+        CallFailed(3, 1004.0, 3, "timeout", "", 1.0),
+        *(CallUsage(cell, 1005.0, cell, f"openai/{cell}", finish_reason="incomplete") for cell in (1, 2)),
+        *(ResourceClosed(cell, 1006.0, state, 1, "llm.stream", "state") for cell, state in ((1, "a"), (2, other[1]))),
+    )
+    assert collector.named("chat 1").status == UNSET
+    assert collector.named("chat 2").facts["error.type"] == "timeout"
+
+
 def test_what_is_open_when_the_session_ends_ends_with_its_last_event(collector: Collector) -> None:
     told(
         CellStarted(1, 1000.0, "lua", "main", "cell[1]", "code"),
