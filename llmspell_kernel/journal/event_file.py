@@ -79,7 +79,7 @@ class EventFile:
                 return
             self._write(self._descriptor, text)
         except OSError as error:
-            self._stop(f"no journal is kept any more: {error.strerror or error} ({self._folder})")
+            self._stop(f"no journal is kept any more: {error.strerror or error} ({self._given or self._folder})")
 
     def close(self) -> None:
         self.flush()

@@ -124,6 +124,15 @@ def test_journals_that_another_session_may_still_write_stay(tmp_path: Path, monk
     assert len(list(folder.glob("*.jsonl"))) == 6
 
 
+def test_a_given_journal_that_cannot_be_written_is_told_with_its_own_place(tmp_path: Path) -> None:
+    told: list[str] = []
+    given = tmp_path / "nope" / "one.journal.jsonl"
+    file = EventFile(tmp_path, "1", told.append, given)
+    for event in EVENTS:
+        file(event)
+    assert told == [f"no journal is kept any more: No such file or directory ({given})"]
+
+
 @pytest.mark.parametrize("link", [".llmspell", ".llmspell/journal"])
 def test_nothing_is_written_or_deleted_through_a_link_of_a_strangers_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
