@@ -4,7 +4,6 @@ Rules
 - A call is one that told which model it asked.  What a cassette answered counts apart, and is in no other figure.
 - A stream takes as long as its text came, which a script that reads slowly draws out; any other call as long as it took.
 - Times and tokens per second are those of calls that came to their end; nothing is None rather than 0 where there was nothing to measure.
-- Journals may be a stranger's: numbers that no session writes are left out.
 """
 
 from __future__ import annotations
@@ -21,10 +20,6 @@ from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, 
 CANCELLED = "cancelled"
 """The kind of a failure that was none of the model's: nobody waited for the rest."""
 INCOMPLETE = "incomplete"
-LAST_S = 253_402_300_799.0
-"""The end of the year 9999, after which there are no dates."""
-MOST_TOKENS = 2**40
-MOST_USD = 1e9
 NO_STATE = ("", "")
 """Of a cell that is not known to have begun."""
 
@@ -152,8 +147,7 @@ class _Reading:
 
     def read(self, events: Iterable[AnyEvent]) -> list[ModelCall]:
         for event in events:
-            if 0 <= event.time <= LAST_S:
-                self._take(event)
+            self._take(event)
         for call in self._open.values():
             if call.ended is not None and call.used:
                 self._done[id(call)] = call
@@ -173,7 +167,7 @@ class _Reading:
                 call = self._open.get(event.call)
                 if call is not None and call.first is None:
                     call.first = event.time
-            case CallUsage() if event.model and _is_plausible(event):
+            case CallUsage() if event.model:
                 call = self._open.get(event.call)
                 if call is not None:
                     call.used.append(event)
@@ -216,11 +210,6 @@ class _Reading:
         call = self._open.pop(number)
         if call.used:
             self._done[id(call)] = call
-
-
-def _is_plausible(used: CallUsage) -> bool:
-    counts = (used.input_tokens, used.output_tokens, used.cached_tokens)
-    return all(0 <= count <= MOST_TOKENS for count in counts) and (used.cost_usd is None or 0 <= used.cost_usd <= MOST_USD)
 
 
 def _model_call(call: _Open) -> ModelCall:
