@@ -14,7 +14,7 @@ import pytest
 
 from llmspell_kernel.errors import LoadError
 from llmspell_kernel.journal import event_file
-from llmspell_kernel.journal.event_file import FOLDER, EventFile, load_events
+from llmspell_kernel.journal.event_file import FOLDER, EventFile, journals_in, load_events
 from llmspell_kernel.journal.event_text import header, line_of, read
 from llmspell_kernel.journal.events import (
     CallAsked,
@@ -91,6 +91,35 @@ def test_events_are_on_the_disk_at_the_end_of_their_cell_and_the_folder_is_priva
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     file.close()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+def test_only_a_plain_file_is_read_as_a_journal(tmp_path: Path, kind: str) -> None:
+    """A folder of journals may be a stranger's, with links to its reader's other files in it; a pipe would never end."""
+    journal = tmp_path / "one.journal.jsonl"
+    match kind:
+        case "link":
+            keep(tmp_path / "a")[0].close()
+            (kept,) = journals_in(tmp_path / "a")
+            journal.symlink_to(kept)
+        case "pipe":
+            os.mkfifo(journal)
+        case "folder":
+            journal.mkdir()
+        case "device":
+            journal = Path("/dev/zero")
+    said = {"link": "is a link, and only a plain file is read: name the one that it leads to", "folder": "cannot be read: Is a directory"}
+    with pytest.raises(LoadError, match=said.get(kind, "is no plain file, and nothing else is read")):
+        load_events(journal)
+
+
+@pytest.mark.parametrize("link", [".llmspell", ".llmspell/journal"])
+def test_no_journals_are_found_through_a_link_of_a_strangers_project(tmp_path: Path, link: str) -> None:
+    keep(tmp_path / "elsewhere")[0].close()
+    (tmp_path / "project" / link).parent.mkdir(parents=True)
+    (tmp_path / "project" / link).symlink_to(tmp_path / "elsewhere" / link)
+    assert len(journals_in(tmp_path / "elsewhere")) == 1
+    assert journals_in(tmp_path / "project") == []
 
 
 def test_a_session_without_events_leaves_nothing(tmp_path: Path) -> None:
