@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +30,7 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     """
     from ..journal.event_file import journals_in
     from ..journal.spending import BY as GROUPS
-    from ..journal.spending import ledger, merged, rows, total
+    from ..journal.spending import csv_text, ledger, merged, rows, total
     from ._tables import ledger_table, show
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]
@@ -42,9 +40,7 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
         sums = {"lines": rows(lines), "total": total(lines)._asdict()}
         click.echo(json.dumps({**sums, "left_out": {"journals": left_out, "lines": sum(one.unreadable for one in found)}}, indent=2))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, [*chosen, *total(lines)._fields], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows(lines))
+        click.echo(csv_text(lines, chosen), nl=False)
     elif lines:
         show(ledger_table(chosen, lines, total(lines)))
     else:

@@ -18,6 +18,7 @@ def command(file: Path, as_json: bool, html: Path | None) -> None:
     Sessions in a notebook keep their journals in .llmspell/journal beside it; `llmspell run --journal FILE` writes one.
     """
     from ..journal.event_text import line_of
+    from ..journal.user_files import write_file
     from ..render.journal import painted, plain, trace_page, trace_text
     from ._journals import loaded
 
@@ -25,7 +26,7 @@ def command(file: Path, as_json: bool, html: Path | None) -> None:
     if as_json:
         sys.stdout.buffer.write(b"".join(map(line_of, found.events)))
     elif html is not None:
-        html.write_text(trace_page(found.events, file.name), encoding="utf-8")
+        write_file(html, trace_page(found.events, file.name))
         click.echo(f"written: {html}")
     else:
         click.echo(trace_text(found.events, painted if sys.stdout.isatty() else plain))

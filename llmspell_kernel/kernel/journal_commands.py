@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ from ..errors import ConfigError, nearest
 from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
-from ..journal.spending import BY, By, rows, total
+from ..journal.spending import BY, By, csv_text, rows, total
+from ..journal.user_files import write_file
 from ..render.text import clean_line, plural
 from ..session.recovery import Restored
 
@@ -154,13 +154,11 @@ def cost(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
     from ..shown import Table
 
     line = parse(words, ["by", "csv"])
-    lines = notebook.ledger(_groups(line.options.get("by", "cell,model")))
+    by = _groups(line.options.get("by", "cell,model"))
+    lines = notebook.ledger(by)
     if "csv" in line.options:
         file = Path(line.options["csv"])
-        with file.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.DictWriter(opened, list(rows(lines)[0]) if lines else [])
-            writer.writeheader()
-            writer.writerows(rows(lines))
+        write_file(file, csv_text(lines, by))
         print(f"written: {file}")
     elif lines:
         named = [*rows(lines), {**dict.fromkeys(lines[0].group, ""), next(iter(lines[0].group)): "all", **total(lines)._asdict()}]

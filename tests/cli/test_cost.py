@@ -79,6 +79,12 @@ def test_a_journal_that_was_named_and_cannot_be_read_is_an_error(tmp_path: Path)
     assert (done.exit_code, "is not a journal" in done.stderr) == (1, True)
 
 
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    file, page = journal(tmp_path, "one.jsonl", replayed=False), tmp_path / "nope" / "page.html"
+    done = CliRunner().invoke(root(), ["trace", str(file), "--html", str(page)])
+    assert (done.exit_code, done.stderr) == (1, f"Error: {page}: cannot be written: No such file or directory; name another file\n")
+
+
 def test_names_in_a_journal_from_anywhere_steer_no_terminal(tmp_path: Path) -> None:
     file = tmp_path / "n.journal.jsonl"
     write = EventFile(tmp_path, "1", lambda why: None, file)

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.journal.checked_lines import read_lines, with_sum
-from llmspell_kernel.kernel.journal_commands import fork, resume
+from llmspell_kernel.kernel.journal_commands import cost, fork, resume
 from llmspell_kernel.session import Session
 
 TITLE = "\x1b]0;yours\x07"
@@ -30,6 +31,15 @@ def hostile_states(file: Path) -> None:
     cell |= {"chunk": f"cell[1]{TITLE}\nLua state restored", "code": 'error("\\27[2J\\27[31mgone\\nLua state restored")'}
     lines = (json.dumps(each, separators=(",", ":")).encode() for each in (header, state, cell))
     file.write_bytes(b"".join(map(with_sum, lines)))
+
+
+def test_a_table_of_costs_is_what_the_command_writes_and_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    notebook = SimpleNamespace(ledger=lambda by: [])
+    cost(["--csv", str(tmp_path / "spent.csv")], notebook, print)
+    text = (tmp_path / "spent.csv").read_bytes()
+    assert text == b"cell,model,requests,input_tokens,output_tokens,cached_tokens,cost_usd,unpriced,replayed\n"
+    with pytest.raises(ConfigError, match="nope/spent.csv: cannot be written: No such file or directory"):
+        cost(["--csv", str(tmp_path / "nope" / "spent.csv")], notebook, print)
 
 
 def test_names_and_messages_of_a_saved_file_are_shown_on_their_lines_without_control_characters(
