@@ -151,11 +151,13 @@ class ResourceClosed(Event, frozen=True):
     resource: int
     type: str
     why: Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
+    engine: str = ""
 
 
 class WorkerWasLost(Event, frozen=True):
     state: str
     reason: str
+    engine: str = ""
 
 
 class StateRestored(Event, frozen=True):
@@ -165,6 +167,7 @@ class StateRestored(Event, frozen=True):
     cells: int
     duration_s: float
     left_out: list[list[str]] = []
+    engine: str = ""
 
 
 AnyEvent = (

@@ -62,9 +62,9 @@ def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
     yield paint("bold", where) + paint("dim", facts)
     for event in events:
         if isinstance(event, StateRestored):
-            yield paint("yellow", f"  state restored: {plural(event.cells, 'cell')} in {event.duration_s * 1000:.0f} ms")
+            yield paint("yellow", f"  {_state(event)}: state restored: {plural(event.cells, 'cell')} in {event.duration_s * 1000:.0f} ms")
         elif isinstance(event, WorkerWasLost):
-            yield paint("red", f"  worker lost: {clip(clean(event.reason), MESSAGE_CHARS)}")
+            yield paint("red", f"  {_state(event)}: worker lost: {clip(clean(event.reason), MESSAGE_CHARS)}")
     gathered = gather(events)
     yield from _tree(gathered.roots, "", paint)
     hidden = gathered.left_out + sum(gathered.counted.values())
@@ -85,6 +85,11 @@ def _tree(calls: Sequence[Call], indent: str, paint: Paint) -> Iterator[str]:
         for line in _details(call, paint):
             yield f"{indent}{below}{line}"
         yield from _tree(call.children, indent + below, paint)
+
+
+def _state(event: StateRestored | WorkerWasLost) -> str:
+    """A journal of an older version does not say the language."""
+    return f"{_name(event.engine)} '{_name(event.state)}'".lstrip()
 
 
 def _name(text: str) -> str:

@@ -98,6 +98,10 @@ class CellRun:
         self._questions: set[asyncio.Task[None]] = set()
 
     @property
+    def engine(self) -> str:
+        return self._state.engine
+
+    @property
     def state_name(self) -> str:
         return self._state.name
 

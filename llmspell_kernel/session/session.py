@@ -329,7 +329,7 @@ class Session:
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:
                 script.untold_loss()  # told by this very error
-                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason))
+                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason, declaration.name))
         except asyncio.CancelledError:
             status = "interrupted"
             raise

@@ -111,7 +111,7 @@ class StateKeeper:
         session, cell = self._session, 0 if run is None else run.cell
         if (lost := script.untold_loss()) is not None:
             # it died between two cells: the next one must not find its variables gone without a word
-            session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
+            session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason, script.engine))
             if not script.history:
                 why = "; ".join(filter(None, (lost.reason, script.history.full)))
                 script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({why}): {AGAIN_NOW}")
@@ -160,7 +160,7 @@ class StateKeeper:
         script.last_restored, script.is_fresh = restored, False  # the init script was the first of its cells
         left_out = [list(one) for one in restored.left_out]
         cell = 0 if run is None else run.cell
-        session.recorder.record(StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, left_out))
+        session.recorder.record(StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, left_out, script.engine))
         script.notes.append(restored.told(title))
         return True
 
