@@ -22,7 +22,7 @@ from llmspell_kernel.bridges._registry import built_in
 from llmspell_kernel.configuration.rules import CHECKS
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines._declaration import FEATURES
-from llmspell_kernel.kernel.magics.llmspell import COMMANDS
+from llmspell_kernel.kernel.commands import COMMANDS
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.session.result import Metrics, Usage
 
@@ -89,7 +89,7 @@ def test_every_feature_of_engines_and_every_phase_is_explained() -> None:
 
 
 def test_every_command_of_the_magic_is_named() -> None:
-    text = text_of("getting-started.md") + text_of("settings.md") + text_of("engines.md")
+    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md")))
     assert [name for name in COMMANDS if f"%llmspell {name}" not in text] == []
 
 

@@ -197,16 +197,3 @@ def _one(words: Sequence[str], command: str) -> Sequence[str]:
     if len(words) > 1:
         raise ConfigError(f"%llmspell {command} takes one word, not '{' '.join(words)}'")
     return words
-
-
-COMMANDS: Mapping[str, Callable[[Sequence[str], Any, Callable[[Any], None]], Any]] = {
-    "record": record,
-    "replay": replay,
-    "restart-state": restart_state,
-    "fork": fork,
-    "save": save,
-    "resume": resume,
-    "trace": trace,
-    "cost": cost,
-    "diff": diff,
-}
