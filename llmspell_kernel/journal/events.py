@@ -79,6 +79,10 @@ class CallChunk(Event, frozen=True):
     text: str
 
 
+INCOMPLETE = "incomplete"
+"""The `finish_reason` of a CallUsage whose model did not come to its end."""
+
+
 class CallUsage(Event, frozen=True):
     call: int
     model: str = ""

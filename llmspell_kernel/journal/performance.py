@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..values import ResourceRef
-from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellStarted
+from .events import INCOMPLETE, AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellStarted
 
 CANCELLED = "cancelled"
 """The kind of a failure that was none of the model's: nobody waited for the rest."""
-INCOMPLETE = "incomplete"
 NO_STATE = ("", "")
 """Of a cell that is not known to have begun."""
 

@@ -20,6 +20,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from ..journal.events import (
+    INCOMPLETE,
     AnyEvent,
     CallAsked,
     CallChunk,
@@ -50,7 +51,6 @@ ASKING = frozenset({"chat", "complete", "generate", "stream", "stream_chat"})
 STEP = "next"
 NO_STATE = ("", "")
 """Of a cell that is not remembered."""
-INCOMPLETE = "incomplete"
 
 
 def nanoseconds(time_s: float) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..journal.events import (
+    INCOMPLETE,
     AnyEvent,
     CallAsked,
     CallChunk,
@@ -223,7 +224,7 @@ class Gathered:
             case CallUsage():
                 shown.usage.append(_short(event))
                 if shown.is_stream and shown.status == "running":
-                    shown.status = "stopped" if event.finish_reason == "incomplete" else "done"
+                    shown.status = "stopped" if event.finish_reason == INCOMPLETE else "done"
             case CallFinished():
                 self._finish(call, event)
             case CallFailed():

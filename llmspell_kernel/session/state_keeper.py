@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._declaration import BridgeDeclaration
-from ..errors import ConfigError, Interrupted, LoadError, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest, not_begun
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
 from ..policy.presets import PRESETS
@@ -230,7 +230,7 @@ class StateKeeper:
         try:
             async with script.opening:
                 if run.stopped:
-                    raise Interrupted("stopped before it began", engine=script.engine)
+                    raise not_begun(script.engine)
                 yield run
         finally:
             del self._runs[key]
