@@ -127,7 +127,7 @@ class CallDenied(Event, frozen=True):
 
 
 class CallAsked(Event, frozen=True):
-    """The user was asked about a call; one that they allowed goes on, of another CallDenied follows.
+    """The user was asked about a call; one that they allowed goes on.  Of another CallDenied follows, or CallFailed where it had begun already.
 
     `what` is "" where the call as a whole was asked about, else the step of it.
     """
