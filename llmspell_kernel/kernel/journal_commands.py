@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,6 +147,8 @@ def trace(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> N
     from ..render.journal import painted, trace_text
 
     (number,) = (*_one(words, "trace"), "")[:1]
+    if not number and (gone := _gone(notebook)):
+        print(f"This is a part: {gone}.", file=sys.stderr)
     events = _of_cell(notebook, number) if number else list(notebook.session.recorder)
     print(trace_text(events, painted))
 
@@ -185,12 +188,20 @@ def diff(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
 
 
 def _of_cell(notebook: Any, number: str) -> list[AnyEvent]:
-    """The last run of the cell that the notebook shows with that number."""
+    """The last run of the cell that the notebook shows with that number: all of it, as the oldest events go first, and its beginning is there."""
     chunk = f"cell[{_number(number, 'it')}]"
     runs = [event.cell for event in notebook.session.recorder if isinstance(event, CellStarted) and event.chunk == chunk]
     if not runs:
-        raise ConfigError(f"no script cell has the number {number}")
+        raise ConfigError("; ".join(part for part in (f"no script cell has the number {number}", _gone(notebook)) if part))
     return notebook.session.recorder.of_cell(runs[-1])  # type: ignore[no-any-return]
+
+
+def _gone(notebook: Any) -> str:
+    """What of the session memory holds no longer, and where it is; "" where it holds all."""
+    if not (dropped := notebook.session.recorder.dropped):
+        return ""
+    where = "with keep_journal = true, `llmspell trace` finds them in .llmspell/journal"
+    return f"the oldest {plural(dropped, 'event')} of this session are no longer in memory; {where}"
 
 
 def _one(words: Sequence[str], command: str) -> Sequence[str]:
