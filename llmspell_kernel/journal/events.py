@@ -94,6 +94,34 @@ class CallUsage(Event, frozen=True):
     finish_reason: str = ""
 
 
+class Retried(Event, frozen=True):
+    """An attempt of a call failed for a passing reason, `code` and `message`; after `wait_s` comes number `attempt`, of `attempts` at the most."""
+
+    call: int
+    attempt: int
+    attempts: int
+    wait_s: float
+    code: str
+    message: str
+
+
+class BudgetWarned(Event, frozen=True):
+    """So much of a budget is used that its user was told; `budget` is the key of the setting, the amounts are in its unit."""
+
+    budget: str
+    used: float
+    limit: float
+
+
+class BudgetRefused(Event, frozen=True):
+    """A budget did not allow what a call asked for, and nothing was sent; as in BudgetWarned, with what is reserved counted as used."""
+
+    call: int
+    budget: str
+    used: float
+    limit: float
+
+
 class CallFinished(Event, frozen=True):
     """`replayed`: the answer came from a cassette, and nothing was sent."""
 
@@ -182,6 +210,9 @@ AnyEvent = (
     | CallStarted
     | CallChunk
     | CallUsage
+    | Retried
+    | BudgetWarned
+    | BudgetRefused
     | CallFinished
     | CallFailed
     | CallDenied

@@ -1,7 +1,7 @@
 """Events as OpenTelemetry spans: one tree a cell, named by the GenAI semantic conventions, with the events' own times.
 
     lua cell                     llmspell.engine, .state, .chunk, .status ...; an event for each denial, loss and restoration
-      chat gpt-4o-mini           gen_ai.*, error.type; an event where it took several attempts
+      chat gpt-4o-mini           gen_ai.*, error.type; an event for each further attempt
       hash.sha256                any other call
         hash.md5                 what a script function asked within a call is below that call
 
@@ -22,6 +22,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from ..journal.events import (
     INCOMPLETE,
     AnyEvent,
+    BudgetRefused,
+    BudgetWarned,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -33,6 +35,7 @@ from ..journal.events import (
     CellStarted,
     Logged,
     ResourceClosed,
+    Retried,
     StateRestored,
     WorkerWasLost,
 )
@@ -107,6 +110,9 @@ class CellSpans:
             CallStarted: self._call_started,
             CallChunk: self._chunk,
             CallUsage: self._usage,
+            Retried: self._retried,
+            BudgetWarned: self._budget_warned,
+            BudgetRefused: self._budget_refused,
             CallFinished: self._call_finished,
             CallFailed: self._call_failed,
             CallDenied: self._denied,
@@ -218,12 +224,16 @@ class CellSpans:
         if call is None:
             return
         call.used.append(event)
-        if event.attempts > 1:
-            call.span.add_event("llmspell.retried", {"llmspell.attempts": event.attempts}, nanoseconds(event.time))
         if call.ended_s is not None:  # the end of a stream
             call.ended_s = event.time
             if event.finish_reason != INCOMPLETE:
                 self._end(event.call, event.time)
+
+    def _retried(self, event: Retried) -> None:
+        call = self._calls.get(event.call)
+        if call is not None:
+            facts = {"llmspell.attempt": event.attempt, "llmspell.attempts": event.attempts, "llmspell.wait_s": event.wait_s}
+            call.span.add_event("llmspell.retried", {**facts, "error.type": cut(event.code)}, nanoseconds(event.time))
 
     def _call_finished(self, event: CallFinished) -> None:
         self._steps.pop(event.call, None)
@@ -282,6 +292,12 @@ class CellSpans:
         else:
             self._silent[number] = event.time
 
+    def _budget_warned(self, event: BudgetWarned) -> None:
+        self._note(event, "llmspell.budget_warned", _budget_facts(event))
+
+    def _budget_refused(self, event: BudgetRefused) -> None:
+        self._note(event, "llmspell.budget_refused", _budget_facts(event))
+
     def _lost(self, event: WorkerWasLost) -> None:
         self._note(event, "llmspell.worker_lost", {"llmspell.reason": cut(event.reason)})
 
@@ -320,6 +336,10 @@ class CellSpans:
         if call.output and call.used:
             found["gen_ai.output.messages"] = output_messages("".join(call.output), reason)
         return found
+
+
+def _budget_facts(event: BudgetWarned | BudgetRefused) -> dict[str, str | float]:
+    return {"llmspell.budget": cut(event.budget), "llmspell.used": event.used, "llmspell.limit": event.limit}
 
 
 def _named_model(arguments: list[Any]) -> dict[str, str]:

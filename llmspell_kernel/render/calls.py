@@ -15,6 +15,7 @@ import msgspec
 from ..journal.events import (
     INCOMPLETE,
     AnyEvent,
+    BudgetRefused,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -23,6 +24,7 @@ from ..journal.events import (
     CallStarted,
     CallUsage,
     CellFinished,
+    Retried,
 )
 from ..values import ResourceRef
 from .budget import MAX_PLAIN_CHARS
@@ -46,6 +48,8 @@ MAX_DEPTH = 30
 MAX_CALLS = 8_000
 MAX_PROBLEMS = 1_000
 """Of these, failed and denied calls that are kept when others need the room."""
+MAX_RETRIES = 20
+"""Lines about one call's attempts and budgets."""
 MAX_COUNTED_NAMES = 200
 """Of calls that are only counted."""
 NAME_CHARS = 200
@@ -77,6 +81,8 @@ class Call:
         self.chunks: list[str] = []
         self._kept_chars = 0
         self.usage: list[CallUsage] = []
+        self.notes: list[str] = []
+        """What hindered it on its way: attempts that failed, a budget."""
         self.value: ResourceRef | str | None = None
         """The text that came whole, or the stream that was opened; nothing else is shown."""
         self.cut_chars = 0
@@ -178,6 +184,8 @@ class Gathered:
                 return call
             case CallChunk() | CallUsage() | CallFinished() | CallFailed() if event.call in self.calls:
                 return self._advance(self.calls[event.call], event)
+            case Retried() | BudgetRefused() if event.call in self.calls:
+                return self._hinder(self.calls[event.call], event)
             case CallAsked(allowed=True):
                 return self._approve(event.call)
             case CallUsage():
@@ -205,6 +213,17 @@ class Gathered:
         call.stream = self._last_stream.get(clip(event.bridge, NAME_CHARS)) if target is None else self._streams.get(target)
         if above is not None:
             above.children.append(call)
+        return call
+
+    @staticmethod
+    def _hinder(call: Call, event: Retried | BudgetRefused) -> Call:
+        if len(call.notes) < MAX_RETRIES:
+            match event:
+                case Retried():
+                    why = f"{clip(event.code, NAME_CHARS)}: {clip(event.message, MESSAGE_CHARS)}"
+                    call.notes.append(f"attempt {event.attempt} of {event.attempts} after {event.wait_s:.1f} s: {why}")
+                case BudgetRefused():
+                    call.notes.append(f"{clip(event.budget, NAME_CHARS)} did not allow it: {event.used:,.6g} of {event.limit:,.6g} used")
         return call
 
     def _approve(self, number: int) -> Call | None:

@@ -11,8 +11,9 @@ import msgspec
 
 from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
 from ..errors import LimitError, ScriptError, SpellError, WorkerLost
+from ..journal.events import BudgetWarned
 from ..policy.approval import ApprovalRequest
-from ..policy.budgets import Tally
+from ..policy.budgets import Line, Tally
 from ..policy.decide import EffectFacts, Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
@@ -93,7 +94,7 @@ class CellRun:
         self._sink_failure: Exception | None = None
         self._live = False
         self.budgets = session.budgets
-        self.account = Account(self.tell)
+        self.account = Account(self.tell, self._budget_is_near)
         self.total_time = TotalTime(limits.total_time_s)
         self._questions: set[asyncio.Task[None]] = set()
 
@@ -388,6 +389,10 @@ class CellRun:
             self.sink.write("stderr", f"[{text}]\n")
         except Exception as error:
             self._sink_failure = self._sink_failure or error
+
+    def _budget_is_near(self, line: Line) -> None:
+        self.recorder.record(BudgetWarned(self.cell, time.time(), line.key, line.used - line.reserved, line.cap))
+        self.tell(str(line))
 
     async def timed(self, step: Awaitable[Step]) -> Step:
         started = time.monotonic()

@@ -15,11 +15,12 @@ import msgspec
 from ..bridges._bridge import Resource
 from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, DeniedError, InternalError, Interrupted, ScriptError, SpellError, nearest
+from ..errors import BridgeError, DeniedError, InternalError, Interrupted, LimitError, ScriptError, SpellError, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.cassette import Used
 from ..journal.events import (
     AnyEvent,
+    BudgetRefused,
     CallChunk,
     CallDenied,
     CallFailed,
@@ -27,6 +28,7 @@ from ..journal.events import (
     CallStarted,
     CallUsage,
     Logged,
+    Retried,
 )
 from ..policy.budgets import Amounts, amounts
 from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
@@ -105,9 +107,19 @@ class EffectContext:
         steps: int = 0,
     ) -> Reservation:
         asked = amounts(requests=requests, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds, steps=steps)
-        reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+        try:
+            reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+        except LimitError as error:
+            self._record(BudgetRefused(self._run.cell, time.time(), self.call_id, error.limit, error.used, error.value))
+            raise
         self._reservations.append(reservation)
         return reservation
+
+    def retried(self, *, attempt: int, attempts: int, wait_s: float, error: BridgeError) -> None:
+        self._record(Retried(self._run.cell, time.time(), self.call_id, attempt, attempts, wait_s, error.code, error.message))
+        # a wait that nobody sees looks like a service that is slow, and each attempt may cost
+        told = f"{error.message}: asking again in {wait_s:.1f} s (attempt {attempt} of {attempts})"
+        self.log("warn", told, {"attempt": attempt, "wait_s": round(wait_s, 3), "code": error.code})
 
     def usage(
         self,

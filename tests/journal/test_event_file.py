@@ -17,6 +17,8 @@ from llmspell_kernel.journal import event_file
 from llmspell_kernel.journal.event_file import FOLDER, EventFile, journals_in, load_events
 from llmspell_kernel.journal.event_text import header, line_of, read
 from llmspell_kernel.journal.events import (
+    BudgetRefused,
+    BudgetWarned,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -29,6 +31,7 @@ from llmspell_kernel.journal.events import (
     InitStarted,
     Logged,
     ResourceClosed,
+    Retried,
     StateOpened,
     StateRestored,
     WorkerWasLost,
@@ -42,6 +45,9 @@ EVENTS = [
     CallStarted(1, 1.1, 1, "llm", "chat", ["hi", {"a": [1, 2.5, None, True], "b": b"\x00\xff"}, Callback(3), EMPTY_TABLE]),
     CallChunk(1, 1.2, 1, "tea\n\u2028"),
     CallUsage(1, 1.3, 1, "spell/echo", 1, 2, 0, 0.25, 2, "stop"),
+    Retried(1, 1.3, 1, 2, 3, 0.5, "rate_limit", "too many requests"),
+    BudgetWarned(1, 1.3, "budgets.cell_requests", 4.0, 5.0),
+    BudgetRefused(1, 1.3, 1, "budgets.cell_cost_usd", 9.75, 10.0),
     CallFinished(1, 1.4, 1, ResourceRef(5, "llm.stream"), 0.3),
     CallFailed(1, 1.5, 2, "timeout", "too late", 1.0, True),
     CallDenied(1, 1.5, 3, "http", "get", [Opaque("[large]"), {"$": 1}], "denied", "no"),
