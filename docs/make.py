@@ -10,23 +10,24 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import llmspell_kernel
 from llmspell_kernel import errors
 from llmspell_kernel.bridges._catalogue import reference_markdown
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import built_in
-from llmspell_kernel.configuration.rules import CHECKS, TEXTS, rows, written
+from llmspell_kernel.configuration.rules import CHECKS, rows, written
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
 from llmspell_kernel.host_types._table import conversions
 from llmspell_kernel.policy import limits
+from llmspell_kernel.policy.layers import MODES
 from llmspell_kernel.policy.presets import PRESETS
 from llmspell_kernel.policy.tables import TABLES
 from llmspell_kernel.protocol import transitions
-from llmspell_kernel.settings import DISPLAY_MODES, Settings
+from llmspell_kernel.settings import DISPLAY_MODES, JOURNAL_MODES, Settings
 
 DOCS = Path(__file__).parent
 PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end of what is made -->\n)", re.DOTALL)
@@ -72,28 +73,37 @@ def _has(feature: str) -> Callable[[Any], str]:
 
 def setting_table() -> str:
     docs, values = field_docs(Settings), {row.key: row.value for row in rows(Settings())}
-    choices = {"preset": " ".join(map(code, limits.PRESETS)), "display": " ".join(map(code, DISPLAY_MODES))}
+    kinds = {**get_type_hints(Settings), **{f"grants.{name}": tuple[str, ...] for name in ("allow", "deny", "ask")}}
+    kinds |= {f"{name}.{field}": kind for name, found in TABLES.items() for field, kind in found.types.items()}
+    kinds |= {"preset": tuple(limits.PRESETS), "display": DISPLAY_MODES, "journal": JOURNAL_MODES, "confinement": MODES}
     variables = {key: name for name, key in VARIABLES.items()}
     docs |= {f"{name}.{field}": text for name, found in TABLES.items() for field, text in field_docs(found.kind).items()}
     lines = []
     for key in CHECKS:
         if key.startswith("limits."):
             continue
-        value = values[key]
-        kind = choices.get(key, "text" if key in TEXTS else _kind(value))
-        lines.append([code(key), kind, code(written(value)), code(variables.get(key, "")), docs[key.removeprefix("grants.")]])
+        lines.append(
+            [code(key), _kind(kinds[key]), code(written(values[key])), code(variables.get(key, "")), docs[key.removeprefix("grants.")]]
+        )
     return table(["key", "value", "default", "variable", ""], lines)
 
 
-def _kind(value: object) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case tuple() | list():
-            return "list of numbers" if value and isinstance(value[0], int) else "list of patterns"
-        case str():
-            return "text"
-    return "number" if isinstance(value, float) else "whole number"
+KINDS = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    tuple[int, ...]: "list of numbers",
+    tuple[str, ...]: "list of patterns",
+}
+
+
+def _kind(annotation: Any) -> str:
+    """What a value may be, by its annotation or by the words that it is one of."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    words = annotation if isinstance(annotation, tuple) else get_args(annotation) if get_origin(annotation) is Literal else ()
+    return " ".join(map(code, words)) if words else KINDS[annotation]
 
 
 def limit_table() -> str:

@@ -117,6 +117,14 @@ class Interrupted(SpellError):
     code = "interrupted"
 
 
+NOT_BEGUN = "stopped before it began"
+
+
+def not_begun(engine: str) -> Interrupted:
+    """Of a cell that was stopped while it waited: nothing of it has run."""
+    return Interrupted(NOT_BEGUN, engine=engine)
+
+
 class PlacedError(SpellError):
     """What is wrong stands in a file: the message begins with `file`, `line`, `column` (from 1; 0 = unknown) and `key`, as far as they are known."""
 

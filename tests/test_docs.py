@@ -22,7 +22,7 @@ from llmspell_kernel.bridges._registry import built_in
 from llmspell_kernel.configuration.rules import CHECKS
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines._declaration import FEATURES
-from llmspell_kernel.kernel.magics.llmspell import COMMANDS
+from llmspell_kernel.kernel.commands import COMMANDS
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.session.result import Metrics, Usage
 
@@ -58,6 +58,27 @@ def test_every_part_that_can_be_made_stands_on_one_page(make: ModuleType) -> Non
     assert sorted(found) == sorted(make.PARTS)
 
 
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("budgets.cell_seconds", "number"),
+        ("budgets.cell_requests", "whole number"),
+        ("budgets.unknown_price", "`allow` `refuse`"),
+        ("journal", "`off` `record` `replay` `auto`"),
+        ("confinement", "`auto` `off`"),
+        ("keep_journal", "true or false"),
+        ("network.ports", "list of numbers"),
+        ("network.allow", "list of patterns"),
+        ("grants.deny", "list of patterns"),
+        ("seed", "whole number"),
+        ("model", "text"),
+    ],
+)
+def test_the_table_of_settings_says_what_a_value_may_be_and_not_only_what_its_default_is(key: str, kind: str, make: ModuleType) -> None:
+    (row,) = (line for line in make.setting_table().splitlines() if line.startswith(f"| `{key}` |"))
+    assert row.startswith(f"| `{key}` | {kind} |")
+
+
 def test_the_reference_names_every_call() -> None:
     text = text_of("bridges.md")
     for bridge in built_in().values():
@@ -69,6 +90,26 @@ def test_every_setting_and_its_variable_is_explained() -> None:
     text = text_of("settings.md")
     assert [key for key in (*CHECKS, *VARIABLES) if f"`{key}`" not in text] == []
     assert "`trust`" in text
+
+
+def test_the_front_page_names_every_variable() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in VARIABLES if f"`{name}`" not in text] == []
+
+
+def test_everything_that_a_session_can_do_is_named() -> None:
+    text = text_of("python-api.md").partition("## A session")[2].partition("\n## ")[0]
+    public = [
+        name for name, known in vars(Session).items() if not name.startswith("_") and (callable(known) or isinstance(known, property))
+    ]
+    assert [name for name in public if name not in FOR_OURSELVES and f"`{name}" not in text] == []
+
+
+FOR_OURSELVES = {
+    *("next_cell", "next_call", "next_place", "null_word", "warm", "kill", "shutdown_s", "worker_pids", "layers", "narrowed", "states"),
+    *("ask", "bridge", "end_records", "end_journal"),
+}
+"""What kernel and command ask of a session, and its user need not."""
 
 
 def test_every_public_name_of_python_is_explained() -> None:
@@ -89,7 +130,7 @@ def test_every_feature_of_engines_and_every_phase_is_explained() -> None:
 
 
 def test_every_command_of_the_magic_is_named() -> None:
-    text = text_of("getting-started.md") + text_of("settings.md") + text_of("engines.md")
+    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md")))
     assert [name for name in COMMANDS if f"%llmspell {name}" not in text] == []
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import llmspell_kernel
 from llmspell_kernel.engines import EngineDeclaration
 from llmspell_kernel.engines._registry import built_in
+from llmspell_kernel.journal import events
+from llmspell_kernel.services.llm import generation
 
 PACKAGE = Path(llmspell_kernel.__file__).parent
 
@@ -48,6 +50,18 @@ def test_every_folder_says_what_lives_in_it() -> None:
 def test_no_file_has_a_name_that_says_nothing() -> None:
     empty = {"utils", "helpers", "common", "manager", "base", "core", "misc"}
     assert not [path for path in PACKAGE.rglob("*.py") if path.stem.strip("_") in empty]
+
+
+def test_what_a_cell_that_never_began_is_told_is_spelt_once() -> None:
+    texts = [
+        node.value for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
+    ]
+    assert [text for text in texts if isinstance(text, str) and "before it began" in text] == ["stopped before it began"]
+
+
+def test_services_say_of_an_answer_without_its_end_what_readers_of_journals_look_for() -> None:
+    """Services know no journal, so both have the word."""
+    assert generation.INCOMPLETE == events.INCOMPLETE
 
 
 DEFAULT_ENGINE = {"session/session.py", "kernel/notebook.py"}

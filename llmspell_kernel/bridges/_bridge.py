@@ -23,7 +23,7 @@ from ..values import Callback, Value
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..errors import LimitError
+    from ..errors import BridgeError, LimitError
     from ..policy.decide import Level
     from ..policy.files import FilePolicy
     from ..policy.network import NetworkPolicy
@@ -219,6 +219,9 @@ class Context(Protocol):
         `cost_usd` None = the price is not known.  Raises LimitError where a budget does not allow it, and DeniedError for a model that the
         user does not allow.
         """
+
+    def retried(self, *, attempt: int, attempts: int, wait_s: float, error: BridgeError) -> None:
+        """An attempt failed with `error`, and after `wait_s` number `attempt` follows, of `attempts` at the most: shown, logged, in the trace."""
 
     def usage(
         self,

@@ -17,7 +17,6 @@ from ._bridge import Bridge, BridgeSession, Context, Reservation, Resource, meth
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.generation import Generation
-    from llmspell_kernel.services.llm.retries import Retry
     from llmspell_kernel.services.llm.service import LlmService
 
 # How many pieces of text a stream fetches ahead of a script that reads slowly.
@@ -277,7 +276,7 @@ async def _read_all(ctx: Context, generation: Generation, reservation: Reservati
     async def reserve_retry() -> None:
         retries.append(await ctx.reserve(model=generation.model, cost_usd=0.0))
 
-    generation.on_retry = lambda retry: _tell_retry(ctx, generation.model, retry)
+    generation.on_retry = lambda retry: ctx.retried(**retry._asdict())
     generation.before_retry = reserve_retry
     asked_s, generation.limit_s = generation.limit_s, min(generation.limit_s, reservation.seconds)
     pieces = ctx.pieces()
@@ -312,13 +311,6 @@ async def _read_all(ctx: Context, generation: Generation, reservation: Reservati
         )
         for retry in retries:  # they count among the attempts
             retry.release()
-
-
-def _tell_retry(ctx: Context, model: str, retry: Retry) -> None:
-    """A wait that nobody sees looks like a model that is slow, and each attempt may cost."""
-    fields = {"model": model, "attempt": retry.attempt, "wait_s": round(retry.wait_s, 3), "code": retry.error.code}
-    told = f"{retry.error.message}: asking again in {retry.wait_s:.1f} s (attempt {retry.attempt} of {retry.attempts})"
-    ctx.log("warn", told, fields)
 
 
 def _tokens(generation: Generation) -> dict[str, int]:

@@ -18,16 +18,15 @@ def command(as_json: bool) -> None:
     """
     import time
 
-    from ..configuration.sources import read_settings
+    from ..configuration.sources import read_settings, state_folder
     from ..engines._registry import discover
     from ..journal.ledger import Ledger, LedgerError
     from ..policy.budgets import Amounts, Budgets, Tally, lines, table
     from ..policy.tables import table_of
-    from ..session.session import user_state_folder
 
     settings = read_settings(os.environ, Path.cwd(), discover())
     try:
-        day, sums = Ledger(user_state_folder(os.environ), Amounts._fields, time.time).today()
+        day, sums = Ledger(state_folder(os.environ), Amounts._fields, time.time).today()
     except LedgerError as error:
         raise click.ClickException(f"the record of the days' budgets cannot be read: {error}") from error
     used = Amounts(*sums)

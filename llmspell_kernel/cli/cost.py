@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..journal.event_text import ReadEvents
 
 BY = ("cell", "model", "day")
 
@@ -22,22 +25,40 @@ BY = ("cell", "model", "day")
 def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     """Add up tokens and money of journal FILES, or of all journals of this folder (.llmspell/journal).
 
-    A price that is not known is counted under `unpriced`, never as zero; what a cassette answered is `replayed` and costs nothing.
+    A price that is not known is counted under `unpriced`, never as zero; what a cassette answered is `replayed` and costs nothing.  What
+    cannot be read is told, and counted as `left_out` in the JSON.
     """
-    from ..journal.event_file import journals_in, load_events
+    from ..journal.event_file import journals_in
     from ..journal.spending import BY as GROUPS
-    from ..journal.spending import ledger, merged, rows, total
+    from ..journal.spending import csv_text, ledger, merged, rows, total
     from ._tables import ledger_table, show
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]
-    lines = merged(line for file in (files or journals_in(Path.cwd())) for line in ledger(load_events(file).events, chosen))
+    found, left_out = _journals(files or journals_in(Path.cwd()), named=bool(files))
+    lines = merged(line for journal in found for line in ledger(journal.events, chosen))
     if as_json:
-        click.echo(json.dumps({"lines": rows(lines), "total": total(lines)._asdict()}, indent=2))
+        sums = {"lines": rows(lines), "total": total(lines)._asdict()}
+        click.echo(json.dumps({**sums, "left_out": {"journals": left_out, "lines": sum(one.unreadable for one in found)}}, indent=2))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, [*chosen, *total(lines)._fields], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows(lines))
+        click.echo(csv_text(lines, chosen), nl=False)
     elif lines:
         show(ledger_table(chosen, lines, total(lines)))
     else:
         click.echo("No model was used.")
+
+
+def _journals(files: Sequence[Path], *, named: bool) -> tuple[list[ReadEvents], int]:
+    """The journals, and how many of a folder's were left out.  One that the user named and that cannot be read is an error (LoadError)."""
+    from ..errors import LoadError
+    from ._journals import loaded, tell
+
+    found, left_out = [], 0
+    for file in files:
+        try:
+            found.append(loaded(file))
+        except LoadError as error:
+            if named:
+                raise
+            left_out += 1
+            tell(f"left out: {error.message}")
+    return found, left_out

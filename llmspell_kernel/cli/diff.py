@@ -17,9 +17,9 @@ def command(before: Path, after: Path) -> None:
     Exits with 1 where calls or answers differ.
     """
     from ..journal.difference import difference
-    from ..journal.event_file import load_events
     from ..render.journal import difference_text, painted, plain
+    from ._journals import loaded
 
-    found = difference(load_events(before).events, load_events(after).events)
+    found = difference(loaded(before).events, loaded(after).events)
     click.echo(difference_text(found, painted if sys.stdout.isatty() else plain))
     sys.exit(int(any(pair.kind != "same" for pair in found.pairs)))

@@ -17,17 +17,16 @@ def command(file: Path, as_json: bool, html: Path | None) -> None:
 
     Sessions in a notebook keep their journals in .llmspell/journal beside it; `llmspell run --journal FILE` writes one.
     """
-    from ..journal.event_file import load_events
     from ..journal.event_text import line_of
+    from ..journal.user_files import write_file
     from ..render.journal import painted, plain, trace_page, trace_text
+    from ._journals import loaded
 
-    found = load_events(file)
-    if found.unreadable:
-        click.echo(f"{found.unreadable} lines of {file.name} could not be read, and are left out", err=True)
+    found = loaded(file)
     if as_json:
         sys.stdout.buffer.write(b"".join(map(line_of, found.events)))
     elif html is not None:
-        html.write_text(trace_page(found.events, file.name), encoding="utf-8")
+        write_file(html, trace_page(found.events, file.name))
         click.echo(f"written: {html}")
     else:
         click.echo(trace_text(found.events, painted if sys.stdout.isatty() else plain))

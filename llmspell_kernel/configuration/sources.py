@@ -1,6 +1,7 @@
 """Reads the user's file, the project's file and the environment.  The only place that does.
 
-- The user's file is `llmspell/config.toml` in $XDG_CONFIG_HOME, else in ~/.config.
+- The user's file is `llmspell/config.toml` in $XDG_CONFIG_HOME, else in ~/.config; what is kept for them is in $XDG_STATE_HOME, else in
+  ~/.local/state.
 - The project's file is `llmspell.toml` in the working directory (which for a notebook is its own folder), else in the nearest folder above
   it.  The search ends below the home directory, at the border of a file system, and below a folder that everyone may write to (/tmp): what
   lies there was perhaps put there for us to find.
@@ -43,11 +44,23 @@ class Places(NamedTuple):
 
 
 def places(environ: Mapping[str, str], folder: Path) -> Places:
-    folder, home = folder.absolute(), Path(environ.get("HOME") or Path.home()).absolute()
-    config = Path(environ.get("XDG_CONFIG_HOME", ""))
-    # the XDG specification: a path that is not absolute is to be ignored
-    user = (config if config.is_absolute() else home / ".config") / "llmspell" / "config.toml"
-    return Places(user, _project_file(folder, home), folder, home)
+    folder, home = folder.absolute(), _home(environ)
+    return Places(_of_user(environ, "XDG_CONFIG_HOME", ".config") / "config.toml", _project_file(folder, home), folder, home)
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Where lies what lasts beyond a project for its user, such as the record of the days' budgets."""
+    return _of_user(environ, "XDG_STATE_HOME", ".local/state")
+
+
+def _of_user(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    """A folder of ours, as the XDG specification has it: a path that is not absolute is to be ignored."""
+    given = Path(environ.get(variable, ""))
+    return (given if given.is_absolute() else _home(environ) / default) / "llmspell"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home()).absolute()
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, engines: EngineRegistry, more: Sequence[Entry] = ()) -> Settings:

@@ -18,10 +18,10 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from ..errors import LoadError
 from .event_text import MAX_FILE_BYTES, ReadEvents, header, line_of, read
 from .events import AnyEvent, CellFinished
 from .private_folder import private_folder
+from .whole_files import read_capped
 
 GATHERED_BYTES = 64 * 1024
 MOST_FILES = 50
@@ -79,7 +79,7 @@ class EventFile:
                 return
             self._write(self._descriptor, text)
         except OSError as error:
-            self._stop(f"no journal is kept any more: {error.strerror or error} ({self._folder})")
+            self._stop(f"no journal is kept any more: {error.strerror or error} ({self._given or self._folder})")
 
     def close(self) -> None:
         self.flush()
@@ -145,15 +145,12 @@ def _prune(folder: int, now: float) -> None:
 
 
 def journals_in(folder: Path) -> list[Path]:
-    """The journals that sessions left in a folder, oldest first."""
+    """The journals that sessions left in a folder, oldest first; none where a link leads elsewhere, as no session writes through one."""
+    if any((folder / part).is_symlink() for part in (FOLDER.parent, FOLDER)):
+        return []
     return sorted((folder / FOLDER).glob(f"*{ENDING}"))
 
 
 def load_events(file: Path) -> ReadEvents:
-    """Raises LoadError for what is no journal or cannot be read."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise LoadError(f"cannot be read: {error.strerror or error}", file=str(file)) from None
-    return read(data, file.name)
+    """Raises LoadError for what is no journal, no plain file, or cannot be read."""
+    return read(read_capped(file, "there is no such journal", through_links=False), file.name)

@@ -1,7 +1,7 @@
 """The written form of events: one JSON object a line, the version first.  Pure.
 
-An older version's lines are read by this one (the fields it lacks have defaults); a line that a newer version wrote, or that was damaged, is
-counted and left out, since a trace with a gap is better than none.
+An older version's lines are read by this one (the fields it lacks have defaults); a line that a newer version wrote, that was damaged, or whose
+numbers no session writes is counted and left out, since a trace with a gap is better than none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from ..errors import LoadError, ValueCrossingError
 from ..values import dumps, loads
 from .events import FORMAT, AnyEvent, CallDenied, CallFinished, CallStarted, Logged
+from .plausible import is_plausible
 from .writable import writable
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -68,8 +69,13 @@ def read(data: bytes, name: str) -> ReadEvents:
     events, unreadable = [], 0
     for line in lines[1:]:
         try:
-            events.append(_event(line))
+            event = _event(line)
         except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError):
+            unreadable += 1
+            continue
+        if is_plausible(event):
+            events.append(event)
+        else:
             unreadable += 1
     return ReadEvents(events, unreadable, first.started)
 

@@ -79,6 +79,10 @@ class CallChunk(Event, frozen=True):
     text: str
 
 
+INCOMPLETE = "incomplete"
+"""The `finish_reason` of a CallUsage whose model did not come to its end."""
+
+
 class CallUsage(Event, frozen=True):
     call: int
     model: str = ""
@@ -88,6 +92,34 @@ class CallUsage(Event, frozen=True):
     cost_usd: float | None = None
     attempts: int = 1
     finish_reason: str = ""
+
+
+class Retried(Event, frozen=True):
+    """An attempt of a call failed for a passing reason, `code` and `message`; after `wait_s` comes number `attempt`, of `attempts` at the most."""
+
+    call: int
+    attempt: int
+    attempts: int
+    wait_s: float
+    code: str
+    message: str
+
+
+class BudgetWarned(Event, frozen=True):
+    """So much of a budget is used that its user was told; `budget` is the key of the setting, the amounts are in its unit."""
+
+    budget: str
+    used: float
+    limit: float
+
+
+class BudgetRefused(Event, frozen=True):
+    """A budget did not allow what a call asked for, and nothing was sent; as in BudgetWarned, with what is reserved counted as used."""
+
+    call: int
+    budget: str
+    used: float
+    limit: float
 
 
 class CallFinished(Event, frozen=True):
@@ -111,7 +143,7 @@ class CallFailed(Event, frozen=True):
 
 
 class CallDenied(Event, frozen=True):
-    """Policy or argument checking refused: the bridge was never reached."""
+    """Policy or argument checking refused: the bridge was never reached.  `parent` as in CallStarted."""
 
     call: int
     bridge: str
@@ -119,10 +151,11 @@ class CallDenied(Event, frozen=True):
     arguments: list[Any]
     code: str
     message: str
+    parent: int | None = None
 
 
 class CallAsked(Event, frozen=True):
-    """The user was asked about a call; one that they allowed goes on, of another CallDenied follows.
+    """The user was asked about a call; one that they allowed goes on.  Of another CallDenied follows, or CallFailed where it had begun already.
 
     `what` is "" where the call as a whole was asked about, else the step of it.
     """
@@ -150,11 +183,13 @@ class ResourceClosed(Event, frozen=True):
     resource: int
     type: str
     why: Literal["closed", "exhausted", "dropped", "cell", "state", "bridge"]
+    engine: str = ""
 
 
 class WorkerWasLost(Event, frozen=True):
     state: str
     reason: str
+    engine: str = ""
 
 
 class StateRestored(Event, frozen=True):
@@ -164,6 +199,7 @@ class StateRestored(Event, frozen=True):
     cells: int
     duration_s: float
     left_out: list[list[str]] = []
+    engine: str = ""
 
 
 AnyEvent = (
@@ -174,6 +210,9 @@ AnyEvent = (
     | CallStarted
     | CallChunk
     | CallUsage
+    | Retried
+    | BudgetWarned
+    | BudgetRefused
     | CallFinished
     | CallFailed
     | CallDenied

@@ -4,7 +4,6 @@ Rules
 - A call is one that told which model it asked.  What a cassette answered counts apart, and is in no other figure.
 - A stream takes as long as its text came, which a script that reads slowly draws out; any other call as long as it took.
 - Times and tokens per second are those of calls that came to their end; nothing is None rather than 0 where there was nothing to measure.
-- Journals may be a stranger's: numbers that no session writes are left out.
 """
 
 from __future__ import annotations
@@ -16,15 +15,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..values import ResourceRef
-from .events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage
+from .events import INCOMPLETE, AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellStarted
 
 CANCELLED = "cancelled"
 """The kind of a failure that was none of the model's: nobody waited for the rest."""
-INCOMPLETE = "incomplete"
-LAST_S = 253_402_300_799.0
-"""The end of the year 9999, after which there are no dates."""
-MOST_TOKENS = 2**40
-MOST_USD = 1e9
+NO_STATE = ("", "")
+"""Of a cell that is not known to have begun."""
 
 
 class ModelCall(NamedTuple):
@@ -140,16 +136,17 @@ class _Reading:
 
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
-        self._streams: dict[int, int] = {}
-        """By number of a resource: the call that gave it last."""
+        self._states: dict[int, tuple[str, str]] = {}
+        """By cell: engine and name of its state."""
+        self._streams: dict[tuple[tuple[str, str], int], int] = {}
+        """By state and number of a resource, which counts by state: the call that gave it last."""
         self._steps: dict[int, int] = {}
         """Methods of streams that go on: the call that gave the stream."""
         self._done: dict[int, _Open] = {}
 
     def read(self, events: Iterable[AnyEvent]) -> list[ModelCall]:
         for event in events:
-            if 0 <= event.time <= LAST_S:
-                self._take(event)
+            self._take(event)
         for call in self._open.values():
             if call.ended is not None and call.used:
                 self._done[id(call)] = call
@@ -157,16 +154,19 @@ class _Reading:
 
     def _take(self, event: AnyEvent) -> None:
         match event:
+            case CellStarted():
+                self._states[event.cell] = event.engine, event.state
             case CallStarted():
-                if event.target is not None and event.target in self._streams:
-                    self._steps[event.call] = self._streams[event.target]
+                opener = None if event.target is None else self._streams.get(self._resource(event.cell, event.target))
+                if opener is not None:
+                    self._steps[event.call] = opener
                 else:
                     self._open[event.call] = _Open(event)
             case CallChunk():
                 call = self._open.get(event.call)
                 if call is not None and call.first is None:
                     call.first = event.time
-            case CallUsage() if event.model and _is_plausible(event):
+            case CallUsage() if event.model:
                 call = self._open.get(event.call)
                 if call is not None:
                     call.used.append(event)
@@ -177,6 +177,9 @@ class _Reading:
             case CallFailed():
                 self._failed(event)
 
+    def _resource(self, cell: int, number: int) -> tuple[tuple[str, str], int]:
+        return self._states.get(cell, NO_STATE), number
+
     def _finished(self, event: CallFinished) -> None:
         self._steps.pop(event.call, None)
         call = self._open.get(event.call)
@@ -185,7 +188,7 @@ class _Reading:
         call.replayed, call.ended = event.replayed, event.time
         if isinstance(event.value, ResourceRef):
             call.streams = True
-            self._streams[event.value.id] = event.call
+            self._streams[self._resource(event.cell, event.value.id)] = event.call
             if call.used:
                 call.ended = call.used[-1].time
         else:
@@ -206,11 +209,6 @@ class _Reading:
         call = self._open.pop(number)
         if call.used:
             self._done[id(call)] = call
-
-
-def _is_plausible(used: CallUsage) -> bool:
-    counts = (used.input_tokens, used.output_tokens, used.cached_tokens)
-    return all(0 <= count <= MOST_TOKENS for count in counts) and (used.cost_usd is None or 0 <= used.cost_usd <= MOST_USD)
 
 
 def _model_call(call: _Open) -> ModelCall:

@@ -1,8 +1,10 @@
-"""Files that are whole at every moment: read up to a size, replaced at once, private to their user (mode 0600)."""
+"""Files that are whole at every moment: plain ones, read up to a size, replaced at once, private to their user (mode 0600)."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,15 +14,30 @@ from .checked_lines import MAX_BYTES
 MODE = 0o600
 
 
-def read_capped(file: Path, missing: str) -> bytes:
-    """At most one byte more than may be.  Raises LoadError; `missing` is what it says where there is no such file."""
+def read_capped(file: Path, missing: str, *, through_links: bool = True) -> bytes:
+    """A plain file, at most one byte more than may be.  Raises LoadError; `missing` is what it says where there is no such file.
+
+    `through_links` is False for files that nobody names: those of a stranger's folder may be links to their reader's other files.
+    """
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb", opener=_of_anything if through_links else _of_no_link) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise LoadError("is no plain file, and nothing else is read", file=str(file))
             return opened.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise LoadError(missing, file=str(file)) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise LoadError("is a link, and only a plain file is read: name the one that it leads to", file=str(file)) from None
         raise LoadError(f"cannot be read: {error.strerror or error}", file=str(file)) from None
+
+
+def _of_anything(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # the opening of a pipe would else wait for ever
+
+
+def _of_no_link(path: str, flags: int) -> int:
+    return _of_anything(path, flags | os.O_NOFOLLOW)
 
 
 def replace_file(file: Path, text: bytes) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..errors import NOT_BEGUN
+
 
 @contextmanager
 def handling(handler: Callable[..., Any]) -> Iterator[None]:
@@ -42,7 +44,7 @@ class EarlyStop:
         """Around Python above a script, where a stop is Python's own: KeyboardInterrupt, at once."""
         with handling(signal.default_int_handler):
             if self.asked:
-                raise KeyboardInterrupt("stopped before it began")
+                raise KeyboardInterrupt(NOT_BEGUN)
             yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ from ..errors import ConfigError, nearest
 from ..journal.difference import difference
 from ..journal.event_file import load_events
 from ..journal.events import AnyEvent, CellStarted
-from ..journal.spending import BY, By, rows, total
+from ..journal.spending import BY, By, csv_text, rows, total
+from ..journal.user_files import write_file
 from ..render.text import clean_line, plural
 from ..session.recovery import Restored
 
@@ -146,6 +147,8 @@ def trace(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> N
     from ..render.journal import painted, trace_text
 
     (number,) = (*_one(words, "trace"), "")[:1]
+    if not number and (gone := _gone(notebook)):
+        print(f"This is a part: {gone}.", file=sys.stderr)
     events = _of_cell(notebook, number) if number else list(notebook.session.recorder)
     print(trace_text(events, painted))
 
@@ -154,13 +157,11 @@ def cost(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
     from ..shown import Table
 
     line = parse(words, ["by", "csv"])
-    lines = notebook.ledger(_groups(line.options.get("by", "cell,model")))
+    by = _groups(line.options.get("by", "cell,model"))
+    lines = notebook.ledger(by)
     if "csv" in line.options:
         file = Path(line.options["csv"])
-        with file.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.DictWriter(opened, list(rows(lines)[0]) if lines else [])
-            writer.writeheader()
-            writer.writerows(rows(lines))
+        write_file(file, csv_text(lines, by))
         print(f"written: {file}")
     elif lines:
         named = [*rows(lines), {**dict.fromkeys(lines[0].group, ""), next(iter(lines[0].group)): "all", **total(lines)._asdict()}]
@@ -187,28 +188,23 @@ def diff(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> No
 
 
 def _of_cell(notebook: Any, number: str) -> list[AnyEvent]:
-    """The last run of the cell that the notebook shows with that number."""
+    """The last run of the cell that the notebook shows with that number: all of it, as the oldest events go first, and its beginning is there."""
     chunk = f"cell[{_number(number, 'it')}]"
     runs = [event.cell for event in notebook.session.recorder if isinstance(event, CellStarted) and event.chunk == chunk]
     if not runs:
-        raise ConfigError(f"no script cell has the number {number}")
+        raise ConfigError("; ".join(part for part in (f"no script cell has the number {number}", _gone(notebook)) if part))
     return notebook.session.recorder.of_cell(runs[-1])  # type: ignore[no-any-return]
+
+
+def _gone(notebook: Any) -> str:
+    """What of the session memory holds no longer, and where it is; "" where it holds all."""
+    if not (dropped := notebook.session.recorder.dropped):
+        return ""
+    where = "with keep_journal = true, `llmspell trace` finds them in .llmspell/journal"
+    return f"the oldest {plural(dropped, 'event')} of this session are no longer in memory; {where}"
 
 
 def _one(words: Sequence[str], command: str) -> Sequence[str]:
     if len(words) > 1:
         raise ConfigError(f"%llmspell {command} takes one word, not '{' '.join(words)}'")
     return words
-
-
-COMMANDS: Mapping[str, Callable[[Sequence[str], Any, Callable[[Any], None]], Any]] = {
-    "record": record,
-    "replay": replay,
-    "restart-state": restart_state,
-    "fork": fork,
-    "save": save,
-    "resume": resume,
-    "trace": trace,
-    "cost": cost,
-    "diff": diff,
-}

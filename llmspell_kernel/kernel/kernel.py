@@ -12,7 +12,7 @@ from zmq.constants import SocketOption
 from .. import __version__
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import EngineRegistry, discover
-from ..errors import SpellError
+from ..errors import NOT_BEGUN, SpellError
 from ..settings import PYTHON
 from ..workers.spawn import WorkerProcess
 from .cells import ScriptCell, script_cell, state_of
@@ -112,11 +112,7 @@ class LLMSpellKernel(IPythonKernel):  # type: ignore[misc]
         try:
             return await super().do_execute(*args, **kwargs)  # type: ignore[no-any-return]
         except asyncio.CancelledError:
-            error = {
-                "ename": "KeyboardInterrupt",
-                "evalue": "stopped before it began",
-                "traceback": ["KeyboardInterrupt: stopped before it began"],
-            }
+            error = {"ename": "KeyboardInterrupt", "evalue": NOT_BEGUN, "traceback": [f"KeyboardInterrupt: {NOT_BEGUN}"]}
             self.send_response(self.iopub_socket, "error", error)
             return {"status": "error", **error, "execution_count": self.shell.execution_count, "user_expressions": {}, "payload": []}
 

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Collection
 
 from .cells import python_cell, script_cell
+from .commands import COMMANDS
 
-AWAITED = ("restart-state", "fork", "resume", "budget")
-"""Commands of `%llmspell` that may take a while: IPython does not await what a line magic returns either."""
-_LINE_MAGIC = re.compile(rf"^(\s*)(get_ipython\(\)\.run_line_magic\('llmspell', '(?:{'|'.join(AWAITED)})\b)")
+_AWAITED = "|".join(name for name, command in COMMANDS.items() if command.is_awaited)
+_LINE_MAGIC = re.compile(rf"^(\s*)(get_ipython\(\)\.run_line_magic\('llmspell', '(?:{_AWAITED})\b)")
 CALL = "await get_ipython().llmspell.run_cell"
 AROUND = "get_ipython().llmspell.around"
 BEFORE = "with get_ipython().llmspell.python_lines():\n"

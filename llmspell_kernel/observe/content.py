@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..journal.event_text import line_of
-from ..journal.events import AnyEvent, CallChunk, CallDenied, CallFailed, Logged
+from ..journal.events import AnyEvent, CallChunk, CallDenied, CallFailed, Logged, Retried
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The variable of OpenTelemetry's own instrumentations: `true`, or one of `span_only`, `event_only`, `span_and_event`."""
@@ -22,10 +22,11 @@ _FACTS = frozenset(
         *("call", "bridge", "method", "parent", "target", "replayed", "retryable", "cancelled", "capability", "allowed", "waited_s"),
         *("model", "input_tokens", "output_tokens", "cached_tokens", "cost_usd", "attempts", "finish_reason"),
         *("level", "resource", "type", "why", "reason", "cells", "seed"),
+        *("attempt", "wait_s", "budget", "used", "limit"),
     }
 )
 """Fields that are no content in any event; a field that is not named here is content."""
-_MORE_FACTS: Mapping[type, Sequence[str]] = {CallFailed: ("code",), CallDenied: ("code",), Logged: ("message",)}
+_MORE_FACTS: Mapping[type, Sequence[str]] = {CallFailed: ("code",), CallDenied: ("code",), Retried: ("code",), Logged: ("message",)}
 """What a script writes to its log, it writes to be read there.  The source of a cell is called `code` too."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from ..journal.events import AnyEvent, CallChunk, CallDenied, CallFailed, Logged, WorkerWasLost
+from ..journal.events import AnyEvent, BudgetRefused, BudgetWarned, CallChunk, CallDenied, CallFailed, Logged, Retried, WorkerWasLost
 from .content import fact_line, whole_line
 
 LOGGER = "llmspell.events"
@@ -13,6 +13,9 @@ _LEVELS: Mapping[type, int] = {
     CallChunk: logging.DEBUG,
     CallDenied: logging.WARNING,
     CallFailed: logging.WARNING,
+    Retried: logging.WARNING,
+    BudgetWarned: logging.WARNING,
+    BudgetRefused: logging.WARNING,
     WorkerWasLost: logging.ERROR,
 }
 _OF_SCRIPTS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}

@@ -1,7 +1,7 @@
 """Events as OpenTelemetry spans: one tree a cell, named by the GenAI semantic conventions, with the events' own times.
 
     lua cell                     llmspell.engine, .state, .chunk, .status ...; an event for each denial, loss and restoration
-      chat gpt-4o-mini           gen_ai.*, error.type; an event where it took several attempts
+      chat gpt-4o-mini           gen_ai.*, error.type; an event for each further attempt
       hash.sha256                any other call
         hash.md5                 what a script function asked within a call is below that call
 
@@ -20,7 +20,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from ..journal.events import (
+    INCOMPLETE,
     AnyEvent,
+    BudgetRefused,
+    BudgetWarned,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -32,6 +35,7 @@ from ..journal.events import (
     CellStarted,
     Logged,
     ResourceClosed,
+    Retried,
     StateRestored,
     WorkerWasLost,
 )
@@ -48,7 +52,8 @@ CHAT = "chat"
 ASKING = frozenset({"chat", "complete", "generate", "stream", "stream_chat"})
 """Methods of the bridge `llm` that ask a model.  The kind of a span cannot be changed later; all else is known once the usage is told."""
 STEP = "next"
-INCOMPLETE = "incomplete"
+NO_STATE = ("", "")
+"""Of a cell that is not remembered."""
 
 
 def nanoseconds(time_s: float) -> int:
@@ -58,6 +63,8 @@ def nanoseconds(time_s: float) -> int:
 class _Cell(NamedTuple):
     span: Span
     context: Context
+    state: tuple[str, str]
+    """Engine and name."""
 
 
 @dataclass(slots=True)
@@ -90,8 +97,8 @@ class CellSpans:
         self._capture = capture
         self._cells: OrderedDict[int, _Cell] = OrderedDict()
         self._calls: OrderedDict[int, _Call] = OrderedDict()
-        self._streams: dict[tuple[int, int], int] = {}
-        """By cell and number of a resource: the call that gave it, as long as its span is open."""
+        self._streams: dict[tuple[tuple[str, str], int], int] = {}
+        """By state and number of a resource, which counts by state: the call that gave it, as long as its span is open."""
         self._steps: dict[int, int] = {}
         """Steps of a loop that go on: the call that gave the stream."""
         self._silent: dict[int, float] = {}
@@ -103,6 +110,9 @@ class CellSpans:
             CallStarted: self._call_started,
             CallChunk: self._chunk,
             CallUsage: self._usage,
+            Retried: self._retried,
+            BudgetWarned: self._budget_warned,
+            BudgetRefused: self._budget_refused,
             CallFinished: self._call_finished,
             CallFailed: self._call_failed,
             CallDenied: self._denied,
@@ -143,7 +153,7 @@ class CellSpans:
             attributes["llmspell.function"] = cut(event.function)
         # the context of whoever runs the cell: where the user's own program has a span open, the cell is below it
         span = self._tracer.start_span(f"{event.engine} cell", attributes=attributes, start_time=nanoseconds(event.time))
-        self._cells[event.cell] = _Cell(span, set_span_in_context(span, Context()))
+        self._cells[event.cell] = _Cell(span, set_span_in_context(span, Context()), (event.engine, event.state))
         if len(self._cells) > MOST_CELLS:
             self._cells.popitem(last=False)
 
@@ -162,7 +172,7 @@ class CellSpans:
         cell.span.end(nanoseconds(event.time))
 
     def _call_started(self, event: CallStarted) -> None:
-        opener = None if event.target is None else self._opener(event)
+        opener = None if event.target is None else self._streams.get(self._resource(event.cell, event.target))
         if event.target is not None and event.method == STEP:
             if opener is not None:
                 self._steps[event.call] = opener
@@ -196,11 +206,8 @@ class CellSpans:
         cell = self._cells.get(event.cell)
         return cell.context if cell is not None else Context()
 
-    def _opener(self, event: CallStarted) -> int | None:
-        """The call that gave the resource, in this cell or an earlier one."""
-        assert event.target is not None
-        own = self._streams.get((event.cell, event.target))
-        return own if own is not None else next((call for (_, number), call in self._streams.items() if number == event.target), None)
+    def _resource(self, cell: int, number: int) -> tuple[tuple[str, str], int]:
+        return (self._cells[cell].state if cell in self._cells else NO_STATE), number
 
     def _chunk(self, event: CallChunk) -> None:
         call = self._calls.get(event.call)
@@ -217,12 +224,16 @@ class CellSpans:
         if call is None:
             return
         call.used.append(event)
-        if event.attempts > 1:
-            call.span.add_event("llmspell.retried", {"llmspell.attempts": event.attempts}, nanoseconds(event.time))
         if call.ended_s is not None:  # the end of a stream
             call.ended_s = event.time
             if event.finish_reason != INCOMPLETE:
                 self._end(event.call, event.time)
+
+    def _retried(self, event: Retried) -> None:
+        call = self._calls.get(event.call)
+        if call is not None:
+            facts = {"llmspell.attempt": event.attempt, "llmspell.attempts": event.attempts, "llmspell.wait_s": event.wait_s}
+            call.span.add_event("llmspell.retried", {**facts, "error.type": cut(event.code)}, nanoseconds(event.time))
 
     def _call_finished(self, event: CallFinished) -> None:
         self._steps.pop(event.call, None)
@@ -232,7 +243,7 @@ class CellSpans:
         call.replayed = event.replayed
         if isinstance(event.value, ResourceRef):
             call.ended_s = event.time
-            self._streams[event.cell, event.value.id] = event.call
+            self._streams[self._resource(event.cell, event.value.id)] = event.call
             if any(used.finish_reason != INCOMPLETE for used in call.used):  # it was faster than its opening
                 self._end(event.call, event.time)
             return
@@ -271,7 +282,7 @@ class CellSpans:
         self._note(event, "llmspell.logged", facts)
 
     def _closed(self, event: ResourceClosed) -> None:
-        number = self._streams.pop((event.cell, event.resource), None)
+        number = self._streams.pop(self._resource(event.cell, event.resource), None)
         call = self._calls.get(number) if number is not None else None
         if number is None or call is None:
             return
@@ -280,6 +291,12 @@ class CellSpans:
             self._end(number, call.ended_s or event.time)
         else:
             self._silent[number] = event.time
+
+    def _budget_warned(self, event: BudgetWarned) -> None:
+        self._note(event, "llmspell.budget_warned", _budget_facts(event))
+
+    def _budget_refused(self, event: BudgetRefused) -> None:
+        self._note(event, "llmspell.budget_refused", _budget_facts(event))
 
     def _lost(self, event: WorkerWasLost) -> None:
         self._note(event, "llmspell.worker_lost", {"llmspell.reason": cut(event.reason)})
@@ -319,6 +336,10 @@ class CellSpans:
         if call.output and call.used:
             found["gen_ai.output.messages"] = output_messages("".join(call.output), reason)
         return found
+
+
+def _budget_facts(event: BudgetWarned | BudgetRefused) -> dict[str, str | float]:
+    return {"llmspell.budget": cut(event.budget), "llmspell.used": event.used, "llmspell.limit": event.limit}
 
 
 def _named_model(arguments: list[Any]) -> dict[str, str]:

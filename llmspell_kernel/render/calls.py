@@ -13,7 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from ..journal.events import (
+    INCOMPLETE,
     AnyEvent,
+    BudgetRefused,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -22,6 +24,7 @@ from ..journal.events import (
     CallStarted,
     CallUsage,
     CellFinished,
+    Retried,
 )
 from ..values import ResourceRef
 from .budget import MAX_PLAIN_CHARS
@@ -45,6 +48,8 @@ MAX_DEPTH = 30
 MAX_CALLS = 8_000
 MAX_PROBLEMS = 1_000
 """Of these, failed and denied calls that are kept when others need the room."""
+MAX_RETRIES = 20
+"""Lines about one call's attempts and budgets."""
 MAX_COUNTED_NAMES = 200
 """Of calls that are only counted."""
 NAME_CHARS = 200
@@ -76,6 +81,8 @@ class Call:
         self.chunks: list[str] = []
         self._kept_chars = 0
         self.usage: list[CallUsage] = []
+        self.notes: list[str] = []
+        """What hindered it on its way: attempts that failed, a budget."""
         self.value: ResourceRef | str | None = None
         """The text that came whole, or the stream that was opened; nothing else is shown."""
         self.cut_chars = 0
@@ -171,12 +178,14 @@ class Gathered:
             case CallStarted():
                 return self._open(event, event.parent)
             case CallDenied():
-                call = self.calls.get(event.call) or self._open(event, None)
+                call = self.calls.get(event.call) or self._open(event, event.parent)
                 if call is not None:
                     self._fail(call, "denied", event.code, event.message)
                 return call
             case CallChunk() | CallUsage() | CallFinished() | CallFailed() if event.call in self.calls:
                 return self._advance(self.calls[event.call], event)
+            case Retried() | BudgetRefused() if event.call in self.calls:
+                return self._hinder(self.calls[event.call], event)
             case CallAsked(allowed=True):
                 return self._approve(event.call)
             case CallUsage():
@@ -206,6 +215,17 @@ class Gathered:
             above.children.append(call)
         return call
 
+    @staticmethod
+    def _hinder(call: Call, event: Retried | BudgetRefused) -> Call:
+        if len(call.notes) < MAX_RETRIES:
+            match event:
+                case Retried():
+                    why = f"{clip(event.code, NAME_CHARS)}: {clip(event.message, MESSAGE_CHARS)}"
+                    call.notes.append(f"attempt {event.attempt} of {event.attempts} after {event.wait_s:.1f} s: {why}")
+                case BudgetRefused():
+                    call.notes.append(f"{clip(event.budget, NAME_CHARS)} did not allow it: {event.used:,.6g} of {event.limit:,.6g} used")
+        return call
+
     def _approve(self, number: int) -> Call | None:
         call = self.calls.get(number)
         if call is None:
@@ -223,7 +243,7 @@ class Gathered:
             case CallUsage():
                 shown.usage.append(_short(event))
                 if shown.is_stream and shown.status == "running":
-                    shown.status = "stopped" if event.finish_reason == "incomplete" else "done"
+                    shown.status = "stopped" if event.finish_reason == INCOMPLETE else "done"
             case CallFinished():
                 self._finish(call, event)
             case CallFailed():

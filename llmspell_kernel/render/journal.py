@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..journal.difference import Difference, Pair, RunCall, Sums, words
-from ..journal.events import AnyEvent, CellFinished, CellStarted, StateRestored, WorkerWasLost
+from ..journal.events import AnyEvent, BudgetWarned, CellFinished, CellStarted, StateRestored, WorkerWasLost
 from .calls import ICONS, Call, gather
 from .pretty import inline
 from .text import clean, clean_line, clip, escape, plural
@@ -62,9 +62,11 @@ def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
     yield paint("bold", where) + paint("dim", facts)
     for event in events:
         if isinstance(event, StateRestored):
-            yield paint("yellow", f"  state restored: {plural(event.cells, 'cell')} in {event.duration_s * 1000:.0f} ms")
+            yield paint("yellow", f"  {_state(event)}: state restored: {plural(event.cells, 'cell')} in {event.duration_s * 1000:.0f} ms")
         elif isinstance(event, WorkerWasLost):
-            yield paint("red", f"  worker lost: {clip(clean(event.reason), MESSAGE_CHARS)}")
+            yield paint("red", f"  {_state(event)}: worker lost: {clip(clean(event.reason), MESSAGE_CHARS)}")
+        elif isinstance(event, BudgetWarned):
+            yield paint("yellow", f"  {_name(event.budget)}: {event.used:,.6g} of {event.limit:,.6g} used")
     gathered = gather(events)
     yield from _tree(gathered.roots, "", paint)
     hidden = gathered.left_out + sum(gathered.counted.values())
@@ -87,6 +89,11 @@ def _tree(calls: Sequence[Call], indent: str, paint: Paint) -> Iterator[str]:
         yield from _tree(call.children, indent + below, paint)
 
 
+def _state(event: StateRestored | WorkerWasLost) -> str:
+    """A journal of an older version does not say the language."""
+    return f"{_name(event.engine)} '{_name(event.state)}'".lstrip()
+
+
 def _name(text: str) -> str:
     """A journal may come from anywhere, and what is a word in ours may be anything in it."""
     return clean_line(text, NAME_CHARS)
@@ -106,6 +113,8 @@ def _details(call: Call, paint: Paint) -> Iterator[str]:
     others = [argument for argument in call.arguments if not isinstance(argument, str) or argument != _title_argument(call)]
     if others:
         yield paint("dim", clip(", ".join(inline(argument, ARGUMENT_CHARS) for argument in others), ARGUMENT_CHARS))
+    for note in call.notes:
+        yield paint("yellow", clip(" ".join(clean(note).split()), MESSAGE_CHARS))
     if call.answer:
         yield f"→ {clip(' '.join(clean(call.answer[: ANSWER_CHARS * 4]).split()), ANSWER_CHARS)}"
     if call.has_problem and call.message:

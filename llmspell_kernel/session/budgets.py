@@ -25,16 +25,23 @@ from .day_use import DayUse, Reserved
 
 
 class Account:
-    """What one cell has used; `tell` shows a line of ours in its output, as long as somebody holds the cell."""
+    """What one cell has used.
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = WeakMethod(tell)
+    `tell` shows a line of ours in its output, and `near` is told of a budget that is nearly used up, both as long as somebody holds the cell.
+    """
+
+    def __init__(self, tell: Callable[[str], None], near: Callable[[Line], None]) -> None:
+        self._tell, self._near = WeakMethod(tell), WeakMethod(near)
         self.tally = Tally()
         self.warned: set[str] = set()
 
     def tell(self, text: str) -> None:
         if (tell := self._tell()) is not None:
             tell(text)
+
+    def near(self, line: Line) -> None:
+        if (near := self._near()) is not None:
+            near(line)
 
 
 class Reservation:
@@ -212,4 +219,4 @@ class SessionBudgets:
             warned = account.warned if line.key.startswith("budgets.cell_") else self._warned
             if line.is_near and line.key not in warned:
                 warned.add(line.key)
-                account.tell(str(line))
+                account.near(line)

@@ -11,8 +11,9 @@ import msgspec
 
 from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
 from ..errors import LimitError, ScriptError, SpellError, WorkerLost
+from ..journal.events import BudgetWarned
 from ..policy.approval import ApprovalRequest
-from ..policy.budgets import Tally
+from ..policy.budgets import Line, Tally
 from ..policy.decide import EffectFacts, Grants
 from ..policy.limits import Limits
 from ..protocol.output import Output
@@ -34,6 +35,7 @@ from .transcript import Made
 from .value_lists import check_size, read_values
 
 if TYPE_CHECKING:
+    from .effects import EffectContext
     from .playback import Playback
     from .session import Session
 
@@ -72,6 +74,8 @@ class CellRun:
         """Has the cell ended, so that its history grows with what it left in the background?"""
         self.resumes = 0
         """How often the script has gone on with answers."""
+        self.within: EffectContext | None = None
+        """The call within which the script asks what it asks now; None outside any."""
         self.holds_resources = True
         self.stopped = self.begun = False
         self.cut_short = False
@@ -91,9 +95,13 @@ class CellRun:
         self._sink_failure: Exception | None = None
         self._live = False
         self.budgets = session.budgets
-        self.account = Account(self.tell)
+        self.account = Account(self.tell, self._budget_is_near)
         self.total_time = TotalTime(limits.total_time_s)
         self._questions: set[asyncio.Task[None]] = set()
+
+    @property
+    def engine(self) -> str:
+        return self._state.engine
 
     @property
     def state_name(self) -> str:
@@ -248,11 +256,11 @@ class CellRun:
         except Exception as error:
             self._sink_failure = error
 
-    async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
+    async def invoke(self, callback: Callback, args: Sequence[Value], within: EffectContext, *, undecided: bool = False) -> Value:
         """Calls a function of the script; the cell waits, so its worker is there to run it.  `undecided` leaves empty Lua tables as such."""
         if not self._live:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
-        return await self._state.exchange.invoke(callback, args, undecided=undecided)
+        return await self._state.exchange.invoke(callback, args, within, undecided=undecided)
 
     async def consent(self, call: int, effect: EffectFacts, arguments: Mapping[str, Value], reason: str, what: str = "") -> None:
         """Asks the user.  Raises DeniedError where the answer is no, also because nobody is there to give it."""
@@ -349,7 +357,7 @@ class CellRun:
             exchange.news.clear()
             await exchange.news.wait()
         self.resumes += 1
-        answers, invocations = ([], []) if self._state.stopping else exchange.message()
+        answers, invocations, self.within = ([], [], None) if self._state.stopping else exchange.message()
         return await self.timed(self._state.resume(answers, invocations, self.budget_s()))
 
     def take_background(self, background: Background | None) -> None:
@@ -388,6 +396,10 @@ class CellRun:
         if text not in self._told:
             self._told.add(text)
             self.tell(text)
+
+    def _budget_is_near(self, line: Line) -> None:
+        self.recorder.record(BudgetWarned(self.cell, time.time(), line.key, line.used - line.reserved, line.cap))
+        self.tell(str(line))
 
     async def timed(self, step: Awaitable[Step]) -> Step:
         started = time.monotonic()

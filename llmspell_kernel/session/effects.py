@@ -15,11 +15,12 @@ import msgspec
 from ..bridges._bridge import Resource
 from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, DeniedError, InternalError, Interrupted, ScriptError, SpellError, nearest
+from ..errors import BridgeError, DeniedError, InternalError, Interrupted, LimitError, ScriptError, SpellError, nearest
 from ..host_types._crossing import to_plain, written
 from ..journal.cassette import Used
 from ..journal.events import (
     AnyEvent,
+    BudgetRefused,
     CallChunk,
     CallDenied,
     CallFailed,
@@ -27,6 +28,7 @@ from ..journal.events import (
     CallStarted,
     CallUsage,
     Logged,
+    Retried,
 )
 from ..policy.budgets import Amounts, amounts
 from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
@@ -52,9 +54,12 @@ LOUD = ("warn", "error")
 class EffectContext:
     """What a bridge method may ask of the session: bridges._bridge.Context for one call."""
 
-    def __init__(self, run: CellRun, call_id: int) -> None:
+    def __init__(self, run: CellRun, call_id: int, within: EffectContext | None = None) -> None:
         self._run = run
         self.call_id = call_id
+        self._within = within
+        """The call that runs the script's function which asked this one."""
+        self._is_open = True
         self.state = run.state_name
         self.cell = run.chunk
         self.ended_s = 0.0
@@ -68,6 +73,18 @@ class EffectContext:
         self.asks: MethodDeclaration | None = None
         """The method that the user is asked about."""
         self._reservations: list[Reservation] = []
+
+    @property
+    def parent(self) -> int | None:
+        return None if self._within is None else self._within.call_id
+
+    @property
+    def innermost_open(self) -> EffectContext | None:
+        """Itself, and once it has ended the call that it was asked within, if that still goes on."""
+        found: EffectContext | None = self
+        while found is not None and not found._is_open:
+            found = found._within
+        return found
 
     def chunk(self, text: str) -> None:
         if text:
@@ -90,9 +107,19 @@ class EffectContext:
         steps: int = 0,
     ) -> Reservation:
         asked = amounts(requests=requests, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds, steps=steps)
-        reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+        try:
+            reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+        except LimitError as error:
+            self._record(BudgetRefused(self._run.cell, time.time(), self.call_id, error.limit, error.used, error.value))
+            raise
         self._reservations.append(reservation)
         return reservation
+
+    def retried(self, *, attempt: int, attempts: int, wait_s: float, error: BridgeError) -> None:
+        self._record(Retried(self._run.cell, time.time(), self.call_id, attempt, attempts, wait_s, error.code, error.message))
+        # a wait that nobody sees looks like a service that is slow, and each attempt may cost
+        told = f"{error.message}: asking again in {wait_s:.1f} s (attempt {attempt} of {attempts})"
+        self.log("warn", told, {"attempt": attempt, "wait_s": round(wait_s, 3), "code": error.code})
 
     def usage(
         self,
@@ -134,6 +161,7 @@ class EffectContext:
 
     def release(self) -> None:
         """The call has ended: what it reserved and did not use is free again."""
+        self._is_open = False
         for reservation in self._reservations:
             if not reservation.outlives_call:
                 reservation.release()
@@ -165,16 +193,16 @@ class EffectContext:
             args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         if self.made is not None:
             self.made.add_invocation(callback, bytes(write_values(args)))
-        value = await self._run.invoke(callback, args, undecided=as_type is not Any)
+        value = await self._run.invoke(callback, args, self, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
     def _record(self, event: AnyEvent) -> None:
         self._run.recorder.record(event)
 
 
-async def answer(run: CellRun, effect: Effect) -> Answer:
+async def answer(run: CellRun, effect: Effect, within: EffectContext | None) -> Answer:
     """Never raises, except CancelledError: whatever happens is an answer for the script."""
-    context = EffectContext(run, run.next_call())
+    context = EffectContext(run, run.next_call(), within)
     try:
         check_size(effect.args, "the arguments", run.limits.value_bytes)
         arguments = read_values(effect.args, "the arguments", empty_as_object=False)
@@ -201,7 +229,9 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
         raise
     await run.keep_pace()
     started = time.monotonic()
-    run.recorder.record(CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, target=effect.target))
+    run.recorder.record(
+        CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, context.parent, effect.target)
+    )
     what = f"{effect.bridge}.{effect.method}"
     try:
         value, text = await _come_to(run, context, effect, arguments, planned)
@@ -495,7 +525,9 @@ def _known(methods: Any, effect: Effect) -> MethodDeclaration:
 
 def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> None:
     run.recorder.record(
-        CallDenied(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message)
+        CallDenied(
+            run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message, context.parent
+        )
     )
 
 

@@ -1,13 +1,16 @@
 """What is on its way between one script state and the host: effects being answered, answers to send, calls of the script's functions.
 
 It lives as long as the state's worker, not as long as a cell: what a cell left in the background is answered here too.
+
+Which call a script's function was run by, when it asks something itself, no worker is asked.  A script goes on only with what a message tells
+it, so a message holds answers and calls of functions from within one call alone: all that the script asks then is asked within that call.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -21,11 +24,19 @@ from .value_lists import check_size, write_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
+    from .effects import EffectContext
     from .resources import ResourceTable
 
 RESUME_BYTES = MAX_FRAME_BYTES - 1024 * 1024
 """What the answers of one message may hold; the rest goes with the next."""
 REMEMBERED_FAULTS = 100
+
+
+class _Due(NamedTuple):
+    """What the script is to be told of what it asked within one call, or outside any."""
+
+    answers: list[Answer]
+    invocations: list[Invocation]
 
 
 class Exchange:
@@ -42,10 +53,10 @@ class Exchange:
         """By effect: how large its arguments are, while it has no answer."""
         self._waiting_bytes = 0
         """All of them."""
-        self._answers: list[Answer] = []
+        self._due: dict[EffectContext | None, _Due] = {}
+        """By the call within which it was asked; the one that waits longest goes first."""
         self._given: dict[int, list[int]] = {}
         """By effect: the resources that its answer holds, until the answer is sent."""
-        self._invocations: list[Invocation] = []
         self._returns: dict[int, tuple[asyncio.Future[Value], bool]] = {}
         """By invocation: who waits, and are empty Lua tables left as such?"""
         self._last_invocation = 0
@@ -55,7 +66,7 @@ class Exchange:
 
     @property
     def has_message(self) -> bool:
-        return bool(self._answers or self._invocations)
+        return bool(self._due)
 
     @property
     def is_idle(self) -> bool:
@@ -70,10 +81,12 @@ class Exchange:
             self._abandon(set(step.abandoned))
         if not (start and step.effects and self._has_room(step.effects, run)):
             return
+        within = run.within.innermost_open if run.within is not None else None
         for effect in step.effects:
             self._sizes[effect.id] = len(effect.args)
             self._waiting_bytes += len(effect.args)
-            self._tasks[effect.id] = asyncio.create_task(self._answer(effect, run), name=f"{effect.bridge}.{effect.method}")
+            answering = self._answer(effect, run, within)
+            self._tasks[effect.id] = asyncio.create_task(answering, name=f"{effect.bridge}.{effect.method}")
 
     def _has_room(self, asked: Sequence[Effect], run: CellRun) -> bool:
         """May so much more be in flight?  An honest worker has looked itself, so one that is not is stopped before it costs anything here."""
@@ -87,26 +100,36 @@ class Exchange:
             return False
         return True
 
-    def message(self) -> tuple[list[Answer], list[Invocation]]:
-        """What the state is told next; what does not fit stays for the message after it."""
-        answers = self._sendable()
-        invocations, self._invocations = self._invocations, []
+    def message(self) -> tuple[list[Answer], list[Invocation], EffectContext | None]:
+        """What the state is told next, and within which call it asks what it asks then; what does not fit stays for a message after it."""
+        if not self._due:
+            return [], [], None
+        within = next(iter(self._due))
+        due = self._due.pop(within)
+        answers, left = _sendable(due.answers)
+        if left:
+            self._due[within] = _Due(left, [])
         if self._given:
             for answer in answers:
                 self._given.pop(answer.id, None)
-        return answers, invocations
+        return answers, due.invocations, within
+
+    def _due_within(self, within: EffectContext | None) -> _Due:
+        if within not in self._due:
+            self._due[within] = _Due([], [])
+        return self._due[within]
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
         self._given.setdefault(effect, []).append(resource)
 
-    async def invoke(self, callback: Callback, args: Sequence[Value], *, undecided: bool = False) -> Value:
-        """Calls a function of the script; its first result, or its error.  `undecided` leaves empty Lua tables as such."""
+    async def invoke(self, callback: Callback, args: Sequence[Value], within: EffectContext, *, undecided: bool = False) -> Value:
+        """Calls a function of the script within a call; its first result, or its error.  `undecided` leaves empty Lua tables as such."""
         written = write_values(args)
         check_size(written, "the arguments of the script's function", self._value_bytes)
         self._last_invocation += 1
         future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        self._invocations.append(Invocation(self._last_invocation, callback.id, written))
+        self._due_within(within.innermost_open).invocations.append(Invocation(self._last_invocation, callback.id, written))
         self._returns[self._last_invocation] = future, undecided
         self.news.set()
         return await future
@@ -124,10 +147,10 @@ class Exchange:
         for number, task in leaving.items():
             self._taken_out(number)
             task.cancel()
-        self._forget_answers({answer.id for answer in self._answers}.difference(keep))
+        self._forget_answers({answer.id for due in self._due.values() for answer in due.answers}.difference(keep))
         if not keep:
             self._faults.clear()
-            self._invocations.clear()
+            self._due.clear()
             for future, _ in self._returns.values():
                 future.cancel()
             self._returns.clear()
@@ -136,23 +159,9 @@ class Exchange:
         _, left = await asyncio.wait(leaving.values(), timeout=timeout_s)
         return sorted(task.get_name() for task in left)
 
-    def _sendable(self) -> list[Answer]:
-        """The waiting answers that fit in one message, at least one."""
-        answers, self._answers = self._answers, []
-        if len(answers) < 2:
-            return answers
-        size = 0
-        for at, answer in enumerate(answers):
-            # the text of a fault may be written with six bytes a character
-            size += len(answer.value) + 64 if answer.fault is None else len(msgspec.json.encode(answer))
-            if size > RESUME_BYTES and at > 0:
-                self._answers = answers[at:]
-                return answers[:at]
-        return answers
-
-    async def _answer(self, effect: Effect, run: CellRun) -> None:
+    async def _answer(self, effect: Effect, run: CellRun, within: EffectContext | None) -> None:
         try:
-            answer = await effects.answer(run, effect)
+            answer = await effects.answer(run, effect, within)
         except Exception as error:
             # our own fault, or a listener's of the journal; without an answer the script would wait for ever
             answer = Answer(effect.id, fault=Fault("internal", f"{effect.bridge}.{effect.method}: {type(error).__name__}: {error}"))
@@ -162,7 +171,7 @@ class Exchange:
             self._drop(effect.id)  # what it had opened before it failed
         if answer.fault is not None and (answer.fault.limit or answer.fault.capability) and len(self._faults) < REMEMBERED_FAULTS:
             self._faults[answer.fault.code, answer.fault.message] = answer.fault
-        self._answers.append(answer)
+        self._due_within(within).answers.append(answer)
         self.news.set()
 
     def _taken_out(self, number: int) -> asyncio.Task[None] | None:
@@ -178,7 +187,10 @@ class Exchange:
 
     def _forget_answers(self, numbers: set[int]) -> None:
         """All at once: a script may give up a hundred thousand effects in one step."""
-        self._answers = [answer for answer in self._answers if answer.id not in numbers]
+        for within, due in tuple(self._due.items()):
+            due.answers[:] = [answer for answer in due.answers if answer.id not in numbers]
+            if not (due.answers or due.invocations):
+                del self._due[within]
         for number in numbers if self._given else ():
             self._drop(number)
 
@@ -205,3 +217,16 @@ class Exchange:
             future.set_result(loads(returned.value, empty_as_object=not undecided))
         except SpellError as error:
             future.set_exception(error)
+
+
+def _sendable(answers: list[Answer]) -> tuple[list[Answer], list[Answer]]:
+    """Those that fit in one message, at least one, and the others."""
+    if len(answers) < 2:
+        return answers, []
+    size = 0
+    for at, answer in enumerate(answers):
+        # the text of a fault may be written with six bytes a character
+        size += len(answer.value) + 64 if answer.fault is None else len(msgspec.json.encode(answer))
+        if size > RESUME_BYTES and at > 0:
+            return answers[:at], answers[at:]
+    return answers, []

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import Interrupted, SpellError, WorkerLost
+from ..errors import Interrupted, SpellError, WorkerLost, not_begun
 from ..journal.recorder import Recorder
 from .background import BackgroundRun
 from .cell_run import CellRun
@@ -73,7 +73,7 @@ async def restore(
     ran, background = 0, set[int]()
     for at, cell in enumerate(past):
         if waiting is not None and waiting.stopped:  # also between two cells, where no script hears of it
-            raise Interrupted("stopped before it began", engine=script.engine)
+            raise not_begun(script.engine)
         left_s = limit_s - (time.monotonic() - started)
         why = cell.left_out or ("" if left_s > 0 else f"restoring takes more than its {limit_s:g} s")
         if not why:
@@ -86,7 +86,7 @@ async def restore(
                 raise
             except SpellError as error:
                 if waiting is not None and waiting.stopped:  # it was deaf to the stop
-                    raise Interrupted("stopped before it began", engine=script.engine) from error
+                    raise not_begun(script.engine) from error
                 script.renew()  # what stopped this cell is none of the next worker's
                 raise _failed_over(past, at, error) from error
             ran += cell.work is not None
@@ -96,7 +96,7 @@ async def restore(
             left_out.append((cell.chunk, why))
         again.append(cell)
     if waiting is not None and waiting.stopped:
-        raise Interrupted("stopped before it began", engine=script.engine)
+        raise not_begun(script.engine)
     return Restored(ran, time.monotonic() - started, left_out), again
 
 

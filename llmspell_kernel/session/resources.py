@@ -92,7 +92,9 @@ class ResourceTable:
     async def release(self, state: int, number: int, why: Why) -> None:
         kept = self._kept.pop((state, number), None)
         if kept is not None:
-            self._recorder.record(ResourceClosed(kept.run.cell, time.time(), kept.run.state_name, number, kept.resource.type, why))
+            self._recorder.record(
+                ResourceClosed(kept.run.cell, time.time(), kept.run.state_name, number, kept.resource.type, why, kept.run.engine)
+            )
             if kept.resource.lasting and why in ("closed", "exhausted"):
                 self._ended[state, number] = kept
                 if len(self._ended) > MOST_ENDED:

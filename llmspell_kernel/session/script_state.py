@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
+from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost, not_begun
 from ..policy.decide import Grants
 from ..policy.limits import Limits
 from ..policy.pace import Pace
@@ -165,14 +165,14 @@ class ScriptState:
         if self.worker is not None:
             return
         if self._stopping:
-            raise self._not_begun()
+            raise not_begun(self.engine)
         self._getting = asyncio.create_task(self._get(number, tell))
         try:
             await self._getting
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._stopping and not (task is not None and task.cancelling()):
-                raise self._not_begun() from None
+                raise not_begun(self.engine) from None
             raise
         finally:
             self._getting = None
@@ -182,9 +182,6 @@ class ScriptState:
         if not (self.history and self.opened_s):
             self.opened_s = self.time_s or time.time()
         return self.opened_s
-
-    def _not_begun(self) -> Interrupted:
-        return Interrupted("stopped before it began", engine=self.engine)
 
     async def _get(self, number: int, tell: Callable[[str], None]) -> None:
         worker = await self._pool.take(tell=tell)
@@ -257,7 +254,7 @@ class ScriptState:
     async def begin(self, code: str | FunctionCall, chunk: str, budget_s: float) -> Step:
         async with self._turn:
             if self._stopping:
-                raise self._not_begun()
+                raise not_begun(self.engine)
             worker = self._held()
             allowance = self._allowance()
             if isinstance(code, FunctionCall):

@@ -17,6 +17,7 @@ from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._registry import discover as discover_bridges
 from ..bridges._threads import allow as allow_threads
+from ..configuration.sources import state_folder as state_folder_of
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
@@ -98,7 +99,7 @@ class Session:
     ) -> None:
         self.settings = settings or Settings()
         self.folder = folder or Path.cwd()
-        self.state_folder = state_folder or user_state_folder(os.environ)
+        self.state_folder = state_folder or state_folder_of(os.environ)
         self.sink: Sink = sink or NullSink()
         self.redactor = Redactor()
         self.secrets = Secrets(self.settings.secrets, os.environ, self.redactor)
@@ -332,7 +333,7 @@ class Session:
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:
                 script.untold_loss()  # told by this very error
-                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason))
+                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason, declaration.name))
         except asyncio.CancelledError:
             status = "interrupted"
             raise
@@ -743,12 +744,6 @@ def _for_a_state(value: Value, name: str) -> bytes:
 
 def _nothing() -> None:
     pass
-
-
-def user_state_folder(environ: Mapping[str, str]) -> Path:
-    """The XDG specification's place for what a program keeps for its user; a path there that is not absolute is to be ignored."""
-    state = Path(environ.get("XDG_STATE_HOME", ""))
-    return (state if state.is_absolute() else Path(environ.get("HOME") or Path.home()) / ".local" / "state") / "llmspell"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

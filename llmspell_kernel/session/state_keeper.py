@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..bridges._catalogue import worker_catalogue
 from ..bridges._declaration import BridgeDeclaration
-from ..errors import ConfigError, Interrupted, LoadError, ScriptError, SpellError, WorkerLost, nearest
+from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest, not_begun
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
 from ..policy.presets import PRESETS
@@ -111,7 +111,7 @@ class StateKeeper:
         session, cell = self._session, 0 if run is None else run.cell
         if (lost := script.untold_loss()) is not None:
             # it died between two cells: the next one must not find its variables gone without a word
-            session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason))
+            session.recorder.record(WorkerWasLost(cell, time.time(), script.name, lost.reason, script.engine))
             if not script.history:
                 why = "; ".join(filter(None, (lost.reason, script.history.full)))
                 script.notes.append(f"the {script.engine} state '{script.name}' was lost with its variables ({why}): {AGAIN_NOW}")
@@ -160,7 +160,7 @@ class StateKeeper:
         script.last_restored, script.is_fresh = restored, False  # the init script was the first of its cells
         left_out = [list(one) for one in restored.left_out]
         cell = 0 if run is None else run.cell
-        session.recorder.record(StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, left_out))
+        session.recorder.record(StateRestored(cell, time.time(), script.name, restored.cells, restored.seconds, left_out, script.engine))
         script.notes.append(restored.told(title))
         return True
 
@@ -230,7 +230,7 @@ class StateKeeper:
         try:
             async with script.opening:
                 if run.stopped:
-                    raise Interrupted("stopped before it began", engine=script.engine)
+                    raise not_begun(script.engine)
                 yield run
         finally:
             del self._runs[key]

@@ -9,6 +9,7 @@ import msgspec
 
 from ..journal.canonical import canonical, canonical_arguments, key_of
 from ..journal.cassette import Entry, Failure, Used
+from ..journal.events import INCOMPLETE
 from ..redaction import Redactor
 from ..values import Callback, Value, loads
 from .faults import fault_of
@@ -216,7 +217,7 @@ def times_of(calls: Sequence[Made]) -> list[float]:
 
 def whole(used: Used | None) -> Used | None:
     """What an answer used that came to its end; of one that was left, it is chance."""
-    return used if used is not None and used.finish_reason not in ("", "incomplete") else None
+    return used if used is not None and used.finish_reason not in ("", INCOMPLETE) else None
 
 
 def callbacks(value: Value) -> list[Callback]:

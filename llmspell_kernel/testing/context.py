@@ -8,7 +8,7 @@ from typing import Any
 
 from llmspell_kernel import Bridge
 from llmspell_kernel.bridges._checking import converted
-from llmspell_kernel.errors import DeniedError, LimitError
+from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.redaction import Redactor, StreamRedactor
@@ -123,6 +123,9 @@ class FakeContext:
         self.calls.append(("approve", (what, dict(details))))
         if self.refuse_approval is not None:
             raise self.refuse_approval
+
+    def retried(self, *, attempt: int, attempts: int, wait_s: float, error: BridgeError) -> None:
+        self.calls.append(("retried", {"attempt": attempt, "attempts": attempts, "wait_s": wait_s, "error": error}))
 
     def usage(
         self,

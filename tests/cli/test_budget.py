@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def test_it_shows_what_was_used_of_each_budget_of_the_day(folder: Path) -> None:
     assert "budgets.day_tokens 1,500 - " in text
     assert "budgets.day_cost_usd $45.0000 $50.0000 90 %" in text
     assert "2 of the requests have no known price: the cost is higher than shown." in text
+
+
+def test_it_loads_no_session(folder: Path) -> None:
+    asked = "from llmspell_kernel.cli._folder import root; root()(['budget'], standalone_mode=False)"
+    told = f"import sys; {asked}; print([name for name in sys.modules if name.startswith('llmspell_kernel.session')])"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_it_can_be_read_by_programs(folder: Path) -> None:

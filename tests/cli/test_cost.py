@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
+import pytest
+from click.testing import CliRunner, Result
 
 from llmspell_kernel.cli._folder import root
-from llmspell_kernel.journal.event_file import EventFile
+from llmspell_kernel.journal.event_file import FOLDER, EventFile
 from llmspell_kernel.journal.events import CallFinished, CallStarted, CallUsage, CellFinished, CellStarted
 
 
@@ -35,6 +36,53 @@ def test_a_replay_in_one_journal_takes_no_cost_from_another_and_each_keeps_its_c
         "cell[three.jsonl]": (0.5, 0),
     }
     assert (told["total"]["cost_usd"], told["total"]["requests"], told["total"]["replayed"]) == (1.0, 2, 1)
+
+
+def cost(*arguments: str) -> Result:
+    return CliRunner().invoke(root(), ["cost", *arguments])
+
+
+def test_lines_that_cannot_be_read_are_counted_and_told(tmp_path: Path) -> None:
+    file = journal(tmp_path, "one.jsonl", replayed=False)
+    text = file.read_bytes()
+    (used,) = (line for line in text.splitlines(keepends=True) if b"CallUsage" in line)
+    file.write_bytes(text + used[:20] + b"\n" + used.replace(b'"time":0.0', b'"time":1e18') + used.replace(b"0.5", b"-7.0"))
+    done = cost("--json", str(file))
+    assert (done.exit_code, json.loads(done.stdout)["total"]["cost_usd"]) == (0, 0.5)
+    assert json.loads(done.stdout)["left_out"] == {"journals": 0, "lines": 3}
+    assert done.stderr == "3 lines of one.jsonl could not be read, and are left out\n"
+
+
+def test_a_journal_of_the_folder_that_cannot_be_read_is_told_and_the_others_are_added_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir(parents=True)
+    journal(folder, "a.journal.jsonl", replayed=False)
+    (folder / "b.journal.jsonl").write_bytes(b"")
+    (folder / "c.journal.jsonl").write_bytes(b'{"llmspell_journal":99}\n')
+    journal(folder, "d.journal.jsonl", replayed=False)
+    monkeypatch.chdir(tmp_path)
+    done = cost("--json")
+    assert (done.exit_code, json.loads(done.stdout)["total"]["cost_usd"]) == (0, 1.0), done.output
+    assert json.loads(done.stdout)["left_out"] == {"journals": 2, "lines": 0}
+    first, second = done.stderr.splitlines()
+    assert first.startswith("left out: b.journal.jsonl, line 1: is not a journal")
+    assert second.startswith("left out: c.journal.jsonl, line 1: has format 99")
+    assert "left out: b.journal.jsonl" in cost().stderr
+
+
+def test_a_journal_that_was_named_and_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "b.journal.jsonl"
+    file.write_bytes(b"")
+    done = cost(str(file))
+    assert (done.exit_code, "is not a journal" in done.stderr) == (1, True)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    file, page = journal(tmp_path, "one.jsonl", replayed=False), tmp_path / "nope" / "page.html"
+    done = CliRunner().invoke(root(), ["trace", str(file), "--html", str(page)])
+    assert (done.exit_code, done.stderr) == (1, f"Error: {page}: cannot be written: No such file or directory; name another file\n")
 
 
 def test_names_in_a_journal_from_anywhere_steer_no_terminal(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmspell_kernel.configuration.rules import Entry
-from llmspell_kernel.configuration.sources import MAX_FILE_BYTES, places, read_settings
+from llmspell_kernel.configuration.sources import MAX_FILE_BYTES, places, read_settings, state_folder
 from llmspell_kernel.engines._registry import discover
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.policy.limits import PRESETS, limits_of
@@ -37,6 +37,12 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
+
+
+@pytest.mark.parametrize("state", ["", "not/absolute"])
+def test_what_is_kept_for_a_user_lies_where_the_xdg_specification_says(state: str) -> None:
+    assert state_folder({"HOME": "/home/ann", "XDG_STATE_HOME": state}) == Path("/home/ann/.local/state/llmspell")
+    assert state_folder({"HOME": "/home/ann", "XDG_STATE_HOME": "/var/ann"}) == Path("/var/ann/llmspell")
 
 
 def test_without_any_file_or_variable_all_is_default(home: Home) -> None:

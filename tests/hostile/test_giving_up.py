@@ -50,14 +50,14 @@ def test_fifty_thousand_answers_that_nobody_wants_any_more_are_forgotten_at_once
     """One by one it was 14 seconds, in which the kernel answered nobody; at once it is a hundredth of one."""
     count = 50_000
 
-    async def answer(run: CellRun, effect: Effect) -> Answer:
+    async def answer(run: CellRun, effect: Effect, within: None) -> Answer:
         return Answer(effect.id)
 
     async def run() -> None:
         monkeypatch.setattr("llmspell_kernel.session.effects.answer", answer)
         exchange = Exchange("lua", ResourceTable(Recorder(), LIMITS.bridge_close_s), LIMITS.value_bytes)
         limits = LIMITS._replace(calls_in_flight=count, call_bytes=10 * count)
-        cell = cast(CellRun, SimpleNamespace(limits=limits))  # what answers is ours
+        cell = cast(CellRun, SimpleNamespace(limits=limits, within=None))  # what answers is ours
         exchange.take(Suspended([Effect(number, "probe", "echo") for number in range(1, count + 1)]), cell)
         await asyncio.sleep(0)
         await asyncio.sleep(0)

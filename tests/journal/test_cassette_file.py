@@ -37,6 +37,21 @@ def test_each_entry_is_there_as_soon_as_it_is_written_and_the_end_puts_them_in_o
     assert os.listdir(tmp_path) == [file.name]
 
 
+def test_only_a_plain_file_is_read_as_a_cassette(tmp_path: Path) -> None:
+    """A pipe would never end."""
+    file = tmp_path / "n.cassette.jsonl"
+    os.mkfifo(file)
+    with pytest.raises(LoadError, match="is no plain file, and nothing else is read"):
+        load_cassette(file)
+
+
+def test_a_cassette_may_lie_behind_a_link(tmp_path: Path) -> None:
+    """Its user names it, and build tools put such links in place of the files of a project."""
+    (tmp_path / "kept.jsonl").write_bytes(text_of(5.0, [entry(7)]))
+    (tmp_path / "n.cassette.jsonl").symlink_to(tmp_path / "kept.jsonl")
+    assert numbers(tmp_path / "n.cassette.jsonl") == [7]
+
+
 def test_the_old_cassette_stays_until_the_first_new_entry(tmp_path: Path) -> None:
     file = tmp_path / "n.cassette.jsonl"
     file.write_bytes(text_of(5.0, [entry(7)]))

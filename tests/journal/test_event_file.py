@@ -14,9 +14,11 @@ import pytest
 
 from llmspell_kernel.errors import LoadError
 from llmspell_kernel.journal import event_file
-from llmspell_kernel.journal.event_file import FOLDER, EventFile, load_events
+from llmspell_kernel.journal.event_file import FOLDER, EventFile, journals_in, load_events
 from llmspell_kernel.journal.event_text import header, line_of, read
 from llmspell_kernel.journal.events import (
+    BudgetRefused,
+    BudgetWarned,
     CallAsked,
     CallChunk,
     CallDenied,
@@ -29,6 +31,7 @@ from llmspell_kernel.journal.events import (
     InitStarted,
     Logged,
     ResourceClosed,
+    Retried,
     StateOpened,
     StateRestored,
     WorkerWasLost,
@@ -42,14 +45,17 @@ EVENTS = [
     CallStarted(1, 1.1, 1, "llm", "chat", ["hi", {"a": [1, 2.5, None, True], "b": b"\x00\xff"}, Callback(3), EMPTY_TABLE]),
     CallChunk(1, 1.2, 1, "tea\n\u2028"),
     CallUsage(1, 1.3, 1, "spell/echo", 1, 2, 0, 0.25, 2, "stop"),
+    Retried(1, 1.3, 1, 2, 3, 0.5, "rate_limit", "too many requests"),
+    BudgetWarned(1, 1.3, "budgets.cell_requests", 4.0, 5.0),
+    BudgetRefused(1, 1.3, 1, "budgets.cell_cost_usd", 9.75, 10.0),
     CallFinished(1, 1.4, 1, ResourceRef(5, "llm.stream"), 0.3),
     CallFailed(1, 1.5, 2, "timeout", "too late", 1.0, True),
     CallDenied(1, 1.5, 3, "http", "get", [Opaque("[large]"), {"$": 1}], "denied", "no"),
     CallAsked(1, 1.55, 4, "storage.set", True, 2.5, "storage.set('a', 1)"),
     Logged(1, 1.6, "info", "said", {"n": 2**60}),
-    ResourceClosed(1, 1.7, "main", 5, "llm.stream", "closed"),
-    WorkerWasLost(1, 1.8, "main", "signal SIGKILL"),
-    StateRestored(2, 1.9, "main", 3, 0.1, [["cell[2]", "it was stopped"]]),
+    ResourceClosed(1, 1.7, "main", 5, "llm.stream", "closed", "lua"),
+    WorkerWasLost(1, 1.8, "main", "signal SIGKILL", "lua"),
+    StateRestored(2, 1.9, "main", 3, 0.1, [["cell[2]", "it was stopped"]], "lua"),
     CellFinished(1, 2.0, "ok", 1.0, "", 0.5, 10),
 ]
 
@@ -68,11 +74,15 @@ def test_every_event_comes_back_as_it_was() -> None:
 
 
 def test_the_first_version_that_was_released_is_still_read() -> None:
-    """These lines stay as they are, whatever the events become."""
+    """These lines stay as they are, whatever the events become: newer ones have more fields, and there are more of them."""
     text = Path(__file__).with_name("journal_format_1.jsonl").read_bytes()
     found = read(text, "x")
-    assert found.unreadable == 0 and [type(event) for event in found.events] == [type(event) for event in EVENTS]
-    assert [msgspec.structs.astuple(event)[:6] for event in found.events] == [msgspec.structs.astuple(event)[:6] for event in EVENTS]
+    lines = [msgspec.json.decode(line) for line in text.splitlines()[1:]]
+    assert found.unreadable == 0 and [type(event).__name__ for event in found.events] == [line["event"] for line in lines]
+    events = {type(event): event for event in EVENTS}
+    for line, event in zip(lines, found.events, strict=True):
+        written = set(line) - {"event"}
+        assert {name: getattr(event, name) for name in written} == {name: getattr(events[type(event)], name) for name in written}
 
 
 def keep(folder: Path, events: Any = EVENTS) -> tuple[EventFile, list[str]]:
@@ -91,6 +101,35 @@ def test_events_are_on_the_disk_at_the_end_of_their_cell_and_the_folder_is_priva
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     file.close()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+def test_only_a_plain_file_is_read_as_a_journal(tmp_path: Path, kind: str) -> None:
+    """A folder of journals may be a stranger's, with links to its reader's other files in it; a pipe would never end."""
+    journal = tmp_path / "one.journal.jsonl"
+    match kind:
+        case "link":
+            keep(tmp_path / "a")[0].close()
+            (kept,) = journals_in(tmp_path / "a")
+            journal.symlink_to(kept)
+        case "pipe":
+            os.mkfifo(journal)
+        case "folder":
+            journal.mkdir()
+        case "device":
+            journal = Path("/dev/zero")
+    said = {"link": "is a link, and only a plain file is read: name the one that it leads to", "folder": "cannot be read: Is a directory"}
+    with pytest.raises(LoadError, match=said.get(kind, "is no plain file, and nothing else is read")):
+        load_events(journal)
+
+
+@pytest.mark.parametrize("link", [".llmspell", ".llmspell/journal"])
+def test_no_journals_are_found_through_a_link_of_a_strangers_project(tmp_path: Path, link: str) -> None:
+    keep(tmp_path / "elsewhere")[0].close()
+    (tmp_path / "project" / link).parent.mkdir(parents=True)
+    (tmp_path / "project" / link).symlink_to(tmp_path / "elsewhere" / link)
+    assert len(journals_in(tmp_path / "elsewhere")) == 1
+    assert journals_in(tmp_path / "project") == []
 
 
 def test_a_session_without_events_leaves_nothing(tmp_path: Path) -> None:
@@ -122,6 +161,15 @@ def test_journals_that_another_session_may_still_write_stay(tmp_path: Path, monk
     folder = old_journals(tmp_path, age_s=60)
     keep(tmp_path)[0].close()
     assert len(list(folder.glob("*.jsonl"))) == 6
+
+
+def test_a_given_journal_that_cannot_be_written_is_told_with_its_own_place(tmp_path: Path) -> None:
+    told: list[str] = []
+    given = tmp_path / "nope" / "one.journal.jsonl"
+    file = EventFile(tmp_path, "1", told.append, given)
+    for event in EVENTS:
+        file(event)
+    assert told == [f"no journal is kept any more: No such file or directory ({given})"]
 
 
 @pytest.mark.parametrize("link", [".llmspell", ".llmspell/journal"])

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmspell_kernel.journal.event_text import header, line_of
-from llmspell_kernel.journal.events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage
+from llmspell_kernel.journal.event_text import header, line_of, read
+from llmspell_kernel.journal.events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage, CellStarted
 from llmspell_kernel.journal.performance import ModelCall, calls_of, figures, percentile, performance
 from llmspell_kernel.session.model_records import MOST_BYTES, ModelRecords
 from llmspell_kernel.values import ResourceRef
@@ -59,6 +59,22 @@ def test_a_stream_takes_until_its_end_and_not_until_it_was_opened() -> None:
 def test_a_stream_fails_where_it_is_read_and_one_that_was_left_is_cancelled() -> None:
     assert [found.failure for found in calls_of(stream(1000.0, reason="incomplete", failure="connection_lost"))] == ["connection_lost"]
     assert [found.failure for found in calls_of(stream(1000.0, reason="incomplete"))] == ["cancelled"]
+
+
+@pytest.mark.parametrize("other", [("lua", "b"), ("javascript", "a")])
+def test_a_stream_that_fails_is_the_one_of_its_own_state(other: tuple[str, str]) -> None:
+    """Numbers of streams count by state, so both are the first one."""
+    events: list[AnyEvent] = []
+    for cell, (engine, state) in enumerate([("lua", "a"), other], 1):
+        events += [
+            CellStarted(cell, 1000.0, engine, state, f"cell[{cell}]", ""),
+            CallStarted(cell, 1001.0, cell, "llm", "stream", ["x"]),
+            CallFinished(cell, 1001.5, cell, ResourceRef(1, "llm.stream"), 0.5),
+            CallUsage(cell, 1003.0, cell, f"model/{engine}-{state}", 1, 1, 0, 0.5, finish_reason="stop"),
+        ]
+    later = CellStarted(3, 1004.0, "lua", "a", "cell[3]", "")  # a stream may be read in a later cell of its state
+    events += [later, CallStarted(3, 1004.0, 3, "llm.stream", "next", [], target=1), CallFailed(3, 1005.0, 3, "timeout", "", 1.0)]
+    assert [found.failure for found in calls_of(events)] == ["timeout", ""]
 
 
 def test_calls_that_asked_no_model_are_none() -> None:
@@ -126,8 +142,9 @@ def test_numbers_that_no_session_writes_are_left_out(change: dict[str, Any]) -> 
     events = call(1, 1000.0) + [
         msgspec.structs.replace(event, **change) if isinstance(event, CallUsage) else event for event in call(2, 1000.0)
     ]
-    assert len(calls_of(events)) == 1
-    assert performance(calls_of(events))["cost_usd"] == 0.5
+    found = read(header("1", 0.0) + b"".join(map(line_of, events)), "x")
+    assert found.unreadable == 1 and len(calls_of(found.events)) == 1
+    assert performance(calls_of(found.events))["cost_usd"] == 0.5
 
 
 def test_times_that_go_backwards_and_calls_that_never_end_do_no_harm() -> None:

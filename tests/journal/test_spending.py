@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from llmspell_kernel.journal.events import AnyEvent, CallFinished, CallUsage, CellStarted
-from llmspell_kernel.journal.spending import Spent, ledger, merged, rows, total
+from llmspell_kernel.journal.spending import Spent, csv_text, ledger, merged, rows, total
 
 DAY = 86_400.0
 
@@ -42,6 +42,12 @@ def test_rows_are_plain_data() -> None:
         **{"cell": "cell[1]", "model": "a/b", "requests": 2, "input_tokens": 20, "output_tokens": 10, "cached_tokens": 0},
         **{"cost_usd": 0.25, "unpriced": 1, "replayed": 0},
     }
+
+
+def test_a_table_as_csv_has_its_header_although_nothing_was_used() -> None:
+    header = "model,requests,input_tokens,output_tokens,cached_tokens,cost_usd,unpriced,replayed\n"
+    assert csv_text([], ["model"]) == header
+    assert csv_text(ledger([used(1, 1, 'a,"b')], ["model"]), ["model"]) == f'{header}"a,""b",1,10,5,0,0.25,0,0\n'
 
 
 def test_the_order_of_requests_makes_no_other_sum() -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from llmspell_kernel.kernel.magics.llmspell import _tasks
+from llmspell_kernel.kernel.state_commands import tasks
 from llmspell_kernel.session import BackgroundTask
 
 START = {
@@ -38,6 +38,7 @@ def test_background_work_goes_on_between_cells_is_listed_and_ended(client, engin
     assert "Nothing goes on" in client.run("%llmspell tasks").stream("stdout")
 
 
-def test_the_name_that_a_script_gives_its_work_steers_no_terminal():
+def test_the_name_that_a_script_gives_its_work_steers_no_terminal(capsys):
     notebook = SimpleNamespace(background=[BackgroundTask("main", "lua", "\x1b]0;owned\x07\x1b[2Jticker\u202e")])
-    assert _tasks(notebook) == "lua 'main': ticker"
+    tasks([], notebook, print)
+    assert capsys.readouterr().out == "lua 'main': ticker\n"

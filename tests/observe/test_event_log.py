@@ -10,6 +10,7 @@ import pytest
 
 from llmspell_kernel.journal import events
 from llmspell_kernel.observe.content import fact_line
+from llmspell_kernel.observe.event_log import EventLog
 from llmspell_kernel.policy.observe import ObservePolicy
 
 from .runs import observed
@@ -57,6 +58,21 @@ def test_levels_tell_what_needs_a_look(caplog: pytest.LogCaptureFixture) -> None
     assert (levels["CallDenied"], levels["CallChunk"], levels["CallStarted"]) == ("WARNING", "DEBUG", "INFO")
 
 
+def test_retries_and_budgets_need_a_look_and_are_told_in_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    log = EventLog(capture=False)
+    with caplog.at_level(logging.INFO, logger="llmspell.events"):
+        log(events.Retried(1, 1.0, 2, 2, 3, 0.5, "rate_limit", "SECRET"))
+        log(events.BudgetWarned(1, 1.0, "budgets.cell_requests", 4.0, 5.0))
+        log(events.BudgetRefused(1, 1.0, 2, "budgets.cell_requests", 5.0, 5.0))
+    budget = {"cell": 1, "time": 1.0, "budget": "budgets.cell_requests", "limit": 5.0}
+    assert [json.loads(record.getMessage()) for record in caplog.records] == [
+        {"event": "Retried", "cell": 1, "time": 1.0, "call": 2, "attempt": 2, "attempts": 3, "wait_s": 0.5, "code": "rate_limit"},
+        {"event": "BudgetWarned", **budget, "used": 4.0},
+        {"event": "BudgetRefused", **budget, "call": 2, "used": 5.0},
+    ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
 def test_where_nobody_keeps_a_log_the_lines_go_to_stderr_and_the_logger_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     logger, root = logging.getLogger("llmspell.events"), logging.getLogger()
     kept, root.handlers = root.handlers, []
@@ -85,6 +101,7 @@ def test_no_text_that_may_be_content_is_in_the_line_of_any_event(kind: type[even
         "why": "closed",
         "allowed": True,
         "waited_s": 1.0,
+        **{"attempt": 2, "attempts": 3, "wait_s": 1.0, "used": 4.0, "limit": 5.0},
     }
     names = {
         "engine",
@@ -100,6 +117,7 @@ def test_no_text_that_may_be_content_is_in_the_line_of_any_event(kind: type[even
         "reason",
         "entropy",
         "capability",
+        "budget",
     }
     values = {}
     for field in msgspec.structs.fields(kind):
@@ -112,6 +130,6 @@ def test_no_text_that_may_be_content_is_in_the_line_of_any_event(kind: type[even
     line = fact_line(kind(**values))
     if kind is events.Logged:
         line = line.replace('"message":"SECRET"', "")
-    elif kind in (events.CallFailed, events.CallDenied):
+    elif kind in (events.CallFailed, events.CallDenied, events.Retried):
         line = line.replace('"code":"SECRET"', "")
     assert "SECRET" not in line and "\n" not in line and json.loads(fact_line(kind(**values)))["event"] == kind.__name__

@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.journal.events import (
     AnyEvent,
+    BudgetRefused,
+    BudgetWarned,
     CallAsked,
     CallChunk,
     CallFailed,
@@ -26,6 +28,7 @@ from llmspell_kernel.journal.events import (
     CellStarted,
     Logged,
     ResourceClosed,
+    Retried,
 )
 from llmspell_kernel.journal.recorder import Recorder
 from llmspell_kernel.observe.observation import Observation
@@ -249,7 +252,10 @@ def test_times_are_those_of_the_events_and_parents_are_kept_through_agents_and_t
         CallStarted(1, 1001.0, 1, "agents", "run", []),
         CallStarted(1, 1002.0, 2, "tools", "call", [], parent=1),
         CallStarted(1, 1003.0, 3, "llm", "chat", ["x"], parent=2),
-        CallUsage(1, 1004.0, 3, "openai/gpt-4o", 10, 5, 4, 0.5, attempts=3, finish_reason="stop"),
+        Retried(1, 1003.2, 3, 2, 3, 0.5, "rate_limit", "SECRET"),
+        CallUsage(1, 1004.0, 3, "openai/gpt-4o", 10, 5, 4, 0.5, attempts=2, finish_reason="stop"),
+        BudgetWarned(1, 1004.1, "budgets.cell_requests", 4.0, 5.0),
+        BudgetRefused(1, 1004.2, 2, "budgets.cell_cost_usd", 9.75, 10.0),
         CallFinished(1, 1004.5, 3, "y", 1.5),
         CallFinished(1, 1005.0, 2, None, 3.0),
         CallFailed(1, 1006.0, 1, "timeout", "SECRET", 5.0, retryable=True),
@@ -260,7 +266,12 @@ def test_times_are_those_of_the_events_and_parents_are_kept_through_agents_and_t
     assert [agent.parent, tool.parent, chat.parent] == [cell.id, agent.id, tool.id]
     assert [(span.start, span.end) for span in (cell, agent, tool, chat)] == [(1000, 1007), (1001, 1006), (1002, 1005), (1003, 1004.5)]
     assert (agent.status, agent.facts["error.type"], agent.facts["llmspell.retryable"], agent.message) == (ERROR, "timeout", True, "")
-    assert chat.events == [("llmspell.retried", {"llmspell.attempts": 3})]
+    facts = {"llmspell.attempt": 2, "llmspell.attempts": 3, "llmspell.wait_s": 0.5, "error.type": "rate_limit"}
+    assert chat.events == [("llmspell.retried", facts)]
+    assert cell.events == [
+        ("llmspell.budget_warned", {"llmspell.budget": "budgets.cell_requests", "llmspell.used": 4.0, "llmspell.limit": 5.0}),
+        ("llmspell.budget_refused", {"llmspell.budget": "budgets.cell_cost_usd", "llmspell.used": 9.75, "llmspell.limit": 10.0}),
+    ]
     assert chat.facts["gen_ai.usage.cache_read.input_tokens"] == 4 and chat.facts["llmspell.usage.cost_usd"] == 0.5
 
 
@@ -278,6 +289,28 @@ def test_a_stream_that_breaks_has_the_failure_that_its_reader_met(collector: Col
     span = collector.named("chat gpt-4o")
     assert (span.start, span.end, span.status, span.facts["error.type"]) == (1001, 1003, ERROR, "connection_lost")
     assert collector.names == ["chat gpt-4o", "lua cell"]
+
+
+@pytest.mark.parametrize("other", [("lua", "b"), ("javascript", "a")])
+def test_a_stream_that_a_later_cell_reads_is_the_one_of_its_own_state(other: tuple[str, str], collector: Collector) -> None:
+    """Numbers of streams count by state, so both are the first one."""
+    events: list[AnyEvent] = []
+    for cell, (engine, state) in enumerate([("lua", "a"), other], 1):
+        events += [
+            CellStarted(cell, 1000.0, engine, state, f"cell[{cell}]", ""),
+            CallStarted(cell, 1001.0, cell, "llm", "stream", ["x"]),
+            CallFinished(cell, 1001.5, cell, ResourceRef(1, "llm.stream"), 0.5),
+        ]
+    told(
+        *events,
+        CellStarted(3, 1002.0, *other, "cell[3]", ""),
+        CallStarted(3, 1003.0, 3, "llm.stream", "next", [], target=1),
+        CallFailed(3, 1004.0, 3, "timeout", "", 1.0),
+        *(CallUsage(cell, 1005.0, cell, f"openai/{cell}", finish_reason="incomplete") for cell in (1, 2)),
+        *(ResourceClosed(cell, 1006.0, state, 1, "llm.stream", "state") for cell, state in ((1, "a"), (2, other[1]))),
+    )
+    assert collector.named("chat 1").status == UNSET
+    assert collector.named("chat 2").facts["error.type"] == "timeout"
 
 
 def test_what_is_open_when_the_session_ends_ends_with_its_last_event(collector: Collector) -> None:

@@ -18,10 +18,10 @@ import pytest
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
-from llmspell_kernel.journal.events import CallFailed, CallStarted, CallUsage
+from llmspell_kernel.journal.events import AnyEvent, BudgetRefused, BudgetWarned, CallFailed, CallStarted, CallUsage, Retried
 from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
 from llmspell_kernel.journal.spending import ledger as spent
-from llmspell_kernel.policy.budgets import Amounts, Tally
+from llmspell_kernel.policy.budgets import Amounts, Line, Tally
 from llmspell_kernel.services.llm.models import Usage
 from llmspell_kernel.services.llm.scripted import Entry, ScriptedError
 from llmspell_kernel.services.llm.service import LlmService
@@ -64,6 +64,12 @@ class Desk:
 
     def told(self, text: str) -> None:
         self.sink.write("stderr", text)
+
+    def near(self, line: Line) -> None:
+        self.told(f"{line}\n")
+
+    def events(self, kind: type[AnyEvent]) -> list[Any]:
+        return [event for event in self.session.recorder if isinstance(event, kind)]
 
     def warnings(self) -> list[str]:
         return [line for line in self.sink.text("stderr").splitlines() if "of the budget" in line]
@@ -361,6 +367,15 @@ def test_each_retry_counts_as_a_request_and_needs_the_budget_for_it(tmp_path: Pa
             assert session.budgets._session == session.budgets._session._replace(reserved=Amounts())
             assert session.budgets._session.used.requests == 5
             assert len(one.scripted.seen) == 5
+            retried = one.events(Retried)
+            first, second = (event.call for event in one.events(CallStarted))
+            assert [(event.call, event.attempt, event.attempts) for event in retried] == [
+                *((first, 2, 3), (first, 3, 3)),
+                *((second, 2, 3), (second, 3, 3)),
+            ]
+            assert {(event.code, event.message) for event in retried} == {("rate_limit", "too many")}
+            (over,) = one.events(BudgetRefused)
+            assert (over.call, over.budget, over.used, over.limit) == (second, "budgets.session_requests", 5, 5)
 
     asyncio.run(play())
 
@@ -412,6 +427,11 @@ def test_four_fifths_of_a_budget_are_told_once_in_the_cell_that_comes_so_far(tmp
             assert one.warnings()[1:] == [
                 "[80 % of the budget budgets.session_requests is used: 8 of 10]",
                 "[80 % of the budget budgets.cell_requests is used: 4 of 5]",
+            ]
+            assert [(event.cell, event.budget, event.used, event.limit) for event in one.events(BudgetWarned)] == [
+                (1, "budgets.cell_requests", 4, 5),
+                (2, "budgets.session_requests", 8, 10),
+                (2, "budgets.cell_requests", 4, 5),
             ]
 
     asyncio.run(play())
@@ -537,7 +557,7 @@ def test_who_is_cancelled_while_the_day_is_asked_has_reserved_nothing(tmp_path: 
         one = desk(tmp_path, [])
         session = one.session
         budgets = session.budgets
-        account = Account(one.told)
+        account = Account(one.told, one.near)
         tasks = [asyncio.create_task(budgets.reserve(account, Amounts(1, 10))) for _ in range(20)]
         await asyncio.sleep(0)
         for task in tasks:
@@ -699,7 +719,7 @@ def test_what_one_session_reserved_alone_is_never_taken_from_the_day_of_all(tmp_
 
     async def play() -> None:
         one = desk(folder, [], day_cost_usd=9.0)
-        budgets, account = one.session.budgets, Account(one.told)
+        budgets, account = one.session.budgets, Account(one.told, one.near)
         alone = await budgets.reserve(account, Amounts(1, 100, 1_000_000_000))
         folder.unlink()
         Ledger(folder, Amounts._fields, lambda: NOON).reserve(lambda sums: others)
@@ -720,7 +740,7 @@ def test_what_one_session_reserved_alone_is_never_taken_from_the_day_of_all(tmp_
 def test_what_the_ledger_has_reserved_is_given_back_though_another_call_failed_to_reach_it(tmp_path: Path) -> None:
     async def play() -> None:
         one = desk(tmp_path, [])
-        budgets, account = one.session.budgets, Account(one.told)
+        budgets, account = one.session.budgets, Account(one.told, one.near)
         reserved = await budgets.reserve(account, Amounts(1, 100))
         budgets._lose_ledger(account, LedgerError("on purpose"))
         reserved.release()

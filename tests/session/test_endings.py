@@ -137,7 +137,7 @@ def test_answers_too_large_for_one_message_go_in_several(monkeypatch: pytest.Mon
 
 
 def test_a_failure_of_ours_between_two_steps_loses_the_state_says_so_and_the_next_cell_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange.Exchange, "_sendable", lambda self: 1 / 0)
+    monkeypatch.setattr(exchange, "_sendable", lambda answers: 1 / 0)
 
     async def run() -> None:
         async with world([asks(effect(1, "count", 1))], [Finished()]) as made:

@@ -14,8 +14,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from llmspell_kernel.errors import Interrupted, LimitError, ScriptError, WorkerLost
-from llmspell_kernel.journal.events import CallDenied, CallFailed, CellFinished, WorkerWasLost
+from llmspell_kernel.journal.events import CallDenied, CallFailed, CellFinished, ResourceClosed, StateRestored, WorkerWasLost
 from llmspell_kernel.policy.decide import Grants
+from llmspell_kernel.render.journal import trace_text
 from llmspell_kernel.session import ExecutionResult
 from llmspell_kernel.shown import Data
 
@@ -372,6 +373,32 @@ def test_a_function_called_after_its_cell_fails_clearly_and_the_state_lives(engi
 
 
 # ------------------------------------------------------------------------------------------------------------ several states
+
+
+@every_engine
+def test_what_became_of_a_state_is_told_with_its_language(engine: str) -> None:
+    """Two languages may each have a state of the same name, and what happens outside any cell has no cell to tell which it is."""
+
+    async def play() -> None:
+        async with world(limits=LIMITS._replace(history_bytes=1_000_000)) as made:
+            cell = on(made, engine)
+            await cell("break out")
+            await cell("close")
+            worker = made.session.states["main", engine].worker
+            assert worker is not None
+            gone = asyncio.Event()
+            worker.on_lost[-1] = gone.set
+            os.kill(worker.pid, signal.SIGKILL)
+            await gone.wait()
+            await made.session.set("kept", 1, engine=engine)
+            (lost,), (restored,) = made.events(WorkerWasLost), made.events(StateRestored)
+            closed = made.events(ResourceClosed)[0]
+            assert [(event.engine, event.state) for event in (lost, restored, closed)] == [(engine, "main")] * 3
+            assert lost.cell == 0
+            assert f"  {engine} 'main': worker lost: " in trace_text(made.events())
+            assert f"  {engine} 'main': state restored: 2 cells" in trace_text(made.events())
+
+    asyncio.run(play())
 
 
 @every_engine

@@ -19,6 +19,7 @@ from .models import Delta, Model, Request, ToolCall, Usage
 from .retries import Retry, next_attempt
 
 INCOMPLETE = "incomplete"
+"""The journal's word too (journal/events.py), which services do not know."""
 MAX_CHARS = 4_000_000
 """Of one answer: ten times what the largest models can say.  One that goes on and on would else fill the memory until its timeout."""
 NOTHING = Usage(cost_usd=0.0)

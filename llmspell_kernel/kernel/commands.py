@@ -1,0 +1,103 @@
+"""The commands of `%llmspell`, each once: from here come its help, the hints for wrong names, and what IPython must be made to wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+Run = Callable[[Sequence[str], Any, Callable[[Any], None]], Any]
+"""`run(words, notebook, show)`: the words after the command; `show` displays a table or the like.  One that takes a while is a coroutine."""
+ANY = 1_000_000
+
+
+class Command(NamedTuple):
+    """`usages` are lines of the help: how it is written, and what that does.  `most_words` may follow it; ANY where it looks itself."""
+
+    module: str
+    """Imported when it is first used: most kernels need few of them."""
+    name: str
+    usages: Sequence[tuple[str, str]]
+    most_words: int = ANY
+    is_awaited: bool = False
+    """It takes a while, and IPython does not await what a line magic returns: transform.py makes it."""
+
+    def function(self) -> Run:
+        run: Run = getattr(import_module(self.module, __package__), self.name.replace("-", "_"))
+        return run
+
+
+STATES, JOURNAL = ".state_commands", ".journal_commands"
+_ALL = (
+    Command(STATES, "states", [("states", "what states there are")], 0),
+    Command(STATES, "status", [("status", "what each of them uses, against what it may")], 0),
+    Command(STATES, "tasks", [("tasks", "what goes on in the background (`async.background`)")], 0),
+    Command(STATES, "stop", [("stop [ENGINE [NAME]]", "end it: everywhere, in one language, or in one state")], 2),
+    Command(STATES, "engines", [("engines", "the languages: magics, endings of files, features")], 0),
+    Command(
+        STATES,
+        "engine",
+        [
+            ("engine", "the language of plain cells"),
+            ("engine NAME", "from the next cell on, plain cells are in that language: an engine's, or python"),
+        ],
+        1,
+    ),
+    Command(STATES, "reset", [("reset ENGINE [NAME]", "end a state: the next cell that names it gets a new one")], 2),
+    Command(STATES, "budget", [("budget", "what models were used, by cell, session and day, against their budgets")], 0, is_awaited=True),
+    Command(
+        STATES,
+        "config",
+        [("config", "every setting, and where it comes from"), ("config KEY=VALUE ...", "change settings of this notebook")],
+    ),
+    Command(STATES, "policy", [("policy", "what scripts may call and use, and the layers around them")], 0),
+    Command(
+        JOURNAL,
+        "record",
+        [
+            (
+                "record [FILE]",
+                "from now on, calls and answers are written to a cassette (FILE, the setting cassette, or beside the notebook)",
+            ),
+            ("record off", "ends it; so does `replay off`"),
+        ],
+    ),
+    Command(
+        JOURNAL,
+        "replay",
+        [
+            ("replay [FILE]", "from now on, calls are answered from it: no network, no key, no cost"),
+            ("replay auto [FILE]", "... and what is not on it is called, and added"),
+        ],
+    ),
+    Command(
+        JOURNAL,
+        "restart-state",
+        [("restart-state [ENGINE [NAME]] --to N", "back to what a state was after cell N")],
+        is_awaited=True,
+    ),
+    Command(
+        JOURNAL,
+        "fork",
+        [("fork NEW [ENGINE [NAME]] [--at N]", "a second state that went through the same cells, up to N")],
+        is_awaited=True,
+    ),
+    Command(JOURNAL, "save", [("save [FILE]", "writes what the states went through to a file")]),
+    Command(
+        JOURNAL,
+        "resume",
+        [("resume [FILE]", "makes them again, in this kernel or another one, without calling anything")],
+        is_awaited=True,
+    ),
+    Command(JOURNAL, "trace", [("trace [N]", "the calls of a cell, or of all")]),
+    Command(JOURNAL, "cost", [("cost [--by cell,model,day] [--csv FILE]", "what models took")]),
+    Command(JOURNAL, "diff", [("diff A B", "two cells, or two journals, side by side")]),
+)
+COMMANDS: Mapping[str, Command] = {command.name: command for command in _ALL}
+
+
+def help_text() -> str:
+    """As a docstring, which `%llmspell?` shows."""
+    usages = [usage for command in _ALL for usage in command.usages]
+    width = max(len(words) for words, _ in usages)
+    return "\n".join(["Look after the notebook's script states.", "", *(f"%llmspell {words:<{width}}  {what}" for words, what in usages)])

@@ -1,0 +1,50 @@
+"""The commands of `%llmspell` are listed in one place: what it says of them, takes and awaits comes from there."""
+
+from __future__ import annotations
+
+from inspect import getdoc, iscoroutinefunction
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.kernel.commands import COMMANDS
+from llmspell_kernel.kernel.magics.llmspell import register
+from llmspell_kernel.kernel.transform import await_commands
+
+
+def magic(notebook: Any = None) -> Any:
+    found: list[Any] = []
+    register(SimpleNamespace(register_magic_function=lambda function, magic_kind, magic_name: found.append(function)), notebook)
+    return found[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_takes_a_while_is_awaited_and_no_other_is(name: str) -> None:
+    command = COMMANDS[name]
+    assert iscoroutinefunction(command.function()) == command.is_awaited
+    line = f"get_ipython().run_line_magic('llmspell', '{name} x')\n"
+    assert await_commands([line]) == [f"await {line}" if command.is_awaited else line]
+
+
+def test_the_help_names_every_command() -> None:
+    told = getdoc(magic()) or ""
+    assert [name for name in COMMANDS if f"\n%llmspell {name}" not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("states x", "'%llmspell states x' has too many words; write: %llmspell states"),
+        ("engine a b", "'%llmspell engine a b' has too many words; write: %llmspell engine, or %llmspell engine NAME"),
+        ("stats", "%llmspell has no such command: 'stats'; did you mean 'status'"),
+        ("stats x", "%llmspell has no such command: 'stats'; did you mean 'status'"),
+        ("recrd", "%llmspell has no such command: 'recrd'; did you mean 'record'?"),
+        ("states 'x", "'%llmspell states 'x' has a quotation mark without its other one"),
+    ],
+)
+def test_a_wrong_line_is_told_with_what_is_wrong_in_it(line: str, said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        magic()(line)
+    assert str(told.value).startswith(said)

@@ -1,0 +1,51 @@
+"""What a trace for a terminal says of retries and budgets."""
+
+from __future__ import annotations
+
+from llmspell_kernel.journal.events import (
+    AnyEvent,
+    BudgetRefused,
+    BudgetWarned,
+    CallFailed,
+    CallFinished,
+    CallStarted,
+    CallUsage,
+    CellFinished,
+    CellStarted,
+    Retried,
+)
+from llmspell_kernel.render.calls import MAX_RETRIES, gather
+from llmspell_kernel.render.journal import trace_text
+
+EVENTS: list[AnyEvent] = [
+    CellStarted(1, 1.0, "lua", "main", "cell[1]", ""),
+    CallStarted(1, 1.0, 1, "llm", "chat", ["hi"]),
+    Retried(1, 1.1, 1, 2, 3, 0.5, "rate_limit", "too\x1b[2J many"),
+    Retried(1, 1.2, 1, 3, 3, 1.5, "server_error", "busy\nagain"),
+    CallUsage(1, 1.3, 1, "a/b", 1, 1, 0, 0.0, 3, "stop"),
+    BudgetWarned(1, 1.3, "budgets.cell_requests", 4.0, 5.0),
+    CallFinished(1, 1.4, 1, "yes", 0.4),
+    CallStarted(1, 1.5, 2, "llm", "chat", ["more"]),
+    BudgetRefused(1, 1.5, 2, "budgets.cell_requests", 5.0, 5.0),
+    CallFailed(1, 1.6, 2, "limit", "no more", 0.1),
+    CellFinished(1, 2.0, "error", 1.0),
+]
+
+
+def test_each_further_attempt_is_named_with_what_failed_before_it() -> None:
+    lines = [line.strip("│ ") for line in trace_text(EVENTS).splitlines()]
+    assert "attempt 2 of 3 after 0.5 s: rate_limit: too many" in lines
+    assert "attempt 3 of 3 after 1.5 s: server_error: busy again" in lines
+    assert not [char for char in trace_text(EVENTS) if char != "\n" and not char.isprintable()]
+
+
+def test_budgets_that_were_near_or_met_stand_with_their_cell_and_call() -> None:
+    lines = [line.strip("│ ") for line in trace_text(EVENTS).splitlines()]
+    assert "budgets.cell_requests: 4 of 5 used" in lines
+    assert "budgets.cell_requests did not allow it: 5 of 5 used" in lines
+
+
+def test_a_journal_from_anywhere_can_name_no_end_of_attempts() -> None:
+    many: list[AnyEvent] = [Retried(1, 1.1, 1, at, 9, 0.5, "x" * 10_000, "y" * 100_000) for at in range(1_000)]
+    (call,) = gather([EVENTS[1], *many]).roots
+    assert len(call.notes) == MAX_RETRIES and max(map(len, call.notes)) < 10_000
