@@ -540,6 +540,27 @@ def test_the_next_line_is_indented_inside_a_block(world: World) -> None:
     assert (answer["status"], answer["indent"], answer["line"]) == ("incomplete", "    ", 2)
 
 
+def test_a_question_that_ends_in_an_error_runs_nothing_of_the_script(world: World) -> None:
+    world.result("asked = 0; Error.stackTraceLimit = { valueOf() { asked++; return 3 } }; asked = 0")
+    assert json.loads(world.state.query("is_complete", "a b", b""))["status"] == "invalid"
+    with pytest.raises(ScriptError):
+        world.state.query("get", "missing", b"")
+    assert world.result("asked") == [0]
+
+
+def test_how_deep_stack_traces_go_is_the_script_s_to_set(world: World) -> None:
+    deep = "function f(n) { return n === 0 ? new Error().stack.trim().split('\\n').length : f(n - 1) }; "
+    assert world.result(deep + "Error.stackTraceLimit = '3'; [f(20), Error.stackTraceLimit]") == [[3, 3]]
+    assert world.result("Error.stackTraceLimit = Infinity; f(20)") == [22]
+
+
+def test_what_a_promise_s_constructor_says_is_not_the_script_s_to_set(world: World) -> None:
+    """Each `await` of our own asks for it."""
+    assert world.result("Promise.prototype.constructor = null; 5") == [5]
+    assert "TypeError" in world.fault("Object.defineProperty(Promise.prototype, 'constructor', { get() { for (;;) {} } })").name
+    assert world.result("class P extends Promise {}; [P.resolve(1).constructor === P, await P.resolve(2)]") == [[True, 2]]
+
+
 def test_globals_are_given_and_taken(world: World) -> None:
     world.state.query("set", "rows", values.dumps([{"a": 2**60, "b": b"x"}]))
     assert world.result("typeof rows[0].a + rows[0].b.length") == ["bigint1"]
