@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from llmspell_kernel import values
-from llmspell_kernel.engines.javascript.rewrite import MAX_SOURCE_BYTES, rewrite
+from llmspell_kernel.engines._source import MAX_SOURCE_BYTES
+from llmspell_kernel.engines.javascript.rewrite import rewrite
 from llmspell_kernel.errors import ScriptError, ValueCrossingError
 from llmspell_kernel.protocol.steps import Answer, Failed, Fault, Finished, Invocation
 

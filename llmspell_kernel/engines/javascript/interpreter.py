@@ -34,10 +34,11 @@ from ...protocol.steps import (
     Suspended,
 )
 from .._engine import Emit, Options, StopFlag
+from .._source import MAX_SOURCE_BYTES, too_long
 from .completeness import status
 from .meter import Undisturbed
 from .native import EngineFailure, JSValue, Realm, Stopped, compile_all, load_library, self_test
-from .rewrite import MAX_SOURCE_BYTES, Insertion, Rewritten, is_module, rewrite
+from .rewrite import Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
 
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
@@ -243,7 +244,7 @@ class JavaScriptState:
     def _begin(self, code: str, chunk: str) -> Step | None:
         source = code.encode("utf-8", "surrogatepass")
         if len(source) > MAX_SOURCE_BYTES:
-            return self._refuse(_too_long(len(source)))
+            return self._refuse(too_long(len(source)))
         try:
             code.encode()
         except UnicodeEncodeError:
@@ -570,8 +571,3 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "aliases": catalogue.get("aliases", {}),
     }
     return _encode(settings).decode()
-
-
-def _too_long(size: int) -> Fault:
-    message = f"the cell is {size} bytes long, over the limit of {MAX_SOURCE_BYTES} bytes; move data to a file or a Python variable"
-    return Fault(code="limit", name="SyntaxError", message=message)

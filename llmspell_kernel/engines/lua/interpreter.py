@@ -21,6 +21,7 @@ from lupa import lua54
 from ...errors import ScriptError, ValueCrossingError
 from ...protocol.steps import Allowance, Answer, Failed, Fault, Invocation, QueryKind, Step
 from .._engine import Emit, Options, StopFlag
+from .._source import MAX_SOURCE_BYTES, too_long
 
 HOOK_COUNT = 1_000
 """Instructions between two looks at the stop flag and the budget, which is counted in these steps; a hook doubles the time of tight loops
@@ -155,7 +156,12 @@ class LuaState:
 
     def start(self, code: str, chunk: str) -> Step:
         # compiled outside the limit: it is our text here, and a state that is full must still take the cell that empties it
-        problem = self._inside.prepare(code.encode("utf-8", "surrogateescape").decode("latin-1"), _bytes(chunk))
+        source = _bytes(code)
+        if len(source) > MAX_SOURCE_BYTES:
+            fault = too_long(len(source))
+            refused: str = self._inside.refuse_cell(fault.code, fault.message, fault.name)
+            return _step_decoder.decode(refused.encode("latin-1"))
+        problem = self._inside.prepare(source, _bytes(chunk))
         self._limit_bytes = self._limit_now()
         return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 
@@ -184,6 +190,8 @@ class LuaState:
         if kind == "members":
             return str(self._inside.members(name)).encode("latin-1")
         if kind == "is_complete":
+            if len(name) > MAX_SOURCE_BYTES:
+                return json.dumps({"status": "invalid", "indent": ""}).encode()
             return json.dumps(_completeness(self._inside.completeness(name))).encode()
         if kind == "set":
             self._inside.set(name, self._to_lua(value))

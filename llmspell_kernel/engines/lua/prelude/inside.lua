@@ -110,6 +110,7 @@ return {
   prepare = steps.prepare,
   prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,
   go_on = steps.go_on,
+  refuse_cell = steps.refuse,
   abandon = function() steps.abandon("the state's memory limit was met") end,
   invoke = steps.invoke,
   answer = tasks.answer,
