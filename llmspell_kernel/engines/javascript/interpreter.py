@@ -33,6 +33,7 @@ from ...protocol.steps import (
     Step,
     Suspended,
 )
+from ...values import MAX_ITEMS
 from .._engine import Emit, Options, StopFlag
 from .._source import MAX_SOURCE_BYTES, too_long
 from .completeness import status
@@ -440,6 +441,8 @@ class JavaScriptState:
         try:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
+            if self._realm.meter.asked_too_much:
+                raise ScriptError("the state could not answer: it would take too long; ask for a part of it") from None
             raise ScriptError("stopped", code="interrupted") from None
         if bytes(reply.value):
             return bytes(reply.value)
@@ -562,6 +565,7 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "entropy": [int(entropy[at : at + 8], 16) for at in range(0, len(entropy), 8)],
         "late": list(LATE.values()),
         "max_value_bytes": options.max_value_bytes,
+        "max_value_items": MAX_ITEMS,
         "preset": options.preset,
         "removed": options.removed,
         "memory_bytes": options.memory_bytes,
