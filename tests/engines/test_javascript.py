@@ -223,6 +223,14 @@ def test_a_memory_bomb_meets_the_limit_and_the_state_still_answers(new_world: Ca
     assert isinstance(world.start("1 + 1"), (Finished, Failed))
 
 
+@pytest.mark.parametrize("code", ["'a'.repeat(1e7).replace(/(a+)+b/, '')", "await null; /(a+)+b/.test('a'.repeat(1e7))"])
+def test_a_pattern_that_needs_more_memory_than_there_is_meets_the_limit(new_world: Callable[..., World], code: str) -> None:
+    world = new_world(memory_bytes=32 * 1024 * 1024)
+    fault = world.fault(code)
+    assert (fault.code, fault.limit) == ("limit", "memory_bytes"), fault
+    assert world.result("1 + 1") == [2]
+
+
 def test_endless_recursion_is_an_error_of_the_script(world: World) -> None:
     fault = world.fault("function r(n) { return r(n + 1) + 1 }\nr(0)")
     assert (fault.name, fault.code) == ("RangeError", "script")
