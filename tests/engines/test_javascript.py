@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from llmspell_kernel import values
-from llmspell_kernel.engines.javascript.rewrite import MAX_SOURCE_BYTES, rewrite
+from llmspell_kernel.engines._source import MAX_SOURCE_BYTES
+from llmspell_kernel.engines.javascript.rewrite import rewrite
 from llmspell_kernel.errors import ScriptError, ValueCrossingError
 from llmspell_kernel.protocol.steps import Answer, Failed, Fault, Finished, Invocation
 
@@ -220,6 +221,14 @@ def test_a_memory_bomb_meets_the_limit_and_the_state_still_answers(new_world: Ca
     fault = world.fault(code)
     assert fault.code == "limit" or fault.name == "InternalError", fault  # one string has a limit of its own
     assert isinstance(world.start("1 + 1"), (Finished, Failed))
+
+
+@pytest.mark.parametrize("code", ["'a'.repeat(1e7).replace(/(a+)+b/, '')", "await null; /(a+)+b/.test('a'.repeat(1e7))"])
+def test_a_pattern_that_needs_more_memory_than_there_is_meets_the_limit(new_world: Callable[..., World], code: str) -> None:
+    world = new_world(memory_bytes=32 * 1024 * 1024)
+    fault = world.fault(code)
+    assert (fault.code, fault.limit) == ("limit", "memory_bytes"), fault
+    assert world.result("1 + 1") == [2]
 
 
 def test_endless_recursion_is_an_error_of_the_script(world: World) -> None:
@@ -538,6 +547,27 @@ def test_is_complete(world: World, code: str, status: str) -> None:
 def test_the_next_line_is_indented_inside_a_block(world: World) -> None:
     answer = json.loads(world.state.query("is_complete", "function f() {\n  g(() => {", b""))
     assert (answer["status"], answer["indent"], answer["line"]) == ("incomplete", "    ", 2)
+
+
+def test_a_question_that_ends_in_an_error_runs_nothing_of_the_script(world: World) -> None:
+    world.result("asked = 0; Error.stackTraceLimit = { valueOf() { asked++; return 3 } }; asked = 0")
+    assert json.loads(world.state.query("is_complete", "a b", b""))["status"] == "invalid"
+    with pytest.raises(ScriptError):
+        world.state.query("get", "missing", b"")
+    assert world.result("asked") == [0]
+
+
+def test_how_deep_stack_traces_go_is_the_script_s_to_set(world: World) -> None:
+    deep = "function f(n) { return n === 0 ? new Error().stack.trim().split('\\n').length : f(n - 1) }; "
+    assert world.result(deep + "Error.stackTraceLimit = '3'; [f(20), Error.stackTraceLimit]") == [[3, 3]]
+    assert world.result("Error.stackTraceLimit = Infinity; f(20)") == [22]
+
+
+def test_what_a_promise_s_constructor_says_is_not_the_script_s_to_set(world: World) -> None:
+    """Each `await` of our own asks for it."""
+    assert world.result("Promise.prototype.constructor = null; 5") == [5]
+    assert "TypeError" in world.fault("Object.defineProperty(Promise.prototype, 'constructor', { get() { for (;;) {} } })").name
+    assert world.result("class P extends Promise {}; [P.resolve(1).constructor === P, await P.resolve(2)]") == [[True, 2]]
 
 
 def test_globals_are_given_and_taken(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llmspell_kernel.engines.javascript.rewrite import MAX_SOURCE_BYTES
+from llmspell_kernel.engines._source import MAX_SOURCE_BYTES
 from llmspell_kernel.protocol.steps import Answer, Background, Failed, Finished, Invocation, Step
 from llmspell_kernel.values import Opaque
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import values
-from llmspell_kernel.engines.javascript.rewrite import MAX_SOURCE_BYTES
+from llmspell_kernel.engines._source import MAX_SOURCE_BYTES
 from llmspell_kernel.errors import ScriptError
 from llmspell_kernel.protocol.steps import Answer, Fault, Step, Suspended
 

@@ -33,11 +33,13 @@ from ...protocol.steps import (
     Step,
     Suspended,
 )
+from ...values import MAX_ITEMS
 from .._engine import Emit, Options, StopFlag
+from .._source import MAX_SOURCE_BYTES, too_long
 from .completeness import status
 from .meter import Undisturbed
 from .native import EngineFailure, JSValue, Realm, Stopped, compile_all, load_library, self_test
-from .rewrite import MAX_SOURCE_BYTES, Insertion, Rewritten, is_module, rewrite
+from .rewrite import Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
 
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
@@ -243,7 +245,7 @@ class JavaScriptState:
     def _begin(self, code: str, chunk: str) -> Step | None:
         source = code.encode("utf-8", "surrogatepass")
         if len(source) > MAX_SOURCE_BYTES:
-            return self._refuse(_too_long(len(source)))
+            return self._refuse(too_long(len(source)))
         try:
             code.encode()
         except UnicodeEncodeError:
@@ -439,6 +441,8 @@ class JavaScriptState:
         try:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
+            if self._realm.meter.asked_too_much:
+                raise ScriptError("the state could not answer: it would take too long; ask for a part of it") from None
             raise ScriptError("stopped", code="interrupted") from None
         if bytes(reply.value):
             return bytes(reply.value)
@@ -561,6 +565,7 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "entropy": [int(entropy[at : at + 8], 16) for at in range(0, len(entropy), 8)],
         "late": list(LATE.values()),
         "max_value_bytes": options.max_value_bytes,
+        "max_value_items": MAX_ITEMS,
         "preset": options.preset,
         "removed": options.removed,
         "memory_bytes": options.memory_bytes,
@@ -570,8 +575,3 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "aliases": catalogue.get("aliases", {}),
     }
     return _encode(settings).decode()
-
-
-def _too_long(size: int) -> Fault:
-    message = f"the cell is {size} bytes long, over the limit of {MAX_SOURCE_BYTES} bytes; move data to a file or a Python variable"
-    return Fault(code="limit", name="SyntaxError", message=message)

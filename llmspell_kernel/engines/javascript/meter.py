@@ -21,6 +21,8 @@ INSTRUCTIONS_A_POLL = POLL_COUNT
 """One for each: the tightest loop jumps in two nanoseconds, and counted with more would use up a preset's instructions long before its time."""
 POLL_S = 0.000_1
 """What a poll adds to the time that clocks show: about what ten thousand calls or jumps take."""
+MOST_QUESTION_POLLS = 2_000
+"""While a question of the host is answered: a second or two."""
 LIMITS = ("calls_in_flight", "call_bytes", "tasks")
 """Those that the prelude looks at, in the order of prelude/meter.js."""
 _TIME, _MET, _USED, _POLLS, _FIRST = range(5)
@@ -36,9 +38,8 @@ class Meter:
     def __init__(self) -> None:
         self.numbers = (ctypes.c_double * (_FIRST + len(LIMITS)))()
         self._allowance = UNLIMITED
-        self._polls = 0
-        self.counts = True
-        """False while a question of the host is answered, which no cell pays for."""
+        self._polls = self._question_polls = 0
+        self._counts = True
         self.allow(UNLIMITED)
 
     @property
@@ -73,13 +74,26 @@ class Meter:
         """What was met is told."""
         self.numbers[_MET] = 0
 
+    def begin_question(self) -> None:
+        """Until it ends, what runs answers the host: no cell pays for it."""
+        self._counts, self._question_polls = False, 0
+
+    def end_question(self) -> None:
+        self._counts = True
+
+    @property
+    def asked_too_much(self) -> bool:
+        """Would the answer to the host's question take too long?"""
+        return self._question_polls > MOST_QUESTION_POLLS
+
     def note_poll(self) -> None:
         self.numbers[_POLLS] += 1
 
     def polled(self) -> bool:
         """The engine has run so much more: has it met a limit?"""
-        if not self.counts:
-            return False
+        if not self._counts:
+            self._question_polls += 1
+            return self.asked_too_much
         self._polls += 1
         self.numbers[_TIME] += POLL_S * 1000
         return bool(self.numbers[_MET]) or self.instructions > self._allowance.instructions
@@ -97,7 +111,7 @@ class Undisturbed:
         self._rounds = 0
 
     def __enter__(self) -> None:
-        self._meter.counts = False
+        self._meter.begin_question()
         self._rounds = int(self._call("untilPoll"))
 
     def __exit__(self, *_: object) -> None:
@@ -108,4 +122,4 @@ class Undisturbed:
             self._call("spin", str(more))
         elif more == 0:
             self._call("pass")
-        self._meter.counts = True
+        self._meter.end_question()

@@ -21,7 +21,7 @@
   make.clock(environment, meter);
   const { isProxy, shown, global, held } = environment;
   const { each, has, member } = make.lists(environment);
-  const values = make.values(settings.max_value_bytes, isProxy);
+  const values = make.values(settings.max_value_bytes, settings.max_value_items, isProxy);
   const labels = new WeakMap();
   const { inspect, format, lookUp } = make.inspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
   const tools = {

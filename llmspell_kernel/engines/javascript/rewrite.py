@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 import tree_sitter
 
-MAX_SOURCE_BYTES = 1024 * 1024
-
 
 class Insertion(NamedTuple):
     """Text put in at a byte column (from 0) of a line (from 1) of the source."""

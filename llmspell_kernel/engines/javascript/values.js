@@ -3,7 +3,7 @@
 // Rules: everything used here is captured before the script can change it; own data lives in null-prototype objects; arrays are made only as
 // literals (a setter on Array.prototype would see an assignment to a new index).  Getters and Proxy traps of the script do run while its
 // value is read: the interrupt handler and the size limit bound them.
-(function values(maxChars, isProxy) {
+(function values(maxChars, maxItems, isProxy) {
   'use strict';
   const { apply, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Reflect;
   const { stringify, parse } = JSON;
@@ -89,12 +89,16 @@
 
   // -- to text --------------------------------------------------------------------------------------------------------------------------
   // job: root names the whole in paths; show = a result that may hold what can only be shown; quiet = run no code of the script.
-  const newJob = (root, show, quiet) => ({ __proto__: null, root, show, quiet, size: 0 });
+  const newJob = (root, show, quiet) => ({ __proto__: null, root, show, quiet, size: 0, items: 0 });
   const counted = (text, key, up, job) => {
     if ((job.size += text.length) > maxChars) {
       refuse('the value is larger than the limit of ' + maxChars + ' bytes', key, up, job);
     }
     return text;
+  };
+  // A list that is in many places is written in each: `d = [d, d]`, thirty times, would be a thousand million.
+  const countItems = (count, key, up, job) => {
+    if ((job.items += count) > maxItems) refuse('a value of more than ' + maxItems + ' items; pass large data as one string or in parts', key, up, job);
   };
   const tag = (name, content) => '{"$":["' + name + '",' + content + ']}';
 
@@ -187,6 +191,7 @@
   const writeArray = (v, key, up, job) => {
     checkRoom(v, key, up, job);
     const node = { __proto__: null, up, key, value: v, depth: up === null ? 1 : up.depth + 1 };
+    countItems(v.length, key, up, job);
     let text = '[';
     for (let i = 0; i < v.length; i++) text += (i === 0 ? '' : counted(',', key, up, job)) + write(job.quiet ? own(v, i, node, job) : v[i], i, node, job);
     return text + ']';
@@ -201,6 +206,7 @@
   const writeMembers = (v, isInstance, key, up, job) => {
     checkRoom(v, key, up, job);
     const names = keysOf(v);
+    countItems(names.length, key, up, job);
     if (isInstance && names.length === 0 && job.show !== null) return shownOr(v, '', key, up, job);
     const node = { __proto__: null, up, key, value: v, depth: up === null ? 1 : up.depth + 1 };
     let text = '', escaped = false;
@@ -221,6 +227,7 @@
     apply(mapForEach, v, [(_, k) => { if (typeof k !== 'string') named = false; }]);
     let text = '', escaped = false, index = 0;
     apply(mapForEach, v, [(item, k) => {
+      countItems(1, key, up, job);
       if (named && k === '$') escaped = true;
       const value = named ? writeString(k, key, up, job) + ':' + write(item, k, node, job) : write([k, item], index++, node, job);
       text += (text === '' ? '' : ',') + value;
@@ -232,7 +239,7 @@
     checkRoom(v, key, up, job);
     const node = { __proto__: null, up, key, value: v, depth: up === null ? 1 : up.depth + 1 };
     let text = '', index = 0;
-    apply(setForEach, v, [(item) => { text += (text === '' ? '' : ',') + write(item, index++, node, job); }]);
+    apply(setForEach, v, [(item) => { countItems(1, key, up, job); text += (text === '' ? '' : ',') + write(item, index++, node, job); }]);
     return '[' + text + ']';
   };
 

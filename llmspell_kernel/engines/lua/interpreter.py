@@ -20,7 +20,9 @@ from lupa import lua54
 
 from ...errors import ScriptError, ValueCrossingError
 from ...protocol.steps import Allowance, Answer, Failed, Fault, Invocation, QueryKind, Step
+from ...values import MAX_ITEMS
 from .._engine import Emit, Options, StopFlag
+from .._source import MAX_SOURCE_BYTES, too_long
 
 HOOK_COUNT = 1_000
 """Instructions between two looks at the stop flag and the budget, which is counted in these steps; a hook doubles the time of tight loops
@@ -29,6 +31,8 @@ RESERVE_PART = 64
 """This part of a state's memory is kept back, and given out to the cells of a full state, so that one of them can empty it."""
 HEADROOM_BYTES = 32 * 1024
 """What a cell that empties a full state needs to begin and to report."""
+QUESTION_BYTES = 4 * 1024 * 1024
+"""What the answer to a question of the host may take in a full state, beyond its limit."""
 OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met", limit="memory_bytes"))
 
 PRELUDE: Mapping[str, Sequence[str]] = {
@@ -105,6 +109,7 @@ class LuaState:
         self._inside = self._boot(prelude, stop, options)
         self._inside.tell_time(options.time_s)
         self._answer, self._go_on = self._inside.answer, self._inside.go_on
+        self._answer_question = self._inside.answer_question
         self._declare(catalogue)
         self._add_libraries(libraries)
 
@@ -116,6 +121,7 @@ class LuaState:
             "hook_count": HOOK_COUNT,
             "state": options.state,
             "max_value_bytes": options.max_value_bytes,
+            "max_value_items": MAX_ITEMS,
             "memory_bytes": options.memory_bytes,
             "entropy": options.entropy,
             "preset": _bytes(options.preset),
@@ -155,7 +161,12 @@ class LuaState:
 
     def start(self, code: str, chunk: str) -> Step:
         # compiled outside the limit: it is our text here, and a state that is full must still take the cell that empties it
-        problem = self._inside.prepare(code.encode("utf-8", "surrogateescape").decode("latin-1"), _bytes(chunk))
+        source = _bytes(code)
+        if len(source) > MAX_SOURCE_BYTES:
+            fault = too_long(len(source))
+            refused: str = self._inside.refuse_cell(fault.code, fault.message, fault.name)
+            return _step_decoder.decode(refused.encode("latin-1"))
+        problem = self._inside.prepare(source, _bytes(chunk))
         self._limit_bytes = self._limit_now()
         return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 
@@ -182,9 +193,11 @@ class LuaState:
     def query(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         name = _bytes(text)
         if kind == "members":
-            return str(self._inside.members(name)).encode("latin-1")
+            return str(self._asked("members", name)).encode("latin-1")
         if kind == "is_complete":
-            return json.dumps(_completeness(self._inside.completeness(name))).encode()
+            if len(name) > MAX_SOURCE_BYTES:
+                return json.dumps({"status": "invalid", "indent": ""}).encode()
+            return json.dumps(_completeness(self._asked("completeness", name))).encode()
         if kind == "set":
             self._inside.set(name, self._to_lua(value))
             return b"null"
@@ -194,17 +207,34 @@ class LuaState:
                 self._inside.remove_bridge(gone)
             self._declare(change.get("add", {}))
             return b"null"
-        found = self._inside.get(name)
+        found = self._asked("get", name)
         if isinstance(found, tuple):
             raise ValueCrossingError(found[1].encode("latin-1").decode("utf-8", "replace"))
         return str(found).encode("latin-1")
+
+    def _asked(self, question: str, about: str) -> Any:
+        """The prelude's answer.  Also a full state can make a small one; a large one has what the state has left."""
+        self._inside.ask(question, about)
+        self._lua.set_max_memory(max(self._memory_bytes, self._used_bytes() + QUESTION_BYTES))
+        try:
+            found, problem = self._answer_question(), ""
+        except (lua54.LuaError, MemoryError, RecursionError) as error:
+            found, problem = None, "too little memory is left" if isinstance(error, MemoryError) else str(error)
+        self._lua.set_max_memory(0)
+        if problem:
+            raise ScriptError(f"the state could not answer: {problem}")
+        return found
 
     def close(self) -> None:
         self._lua = self._inside = None
 
     def _limit_now(self) -> int:
+        kept_back = self._memory_bytes // RESERVE_PART
+        return min(self._memory_bytes, max(self._memory_bytes - kept_back, self._used_bytes() + HEADROOM_BYTES))
+
+    def _used_bytes(self) -> int:
         used: int = self._lua.get_memory_used(total=True) - self._bare_bytes
-        return min(self._memory_bytes, max(self._memory_bytes - self._memory_bytes // RESERVE_PART, used + HEADROOM_BYTES))
+        return used
 
     def _running(self) -> Step:
         """Runs what can run.  No argument is passed under the limit: lupa aborts where pushing one meets it."""

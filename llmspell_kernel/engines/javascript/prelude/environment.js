@@ -21,6 +21,16 @@
   // a script's prepareStackTrace would be handed our own functions (CallSite.getFunction)
   defineProperty(Error, 'prepareStackTrace', { __proto__: null, value: undefined, writable: false, configurable: false, enumerable: false });
 
+  // Each error asks for this number, also one that is made while a question of the host is answered: what a script sets is made a number at once.
+  const Err = Error, { get: depth, set: setDepth } = getOwnPropertyDescriptor(Err, 'stackTraceLimit');
+  defineProperty(Err, 'stackTraceLimit', {
+    __proto__: null, configurable: true, enumerable: false,
+    get() { return apply(depth, Err, []); },
+    set(limit) { apply(setDepth, Err, [+limit]); },
+  });
+  // Each `await` asks a promise for it, also those of our own functions.
+  defineProperty(Promise.prototype, 'constructor', { __proto__: null, value: Promise, writable: false, configurable: false, enumerable: false });
+
   // Every Proxy is made here, so every Proxy is known: no other test exists that runs none of its traps.
   const proxies = new WeakSet();
   const isProxy = (value) => apply(weakHas, proxies, [value]);

@@ -32,8 +32,10 @@
     ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
     ',"retryable":' + (retryable ? 'true' : 'false') + ',"effect":' + effect + '}';
   const OUT_OF_MEMORY = 'the script needs more than its limit of ' + memoryBytes + ' bytes of memory; drop what is no longer needed, or reset the state';
+  // what the engine says where memory was refused
+  const saysFull = (name, message) => name === 'InternalError' && (message === 'out of memory' || message === 'out of memory in regexp execution');
   const isFull = (thrown) => {
-    try { return thrown === null || (isError(thrown) && thrown.name === 'InternalError' && thrown.message === 'out of memory'); } catch (_) { return false; }
+    try { return thrown === null || (isError(thrown) && saysFull(thrown.name, thrown.message)); } catch (_) { return false; }
   };
   // made beforehand: where there is no memory to read an error, there is none for a new text either
   const FULL = faultText('limit', 'InternalError', OUT_OF_MEMORY, '', false);
@@ -45,7 +47,7 @@
       if (typeof thrown !== 'object' || !(isError(thrown) || isException(thrown))) return faultText('script', '', thrownText(thrown), '', false);
       const origin = values.originOf(thrown);
       const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = stackOf(thrown, origin);
-      if (name === 'InternalError' && message === 'out of memory') return faultText('limit', name, OUT_OF_MEMORY, stack, false);
+      if (saysFull(name, message)) return faultText('limit', name, OUT_OF_MEMORY, stack, false);
       const clean = apply(toWellFormed, clip(name, 100), []);
       if (origin === undefined) return faultText('script', clean, message, stack, false);
       return faultText(origin.code, clean, message, stack, origin.retryable, origin.effect);

@@ -7,7 +7,8 @@
   const { create } = Object;
   const { split, toWellFormed } = String.prototype;
   const hasOwn = Object.prototype.hasOwnProperty, Obj = Object, TypeErr = TypeError, ReferenceErr = ReferenceError;
-  const MAX_STEPS = 20, MAX_MEMBERS = 5000;
+  // a longer name is none that anybody completes
+  const MAX_STEPS = 20, MAX_MEMBERS = 5000, MAX_NAME = 200, MAX_TEXT = 256 * 1024;
 
   const typeOf = (descriptor) => (!apply(hasOwn, descriptor, ['value']) ? 'property' : isArray(descriptor.value) ? 'array' : typeof descriptor.value);
   const valueAt = (path) => {
@@ -27,9 +28,9 @@
     for (let at = Obj(value), steps = 0; at !== null && steps < MAX_STEPS && !isProxy(at); at = getPrototypeOf(at), steps++) {
       if (at === Obj.prototype && steps > 0) break;
       const keys = ownKeys(at);
-      for (let i = 0; i < keys.length && count < MAX_MEMBERS; i++) {
+      for (let i = 0; i < keys.length && count < MAX_MEMBERS && text.length < MAX_TEXT; i++) {
         const key = keys[i];
-        if (typeof key !== 'string' || key in seen || (key[0] >= '0' && key[0] <= '9')) continue;
+        if (typeof key !== 'string' || key.length > MAX_NAME || key in seen || (key[0] >= '0' && key[0] <= '9')) continue;
         seen[key] = true;
         text += (count++ === 0 ? '' : ',') + '[' + stringify(apply(toWellFormed, key, [])) + ',"' + typeOf(getOwnPropertyDescriptor(at, key)) + '"]';
       }

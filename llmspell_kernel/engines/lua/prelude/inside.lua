@@ -3,12 +3,15 @@
 -- Rule: a query runs nothing of the script, in a state that may be waiting: raw reads only, and libraries as they were made.
 local settings, frames, sealed, nearest, faults, values, stop, living, clock, effects, tasks, gates, bridges, libraries, ENV, library, handles, cells, steps = ...
 
-local error, load, next, rawequal, rawget, rawset, tostring, type = error, load, next, rawequal, rawget, rawset, tostring, type
+local error, load, next, pcall, rawequal, rawget, rawset, tostring, type = error, load, next, pcall, rawequal, rawget, rawset, tostring, type
 local concat, gmatch, sort = table.concat, string.gmatch, table.sort
 local utf8_len = utf8.len
 local fault, quote = faults.fault, values.quote
 
-local MOST_MEMBERS = 2000
+local sethook = debug.sethook
+
+local MOST_MEMBERS, MOST_NAME_BYTES, MOST_MEMBERS_BYTES = 2000, 200, 256 * 1024 -- a longer name is none that anybody completes
+local MOST_INSTRUCTIONS = 50 * 1000 * 1000 -- of one answer: a second or two
 
 ---------------------------------------------------------------------------------------------------------------- what stdlib/ may call
 
@@ -67,9 +70,13 @@ end
 local function members(path)
   local value, out = lookup(path), {}
   local owner = type(value) == "table" and library.filled(value) or type(value) == "string" and libraries.string or {}
+  local bytes = 0
   for key, item in next, owner do
-    if #out == MOST_MEMBERS then break end
-    if type(key) == "string" and utf8_len(key) then out[#out + 1] = "[" .. quote(key) .. "," .. quote(type(item)) .. "]" end
+    if #out == MOST_MEMBERS or bytes > MOST_MEMBERS_BYTES then break end
+    if type(key) == "string" and #key <= MOST_NAME_BYTES and utf8_len(key) then
+      out[#out + 1] = "[" .. quote(key) .. "," .. quote(type(item)) .. "]"
+      bytes = bytes + #out[#out]
+    end
   end
   sort(out)
   return "[" .. concat(out, ",") .. "]"
@@ -80,6 +87,24 @@ local function get(name)
   local ok, text = values.try_encode(rawget(ENV, name), name)
   if ok then return text end
   return nil, faults.read(text).message
+end
+
+-- A question is put first and answered then, under limits: no argument can be passed under that of memory.
+local answers = { completeness = cells.completeness, get = get, members = members }
+local question, about
+
+local function ask(kind, text) question, about = answers[kind], text end
+
+local function end_question(ok, ...)
+  sethook()
+  about = nil
+  if not ok then error((...), 0) end
+  return ...
+end
+
+local function answer_question()
+  sethook(function() error("it would take too long; ask for a part of it", 0) end, "", MOST_INSTRUCTIONS)
+  return end_question(pcall(question, about))
 end
 
 ---------------------------------------------------------------------------------------------------------------- bridges that come and go
@@ -110,6 +135,7 @@ return {
   prepare = steps.prepare,
   prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,
   go_on = steps.go_on,
+  refuse_cell = steps.refuse,
   abandon = function() steps.abandon("the state's memory limit was met") end,
   invoke = steps.invoke,
   answer = tasks.answer,
@@ -123,9 +149,8 @@ return {
   callback = function(id) return values.callback(id) or error("unknown function " .. id, 0) end, -- the one that went out
 
   -- queries
-  completeness = cells.completeness,
-  get = get,
-  members = members,
+  ask = ask,
+  answer_question = answer_question,
   set = function(name, value) rawset(ENV, name, value) end,
 
   -- what the host offers, while the state is made and later

@@ -130,6 +130,9 @@ local function not_begun(fault)
   return '{"type":"failed","fault":' .. fault .. background_text() .. "}"
 end
 
+-- The end of a cell that the host does not even hand over.
+local function refuse(code, message, name) return not_begun(record_text({ code = code, message = message, name = name, retryable = false, frames = {} })) end
+
 -- Readies a cell to run.  A cell that does not compile is a step already.
 local function prepare(code, chunk)
   stop.clear()
@@ -185,4 +188,4 @@ local function invoke(id, callback, ...)
   end
 end
 
-return { abandon = abandon, go_on = go_on, invoke = invoke, prepare = prepare, prepare_call = prepare_call }
+return { abandon = abandon, go_on = go_on, invoke = invoke, prepare = prepare, prepare_call = prepare_call, refuse = refuse }

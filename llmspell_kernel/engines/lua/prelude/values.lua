@@ -2,26 +2,29 @@
 --
 -- Rules
 -- * Tables of scripts are read with rawget, rawlen and next only; no metamethod of a script runs.
--- * Depth and bytes are counted while writing; what cannot cross is named by its path.
+-- * Depth, items and bytes are counted while writing; what cannot cross is named by its path.
 local settings, sealed, faults = ...
 
 local error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type =
   error, ipairs, next, pcall, rawequal, rawget, rawlen, select, setmetatable, tonumber, tostring, type
-local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
+local byte, char, find, format, gsub, sub = string.byte, string.char, string.find, string.format, string.gsub, string.sub
 local concat, sort = table.concat, table.sort
 local math_type, huge = math.type, math.huge
 local utf8_len = utf8.len
 local raise, is_sealed = faults.raise, sealed.is_sealed
-local MAX_BYTES, MAX_DEPTH = settings.max_value_bytes, 64
+local MAX_BYTES, MAX_ITEMS, MAX_DEPTH = settings.max_value_bytes, settings.max_value_items, 64
+
+local PIECE_BYTES = 64 * 1024
 
 local null = sealed.seal({}, { __tostring = function() return "null" end, __newindex = function() error("null is read-only", 2) end })
 local arrays, objects = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 local resources = setmetatable({}, { __mode = "k" }) -- proxy -> { id, type }
 local callbacks, callback_ids, callback_count = {}, {}, 0
 
-local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
-local function escape(c) return ESCAPES[c] or format("\\u%04x", byte(c)) end
-local function quote(s) return '"' .. gsub(s, '[%c"\\]', escape) .. '"' end
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\127"] = "\\u007f" }
+for i = 0, 31 do ESCAPES[char(i)] = ESCAPES[char(i)] or format("\\u%04x", i) end
+local function escaped(s) return (gsub(s, '[%c"\\]', ESCAPES)) end
+local function quote(s) return '"' .. escaped(s) .. '"' end
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local DIGITS = {}
@@ -46,8 +49,8 @@ local function base64(s)
   return concat(out)
 end
 
--- `state` of one writing: the tables being written, the `bytes` so far, and the `path` of keys to where it is, a text only when it is told.
-local function new_state(root) return { bytes = 0, path = { [0] = root }, names = {} } end
+-- `state` of one writing: the tables being written, the `bytes` and `items` so far, and the `path` of keys to where it is, a text only when it is told.
+local function new_state(root) return { bytes = 0, items = 0, path = { [0] = root }, names = {} } end
 
 local function path_text(state, depth)
   local path = state.path[0]
@@ -61,6 +64,14 @@ end
 local function uncrossable(what, state, depth) raise("value", what .. " (at " .. faults.readable_name(path_text(state, depth)) .. ")") end
 
 local function too_large(state, depth) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", state, depth) end
+
+-- A table that is in many places is written in each: `d = { d, d }`, thirty times, would be a thousand million.
+local function count_items(count, state, depth)
+  state.items = state.items + count
+  if state.items > MAX_ITEMS then
+    uncrossable("a value of more than " .. MAX_ITEMS .. " items; pass large data as one string or in parts", state, depth)
+  end
+end
 
 local function callback_id(fn)
   local id = callback_ids[fn]
@@ -82,11 +93,24 @@ local function float_text(n, plain, state, depth)
   return find(text, "[%.eE]") and text or text .. ".0"
 end
 
+-- By pieces, so that what escapes make too large is found out before all of it is made.
+local function long_text(s, state, depth)
+  local out, bytes = {}, state.bytes
+  for from = 1, #s, PIECE_BYTES do
+    local piece = escaped(sub(s, from, from + PIECE_BYTES - 1))
+    bytes = bytes + #piece
+    if bytes > MAX_BYTES then too_large(state, depth) end
+    out[#out + 1] = piece
+  end
+  return '"' .. concat(out) .. '"'
+end
+
 local function string_text(s, plain, state, depth)
   if #s > MAX_BYTES then too_large(state, depth) end
   if not find(s, '[^ !#-%[%]-~]') then return '"' .. s .. '"' end
-  if utf8_len(s) then return quote(s) end
+  if utf8_len(s) then return #s > PIECE_BYTES and long_text(s, state, depth) or quote(s) end
   if plain then uncrossable("the string is not valid UTF-8", state, depth) end
+  if #s > MAX_BYTES // 4 * 3 then too_large(state, depth) end
   return '{"$":["b","' .. base64(s) .. '"]}'
 end
 
@@ -122,6 +146,7 @@ end
 local function array_text(t, count, plain, depth, state)
   -- a border found by doubling can be 2^62 in a table of sixty keys; each place takes at least a byte
   if count > MAX_BYTES - state.bytes then too_large(state, depth) end
+  count_items(count, state, depth)
   local out, path, below = {}, state.path, depth + 1
   for i = 1, count do
     path[below] = i
@@ -139,6 +164,7 @@ local function sorted_keys(t, state, depth)
     count = count + 1
     keys[count] = key
   end
+  count_items(count, state, depth)
   if count > 1 then sort(keys) end
   return keys
 end
@@ -149,7 +175,7 @@ local function key_text(key, state, depth)
   if not name then
     if #key > MAX_BYTES then too_large(state, depth) end
     if not utf8_len(key) then uncrossable("a key is not valid UTF-8", state, depth) end
-    name = quote(key) .. ":"
+    name = (#key > PIECE_BYTES and long_text(key, state, depth) or quote(key)) .. ":"
     state.names[key] = name
   end
   return name
