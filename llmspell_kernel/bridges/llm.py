@@ -11,6 +11,7 @@ import msgspec
 
 from llmspell_kernel.errors import ArgumentError, BridgeError
 from llmspell_kernel.services.llm.models import ChatOptions
+from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 from llmspell_kernel.values import Callback
 
 from ._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
@@ -170,6 +171,38 @@ class Llm(Bridge):
             "latency_ms": round(generation.latency_s * 1000, 3),
             "tool_calls": [msgspec.structs.asdict(call) for call in generation.tool_calls],
         }
+
+    @method
+    async def object(
+        self, ctx: Context, prompt: str | list[dict[str, Any]], schema: dict[str, Any], options: ObjectOptions | None = None
+    ) -> Any:
+        """Ask a model for a value that fits a JSON Schema; the value itself.
+
+        Models that can be held to a schema are; the others are told it.  Malformed JSON (fences, comments, text around it, an end that is
+        missing) is repaired.  Where the value does not fit, the model is shown what is wrong, and asked again: `attempts` times in all, each
+        of them told.
+        - schema: a JSON Schema, as `schema.infer` makes one from an example
+
+        Raises ArgumentError for what is no schema, BridgeError with the code invalid_object where no attempt fits, and what `chat` raises.
+        """
+        asking = await asyncio.to_thread(ObjectRequest, schema, options or ObjectOptions())
+        native = self._service.takes_schema((options or ObjectOptions()).model)
+        messages: str | list[dict[str, Any]] = prompt
+        for attempt in range(1, asking.attempts + 1):
+            text = (await self._answer(ctx, messages, asking.options(native))).text
+            answer = await asyncio.to_thread(asking.read, text)
+            if not answer.problems:
+                return answer.value
+            told = "; ".join(answer.problems)
+            ctx.log(
+                "warn", f"attempt {attempt} of {asking.attempts} does not fit the schema: {told}", {"attempt": attempt, "problems": told}
+            )
+            messages = asking.again(messages, text, answer.problems)
+        raise BridgeError(
+            f"none of {asking.attempts} answers fits the schema: {told}; the model may be too small for it, or the schema too strict",
+            code="invalid_object",
+            retryable=True,
+        )
 
     @method
     async def stream(self, ctx: Context, prompt: str | list[dict[str, Any]], options: ChatOptions | None = None) -> LlmStream:

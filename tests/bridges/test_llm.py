@@ -37,6 +37,7 @@ def test_every_method_has_a_declaration_scripts_can_use() -> None:
         "list_models",
         "list_providers",
         "model",
+        "object",
         "provider",
         "set_model",
         "set_provider",

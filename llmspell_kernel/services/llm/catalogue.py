@@ -30,10 +30,15 @@ class Catalogue:
     """Names and providers.  `models` maps litellm's own name of each answering model to its provider, `facts` those that have a price."""
 
     def __init__(
-        self, models: Mapping[str, str], providers: frozenset[str], facts: Mapping[str, ModelFacts] = MappingProxyType({})
+        self,
+        models: Mapping[str, str],
+        providers: frozenset[str],
+        facts: Mapping[str, ModelFacts] = MappingProxyType({}),
+        schema_takers: frozenset[str] = frozenset(),
     ) -> None:
         self.models = models
         self._facts = facts
+        self._schema_takers = schema_takers
         self.providers = providers | UNLISTED_PROVIDERS
 
     def provider_of(self, name: str) -> str:
@@ -51,8 +56,16 @@ class Catalogue:
 
     def facts_of(self, name: str) -> ModelFacts | None:
         """The prices of a model, None where they are not known; a name may have its provider in front, where the list has none."""
+        return self._facts.get(name) or self._facts.get(self._bare(name))
+
+    def takes_schema(self, name: str) -> bool:
+        """Can the model be held to a JSON Schema (`response_format`)?  False where that is not known."""
+        return name in self._schema_takers or self._bare(name) in self._schema_takers
+
+    def _bare(self, name: str) -> str:
+        """Without the provider in front, where the list has it so."""
         prefix, _, rest = name.partition("/")
-        return self._facts.get(name) or (self._facts.get(rest) if self.models.get(rest) == prefix else None)
+        return rest if self.models.get(rest) == prefix else name
 
     @cached_property
     def names(self) -> list[str]:
@@ -102,7 +115,8 @@ def installed_catalogue() -> Catalogue:
         if entry.get("mode") in ANSWERING_MODES and name != "sample_spec"
     }
     facts = {name: found for name in models if (found := _facts(prices[name])) is not None}
-    return Catalogue(models, frozenset(providers), facts)
+    schema_takers = frozenset(name for name in models if prices[name].get("supports_response_schema") is True)
+    return Catalogue(models, frozenset(providers), facts, schema_takers)
 
 
 def _facts(entry: Mapping[str, Any]) -> ModelFacts | None:

@@ -15,7 +15,7 @@ from .litellm_models import LitellmModel
 from .local import Local, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
-from .providers import SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
+from .providers import LOCAL, SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
 from .scripted import Scripted
 from .worst_case import FREE, WorstCase, worst_case
 
@@ -114,6 +114,11 @@ class LlmService:
         self.check(name)
         request = Request(name, messages_of(prompt, options.system), options)
         return Generation(self._model_named(name), request, self._clock)
+
+    def takes_schema(self, model: str | None) -> bool:
+        """Can a model, or the one in use, be held to a JSON Schema while it writes?"""
+        name = model or self.model
+        return name == LOCAL if name in SPELL_MODELS else self._catalogue().takes_schema(name)
 
     def worst_case(self, request: Request) -> WorstCase:
         """What an answer may use at the most."""

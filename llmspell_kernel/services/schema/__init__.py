@@ -1,0 +1,1 @@
+"""JSON Schema for values of scripts and models: checked, filled with defaults, inferred."""

@@ -1,0 +1,210 @@
+"""Values against a JSON Schema (draft 2020-12), by the library jsonschema.
+
+Rules: schema and value come from scripts, models and tools, and none of them is trusted.
+- Nothing is fetched: a `$ref` leads to a place in the same document.
+- Schemas that name each other can multiply the work without end, so it is counted: at most MAX_STEPS keywords are applied, within TIME_S.
+- A pattern that backtracks is stopped with the rest, by the library regex.
+- At most MAX_PROBLEMS are told, each cut to a line's length.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import regex
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from llmspell_kernel.errors import ArgumentError, LimitError
+
+MAX_STEPS = 200_000
+TIME_S = 2.0
+MAX_TEXT = 2_000_000
+"""Bytes of a value as JSON: messages of the library quote it."""
+MAX_SCHEMA_TEXT = 200_000
+MAX_PROBLEMS = 20
+MESSAGE_CHARS = 300
+UNCOUNTED = ("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef")
+"""Keywords whose work the library does out of our sight."""
+
+Check = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+
+
+class Problem(NamedTuple):
+    """What does not fit, and where: `$.items[2].name`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class Schema:
+    """One schema, checked when it is made.  Raises ArgumentError that says where it is none."""
+
+    def __init__(self, document: Mapping[str, Any] | bool) -> None:
+        if len(msgspec.json.encode(document)) > MAX_SCHEMA_TEXT:
+            raise ArgumentError(f"the schema has more than {MAX_SCHEMA_TEXT:,} bytes as JSON")
+        _refuse_uncounted(document)
+        self.document = document
+        self._work = _Work()
+        kind = validators.extend(Draft202012Validator, {name: self._work.counted(name, check) for name, check in _checks().items()})
+        self._validator: Any = kind(document, registry=Registry())
+        try:
+            Draft202012Validator.check_schema(document)
+        except SchemaError as error:
+            raise ArgumentError(f"this is no JSON Schema: {_path(error)}: {_clipped(error.message)}") from None
+        except RecursionError:
+            raise ArgumentError("the schema is nested too deep") from None
+
+    def problems(self, value: Any) -> list[Problem]:
+        """Every place of a plain value that does not fit, MAX_PROBLEMS at the most; none where it fits.
+
+        Raises LimitError where the schema asks for more work than is given, ArgumentError where it names what it does not have.
+        """
+        if len(msgspec.json.encode(value)) > MAX_TEXT:
+            raise ArgumentError(f"a value of more than {MAX_TEXT:,} bytes as JSON is not checked against a schema")
+        self._work.begin()
+        found: list[Problem] = []
+        try:
+            for error in self._validator.iter_errors(value):
+                found.append(Problem(_path(error), _clipped(error.message)))
+                if len(found) == MAX_PROBLEMS:
+                    break
+        except Unresolvable as error:
+            raise ArgumentError(f"the schema has a $ref that leads nowhere in it: {_clipped(str(error.ref))}; nothing is fetched") from None
+        except RecursionError:
+            raise ArgumentError("the schema refers to itself without end, or the value is nested too deep for it") from None
+        return found
+
+
+class _Work:
+    """Counts what one check costs."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._ends = 0.0
+
+    def begin(self) -> None:
+        self._steps, self._ends = 0, time.monotonic() + TIME_S
+
+    def spend(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS or time.monotonic() > self._ends:
+            raise LimitError(
+                f"the schema asks for more than {MAX_STEPS:,} steps or {TIME_S:.0f} s on this value", limit="schema_steps", value=MAX_STEPS
+            )
+
+    @property
+    def left_s(self) -> float:
+        return max(0.001, self._ends - time.monotonic())
+
+    def counted(self, name: str, check: Check) -> Check:
+        weighs = name in ("patternProperties", "additionalProperties", "uniqueItems")
+
+        def weighed(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+            self.spend(1 + _size(argument) * (_size(instance) if weighs else 1))
+            yield from check(validator, argument, instance, schema) or ()
+
+        def pattern(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+            self.spend(1)
+            if isinstance(instance, str) and not self._finds(argument, instance):
+                yield ValidationError(f"{instance!r} does not match {argument!r}")
+
+        def pattern_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+            if not isinstance(instance, dict):
+                return
+            for key, value in instance.items():
+                for text, inner in argument.items():
+                    self.spend(1)
+                    if self._finds(text, key):
+                        yield from validator.descend(value, inner, path=key, schema_path=text)
+
+        def additional_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+            if not isinstance(instance, dict):
+                return
+            known, texts = schema.get("properties", {}), schema.get("patternProperties", {})
+            for key, value in instance.items():
+                self.spend(1 + len(texts))
+                if key in known or any(self._finds(text, key) for text in texts):
+                    continue
+                if argument is False:
+                    yield ValidationError(f"{key!r} is not one of its properties: {', '.join(sorted(known)) or 'it has none'}")
+                else:
+                    yield from validator.descend(value, argument, path=key)
+
+        own = {"pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties}
+        return own.get(name, weighed)
+
+    def _finds(self, pattern: str, text: str) -> bool:
+        try:
+            return regex.search(pattern, text, timeout=self.left_s) is not None
+        except TimeoutError:
+            raise LimitError(
+                f"the pattern {_clipped(repr(pattern))} of the schema backtracks for longer than {TIME_S:.0f} s",
+                limit="schema_seconds",
+                value=TIME_S,
+            ) from None
+        except (regex.error, OverflowError, RecursionError) as error:
+            raise ArgumentError(f"the schema's pattern {_clipped(repr(pattern))} is none: {error}") from None
+
+
+def _checks() -> dict[str, Check]:
+    return {**Draft202012Validator.VALIDATORS, "uniqueItems": _unique}
+
+
+def _unique(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """The library compares each item with each other one."""
+    if argument and isinstance(instance, list):
+        seen: dict[bytes, int] = {}
+        for place, item in enumerate(instance):
+            other = seen.setdefault(msgspec.json.encode(_same_numbers(item), order="sorted"), place)
+            if other != place:
+                yield ValidationError(f"items {other + 1} and {place + 1} are the same")
+                return
+
+
+def _same_numbers(value: Any) -> Any:
+    """1 and 1.0 are one number to JSON Schema."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_same_numbers(item) for item in value]
+        case dict():
+            return {key: _same_numbers(item) for key, item in value.items()}
+    return value
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, (list, dict)) else 1
+
+
+def _refuse_uncounted(document: Any) -> None:
+    match document:
+        case dict():
+            for key, value in document.items():
+                if key in UNCOUNTED:
+                    raise ArgumentError(
+                        f"the schema's keyword {key} is not supported; say it with properties, items and additionalProperties"
+                    )
+                _refuse_uncounted(value)
+        case list():
+            for item in document:
+                _refuse_uncounted(item)
+
+
+def _path(error: ValidationError | SchemaError) -> str:
+    parts = [f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{json.dumps(part)}]" for part in error.absolute_path]
+    return _clipped("$" + "".join(parts))
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MESSAGE_CHARS else f"{text[: MESSAGE_CHARS - 1]}…"
