@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from ..errors import ConfigError, LoadError
 from ..journal.cassette import Entry, read_entry
 from ..journal.checked_lines import read_lines, with_sum
+from ..journal.instants import Seconds
 from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
 from ..redaction import Redactor
@@ -27,12 +28,15 @@ from .script_state import FunctionCall
 
 FORMAT = 1
 T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Entropy = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 
 
 class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One cell: `code`, or `function` with its arguments; neither for globals that Python set."""
 
-    number: int
+    number: Count
     chunk: str
     code: str | None = None
     function: str = ""
@@ -40,27 +44,27 @@ class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     inputs: dict[str, msgspec.Raw] = {}
     failed: bool = False
     left_out: str = ""
-    began_s: float = 0.0
-    times: list[float] = []
-    calls: int = 0
+    began_s: Seconds = 0.0
+    times: list[Seconds] = []
+    calls: Count = 0
 
 
 class SavedState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`cells` follow in the file, and after each of them its calls."""
+    """`cells` follow in the file, and after each of them its calls; a state that went through none is not saved."""
 
     name: str
     engine: str
-    seed: int
-    entropy: str
-    opened_s: float
-    cells: int
+    seed: Seed
+    entropy: Entropy
+    opened_s: Seconds
+    cells: Annotated[int, msgspec.Meta(ge=1)]
     allow: list[list[str]] = []
     deny: list[list[str]] = []
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     llmspell_states: int
-    states: int
+    states: Count
 
 
 class Saved(msgspec.Struct):
