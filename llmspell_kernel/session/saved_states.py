@@ -16,13 +16,14 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ..errors import ConfigError, LoadError
+from ..errors import ConfigError, LoadError, ValueCrossingError
 from ..journal.cassette import Entry, read_entry
 from ..journal.checked_lines import read_lines, with_sum
 from ..journal.instants import Seconds
 from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
 from ..redaction import Redactor
+from ..values import loads
 from .history import PastCell, entries_of_cells
 from .script_state import FunctionCall
 
@@ -151,11 +152,21 @@ def _state(reader: _Reader) -> Saved:
         cell = reader.next(SavedCell)
         if len(cell.times) != cell.calls:
             raise reader.wrong(f"{len(cell.times)} times for {cell.calls} calls")
+        _check_values(reader, cell)
         entries = tuple(reader.entry() for _ in range(cell.calls))
         work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
         inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())
         past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries, cell.times, cell.began_s))
     return Saved(state, past)
+
+
+def _check_values(reader: _Reader, cell: SavedCell) -> None:
+    """Each argument is a value of its own, and may be nested as deep as one."""
+    try:
+        for text in [*msgspec.json.decode(cell.arguments, type=list[msgspec.Raw]), *cell.inputs.values()]:
+            loads(text)
+    except (msgspec.MsgspecError, ValueCrossingError) as error:
+        raise reader.wrong(str(error)) from None
 
 
 def _saved(cell: PastCell, times: list[float]) -> SavedCell:

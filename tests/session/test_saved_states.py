@@ -54,6 +54,9 @@ def test_what_a_saved_state_may_hold_comes_back(engine: str, state: dict[str, An
         ({}, {"number": 2**63}, 3),
         ({}, {"number": -1}, 3),
         ({}, {"calls": -1}, 3),
+        ({}, {"function": "print", "arguments": 5}, 3),
+        ({}, {"function": "print", "arguments": [{"$": ["q"]}]}, 3),
+        ({}, {"inputs": {"y": {"$": ["b", "!"]}}}, 3),
     ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
