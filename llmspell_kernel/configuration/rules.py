@@ -18,12 +18,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError, nearest
-from ..policy import hosts
+from ..policy import files, hosts, patterns
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
@@ -163,6 +162,8 @@ CHECKS: Mapping[str, Check] = {
 }
 OPEN_TABLES: Mapping[str, Check] = {"secrets": _secret, "init": _text}
 """Tables whose keys are names of the user's choice."""
+_COVERS: Mapping[str, Callable[[Any, Any], bool]] = {"covered": patterns.covers, "hosts": hosts.covers, "paths": files.covers}
+"""By direction: does what the user wrote stand for all that the project's does?"""
 QUOTED_CHARS = 60
 TEXTS = {name for name, kind in get_type_hints(Settings).items() if kind is str}
 """Keys whose values need no quotes where a person types them."""
@@ -320,7 +321,7 @@ def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _direction(key: str) -> str:
-    """What a layer that only tightens may do to a key of a table: "lower", "covered", "hosts", "adds", "none"."""
+    """What a layer that only tightens may do to a key of a table: "lower", "covered", "hosts", "paths", "adds", "none"."""
     table, _, name = key.partition(".")
     if table == "grants":
         return "covered" if name == "allow" else "adds"
@@ -357,10 +358,10 @@ def _refuse_looser_in_table(entry: Entry, own: Settings) -> None:
         case "lower":
             if entry.value > (ours := _held(own, entry.key)):
                 raise _looser(entry, own, ours)
-        case ("covered" | "hosts") as direction:
-            held, covering = _held(own, entry.key), hosts.covers if direction == "hosts" else _covers
+        case direction if direction in _COVERS:
+            held = _held(own, entry.key)
             for item in entry.value:
-                if item not in held and not any(covering(ours, item) for ours in held):
+                if item not in held and not any(_COVERS[direction](ours, item) for ours in held):
                     raise _looser(entry._replace(value=item), own, ", ".join(map(str, held)) or "nothing")
         case "none":
             raise _not_theirs(entry, "may not set this")
@@ -382,17 +383,6 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
         f"{written(entry.value)} is looser than your own {written(ours)} ({own.origin(entry.key)}), and a project's file may only tighten. "
         f"Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file (`llmspell config` names it)",
     )
-
-
-def _covers(ours: Any, theirs: Any) -> bool:
-    """Whether everything that `theirs` matches is matched by `ours`; False where that cannot be told from the patterns.
-
-    With `*` as its only wildcard, a pattern that matches the other's text can match the other's wildcards by its own `*` alone.  A set of
-    characters is no such text: `*chat*` matches the text `[chat]*`, and not all that this matches.
-    """
-    if not isinstance(ours, str):
-        return bool(ours == theirs)
-    return theirs == ours or ours == "*" or (not set(ours) & set("?[]") and "[" not in theirs and fnmatchcase(theirs, ours))
 
 
 def _near(value: str, known: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ import msgspec
 from ..errors import LoadError, ValueCrossingError
 from .canonical import canonical, canonical_arguments
 from .checked_lines import read_lines, with_sum
+from .instants import Seconds
+from .recorded_values import check_recorded
 from .writable import writable
 
 FORMAT = 1
@@ -65,12 +67,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_un
     used: Used | None = None
     opener: str = ""
     after: str = ""
-    passed_s: float = 0.0
+    passed_s: Seconds = 0.0
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     llmspell_cassette: int
-    clock_s: float
+    clock_s: Seconds
 
 
 class Cassette(NamedTuple):
@@ -120,8 +122,10 @@ def read_entry(text: bytes, name: str, line: int) -> Entry:
     try:
         entry = _read_entry(text)
         canonical(entry.answer)
+        check_recorded(entry.answer)
         for *_, arguments in entry.invoked:
             canonical_arguments(arguments)
+            check_recorded(arguments)
         well_formed = canonical_arguments(entry.arguments) == bytes(entry.arguments)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueCrossingError) as error:
         raise LoadError(f"is no recorded call: {error}", file=name, line=line) from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from .events import AnyEvent, CallUsage
+from .instants import LATEST_S
 
-LAST_S = 253_402_300_799.0
-"""The end of the year 9999, after which there are no dates."""
 MOST_TOKENS = 2**40
 MOST_USD = 1e9
 
 
 def is_plausible(event: AnyEvent) -> bool:
-    return 0 <= event.time <= LAST_S and (not isinstance(event, CallUsage) or _may_be_used(event))
+    return 0 <= event.time <= LATEST_S and (not isinstance(event, CallUsage) or _may_be_used(event))
 
 
 def _may_be_used(used: CallUsage) -> bool:

@@ -1,14 +1,16 @@
 """The question put to the user before an effect, as text.  Pure.
 
 Rules
-- The text is ours.  Whatever a script chose stands in it quoted and on one line: no control character, escape sequence, change of direction or
-  invisible letter reaches whoever reads it, and no line of it can look like one of ours.
+- The text is ours.  Whatever a script chose stands in it quoted: no line break, control character, escape sequence, change of direction or
+  invisible letter reaches whoever reads it, and no line of it can look like one of ours.  How wide the screen is is not known, so no line that
+  holds something of a script is left to the screen to break: each is broken here, and what follows begins with a mark.
 - The arguments are the exact ones the call will have.  One that is too long to be read is cut in its middle, and its size is said.
 - The answer is no unless somebody types y or yes for this very question.  One answer is for one call: there is no "always".
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,8 +29,17 @@ YES = ("y", "yes")
 PROMPT = "Allow this one call? [y/N] "
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Printable by their category, and seen as nothing or as a space."""
+_MARK_KINDS = ("Mn", "Me")
 _MARKS = 2
 """Combining marks that may stand on one letter; more of them can cover the lines above and below."""
+NARROWEST = 40
+"""Columns of a screen; lines are shorter, because some screens break one that just fits."""
+MARGIN = "  |"
+"""Before the rest of a line that was broken."""
+_WORD = re.compile(r" *[^ ]+| +")
+_PIECE = re.compile(r" *(?:\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)|.)")
+"""Of a word: a character, or the escape of one.  Spaces stay with what follows them: at the end of a line nobody would see them."""
+_SPACE_OF_A_RUN = re.compile("(?<= ) ")
 
 
 class ApprovalRequest(NamedTuple):
@@ -61,12 +72,38 @@ def question(request: ApprovalRequest) -> str:
     place = (
         f"{quoted(request.cell, NAME_CHARS)[1:-1]}, {quoted(request.engine, NAME_CHARS)[1:-1]} state {quoted(request.state, NAME_CHARS)}"
     )
-    lines = [f"llmspell: a script asks to call {name} (level: {level})"]
+    # names and levels of methods are those of our bridges: no script chose them, and the first line can be left to the screen
+    first = f"llmspell: a script asks to call {name} (level: {level})"
+    lines: list[str] = []
     if request.what:
         lines.append(f"  to do:  {quoted(request.what, SHOWN_CHARS)}")
     lines.append(f"  script: {place}")
     lines.append(f"  asked:  {quoted(request.reason, 4 * NAME_CHARS)[1:-1]}")
-    return "\n".join([*lines, *_argument_lines(request.arguments), PROMPT])
+    return "\n".join([first, *map(_broken, [*lines, *_argument_lines(request.arguments)]), PROMPT])
+
+
+def _broken(line: str) -> str:
+    """A line as several, none as long as a screen is wide: at its words, and within those that fit on none."""
+    out, used = [], 0
+    for word in _WORD.findall(line):
+        for piece in [word] if len(MARGIN) + _columns(word) < NARROWEST else _PIECE.findall(word):
+            if used + (columns := _columns(piece)) >= NARROWEST:
+                out.append(f"\n{MARGIN}")
+                used = len(MARGIN)
+            out.append(piece)
+            used += columns
+    return "".join(out)
+
+
+def _columns(text: str) -> int:
+    """How many a screen may need for it, at most: some take two for what others show in one."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.category(char) in _MARK_KINDS else 1 if char < "\u1100" and _is_narrow(char) else 2 for char in text)
+
+
+def _is_narrow(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in ("Na", "N", "H")
 
 
 def quoted(text: str, limit: int = SHOWN_CHARS) -> str:
@@ -139,17 +176,18 @@ def _items(items: Sequence[tuple[str, Any]], count: int, limit: int, depth: int)
 
 
 def _bytes(value: bytes, limit: int) -> str:
+    shown = _SPACE_OF_A_RUN.sub(r"\\x20", repr(value[: limit // 4]))
     if len(value) <= limit // 4:
-        return repr(value)
-    return f"{value[: limit // 4]!r} ...{len(value) - limit // 4:,} bytes not shown... ({len(value):,} bytes)"
+        return shown
+    return f"{shown} ...{len(value) - limit // 4:,} bytes not shown... ({len(value):,} bytes)"
 
 
 def _escaped(text: str) -> str:
     out, marks = [], 0
     for char in text:
-        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        marks = marks + 1 if unicodedata.category(char) in _MARK_KINDS else 0
         out.append(char if _is_seen(char) and marks <= _MARKS else _code(char))
-    return "".join(out)
+    return _SPACE_OF_A_RUN.sub(r"\\x20", "".join(out))
 
 
 def _is_seen(char: str) -> bool:

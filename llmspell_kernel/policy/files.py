@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
 from ..errors import DeniedError, LimitError, ScriptError
+from .patterns import covers as covers_text
 
 MiB = 1024 * 1024
 
@@ -157,7 +158,7 @@ class FilePolicy(NamedTuple):
 
 TIGHTER: Mapping[str, str] = {
     "deny": "adds",
-    "allow": "covered",
+    "allow": "paths",
     "hidden": "lower",
     **{name: "lower" for name in FilePolicy._fields if name.startswith("max_")},
 }
@@ -214,6 +215,20 @@ def _fault_of(part: str) -> str:
 def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
     path = "/".join(parts)
     return any(fnmatchcase(path if "/" in pattern else parts[-1], pattern) for pattern in patterns)
+
+
+def covers(ours: str, theirs: str) -> bool:
+    """Is every file that `theirs` allows allowed by `ours`?  False where that cannot be told from the patterns."""
+    if "/" in theirs and "/" not in ours and "[" not in theirs:
+        return covers_text(ours, _last_name(theirs))
+    return covers_text(ours, theirs)
+
+
+def _last_name(pattern: str) -> str:
+    """A pattern of all last names of the paths that one with a slash matches: its wildcards stand for slashes as well."""
+    name = pattern.rpartition("/")[2]
+    tail = name[max(name.rfind("*"), name.rfind("?")) + 1 :]
+    return name if tail == name else f"*{tail}"
 
 
 def _denies(pattern: str, parts: Sequence[str]) -> bool:

@@ -1,8 +1,8 @@
 """The tables of a settings file that are policy, each a class whose fields are its keys.
 
 A module of a table says in TIGHTER what a file that is not the user's own may change: a number to a lower one ("lower"), patterns to ones
-that the user's cover ("covered"; "hosts" for patterns of hosts), or by adding to a list that forbids ("adds").  What TIGHTER does not name
-is the user's alone.
+that the user's cover ("covered"; "hosts" and "paths" for patterns of hosts and of files), or by adding to a list that forbids ("adds").
+What TIGHTER does not name is the user's alone.
 """
 
 from __future__ import annotations

@@ -82,14 +82,14 @@ class _SafeRenderer(RendererHTML):
     """Links and images in our own form; everything else as the library writes it, escaped."""
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        href = str(tokens[idx].attrs.get("href", ""))
+        href = _address(tokens[idx])
         if link_host(href) is None:
             return ""
         return f'<a href="{escape(href)}" target="_blank" rel="noopener noreferrer">'
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         start = _opening(tokens, idx)
-        href = str(tokens[start].attrs.get("href", ""))
+        href = _address(tokens[start])
         host = link_host(href)
         if host is None:
             return f" ({escape(href)})" if href else ""
@@ -103,6 +103,12 @@ class _SafeRenderer(RendererHTML):
         source = str(token.attrs.get("src", ""))
         where = link_host(source) or source.partition(":")[0][:40]
         return f"[image: {escape(alt)} ({escape(where)})]"
+
+
+def _address(link: Token) -> str:
+    """With its scheme in lower case, as our pages have them; that means the same."""
+    scheme, colon, rest = str(link.attrs.get("href", "")).partition(":")
+    return f"{scheme.lower()}{colon}{rest}" if colon else scheme
 
 
 def _opening(tokens: Sequence[Token], closing: int) -> int:

@@ -12,27 +12,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
-from ..errors import ConfigError, LoadError
+from ..errors import ConfigError, LoadError, ValueCrossingError
 from ..journal.cassette import Entry, read_entry
 from ..journal.checked_lines import read_lines, with_sum
+from ..journal.instants import Seconds
 from ..journal.whole_files import read_capped, replace_file
 from ..policy.decide import Grants
 from ..redaction import Redactor
+from ..values import loads
 from .history import PastCell, entries_of_cells
 from .script_state import FunctionCall
 
 FORMAT = 1
 T = TypeVar("T")
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Entropy = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 
 
 class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One cell: `code`, or `function` with its arguments; neither for globals that Python set."""
 
-    number: int
+    number: Count
     chunk: str
     code: str | None = None
     function: str = ""
@@ -40,27 +45,27 @@ class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     inputs: dict[str, msgspec.Raw] = {}
     failed: bool = False
     left_out: str = ""
-    began_s: float = 0.0
-    times: list[float] = []
-    calls: int = 0
+    began_s: Seconds = 0.0
+    times: list[Seconds] = []
+    calls: Count = 0
 
 
 class SavedState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`cells` follow in the file, and after each of them its calls."""
+    """`cells` follow in the file, and after each of them its calls; a state that went through none is not saved."""
 
     name: str
     engine: str
-    seed: int
-    entropy: str
-    opened_s: float
-    cells: int
+    seed: Seed
+    entropy: Entropy
+    opened_s: Seconds
+    cells: Annotated[int, msgspec.Meta(ge=1)]
     allow: list[list[str]] = []
     deny: list[list[str]] = []
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     llmspell_states: int
-    states: int
+    states: Count
 
 
 class Saved(msgspec.Struct):
@@ -147,11 +152,21 @@ def _state(reader: _Reader) -> Saved:
         cell = reader.next(SavedCell)
         if len(cell.times) != cell.calls:
             raise reader.wrong(f"{len(cell.times)} times for {cell.calls} calls")
+        _check_values(reader, cell)
         entries = tuple(reader.entry() for _ in range(cell.calls))
         work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
         inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())
         past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries, cell.times, cell.began_s))
     return Saved(state, past)
+
+
+def _check_values(reader: _Reader, cell: SavedCell) -> None:
+    """Each argument is a value of its own, and may be nested as deep as one."""
+    try:
+        for text in [*msgspec.json.decode(cell.arguments, type=list[msgspec.Raw]), *cell.inputs.values()]:
+            loads(text)
+    except (msgspec.MsgspecError, ValueCrossingError) as error:
+        raise reader.wrong(str(error)) from None
 
 
 def _saved(cell: PastCell, times: list[float]) -> SavedCell:

@@ -9,7 +9,7 @@ import msgspec
 
 from llmspell_kernel import Bridge, Context, Resource, method
 from llmspell_kernel.errors import BridgeError
-from llmspell_kernel.values import Callback, ResourceRef, Value
+from llmspell_kernel.values import EMPTY_TABLE, Callback, Opaque, ResourceRef, Value
 
 MEETING_TIMEOUT_S = 5.0
 
@@ -33,6 +33,9 @@ FROM_HOST: dict[str, Value] = {
     "dict with none": {"a": None, "b": 1},
     "empty list": [],
     "empty dict": {},
+    "function of nobody": [Callback(10**9)],
+    "what can only be shown": [Opaque("a symbol")],
+    "undecided empty table": [EMPTY_TABLE],
 }
 
 

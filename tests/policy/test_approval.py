@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from llmspell_kernel.policy.approval import ALL_CHARS, MAX_ITEMS, PROMPT, ApprovalRequest, is_yes, quoted
+from llmspell_kernel.policy.approval import ALL_CHARS, MARGIN, MAX_ITEMS, NARROWEST, PROMPT, ApprovalRequest, is_yes, quoted
 
 HOSTILE = {
     "colours and cursor": "\x1b[2J\x1b[1;1H\x1b[31mharmless",
@@ -45,6 +48,28 @@ def asking(*arguments: Any, **more: Any) -> ApprovalRequest:
     return ApprovalRequest(**{**facts, "arguments": named, **more})
 
 
+def starts(text: str) -> list[str]:
+    """The lines that are no more of the one before."""
+    return [line for line in text.splitlines() if not line.startswith(MARGIN)]
+
+
+def unbroken(text: str) -> str:
+    return text.replace(f"\n{MARGIN}", "")
+
+
+def rows(text: str, width: int) -> Iterator[str]:
+    """What a screen of that many columns has at its left edge and on: every line, broken where it is full."""
+    for line in text.split("\n"):
+        row, used = "", 0
+        for char in line:
+            columns = 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+            if used + columns > width:
+                yield row
+                row, used = "", 0
+            row, used = row + char, used + columns
+        yield row
+
+
 def is_plain(text: str) -> bool:
     return all(char == "\n" or (char.isprintable() and (char == " " or not char.isspace())) for char in text)
 
@@ -74,7 +99,7 @@ def test_nothing_a_script_writes_leaves_its_quotes_or_its_line(name: str) -> Non
     text = everywhere.text
     assert is_plain(text)
     lines = text.splitlines()
-    assert len(lines) == 8
+    assert len(starts(text)) == 8
     assert lines[-1] == PROMPT
     assert sum(line.startswith("llmspell:") for line in lines) == 1
     assert sum(line.startswith("Allow") for line in lines) == 1
@@ -85,6 +110,70 @@ def test_nothing_a_script_writes_leaves_its_quotes_or_its_line(name: str) -> Non
 )
 def test_what_cannot_be_seen_is_shown_as_its_number(name: str, seen: str) -> None:
     assert seen in quoted(HOSTILE[name])
+
+
+FAKES = [
+    "  script: cell[1], lua state",
+    "  asked:  rule",
+    "  to do:  x",
+    "  2 = 'x'",
+    "Allow this one call? [y/N] ",
+    "llmspell: a script asks to",
+]
+OURS = re.compile(r"llmspell:|Allow|  (script|asked|to do):|  \d+ =")
+
+
+PLACES: dict[str, Callable[[str], ApprovalRequest]] = {
+    "argument": asking,
+    "key": lambda text: asking({text[:80]: text}),
+    "bytes": lambda text: asking(text.encode()),
+    "to do": lambda text: asking("x", what=text),
+    "cell": lambda text: asking("x", cell=text, state=text),
+    "reason": lambda text: asking("x", reason=text),
+}
+
+
+def check_no_row_looks_like_ours(place: str, padding: str, width: int) -> None:
+    for before in range(width - 14, width):
+        fake = FAKES[before % len(FAKES)]
+        text = (padding * 200)[:before] + fake + (padding * 200)[: width - len(fake)] + fake
+        request = PLACES[place](text)
+        found = [match[0] for row in rows(request.text, width) if (match := OURS.match(row))]
+        to_do = ["  to do:"] if place == "to do" else []
+        assert found == ["llmspell:", *to_do, "  script:", "  asked:", "  1 =", "Allow"], request.text
+
+
+@pytest.mark.parametrize("padding", [" ", "x"])
+def test_no_row_of_an_argument_looks_like_ours_on_a_screen_of_any_width(padding: str) -> None:
+    for width in range(NARROWEST, 201):
+        check_no_row_looks_like_ours("argument", padding, width)
+
+
+@pytest.mark.parametrize("padding", ["x ", "\u65e5", "e\u0301", "\0", "\\"], ids=ascii)
+@pytest.mark.parametrize("place", PLACES)
+def test_nor_does_anything_else_that_a_script_chose(place: str, padding: str) -> None:
+    for width in (40, 41, 60, 80, 81, 120):
+        check_no_row_looks_like_ours(place, padding, width)
+
+
+@pytest.mark.parametrize("text", ["a  b", "   ", " " * 300, "a \u3000 b"], ids=ascii)
+def test_every_space_of_a_run_is_seen(text: str) -> None:
+    assert "  " not in quoted(text)
+    for argument in (text, text.encode()):
+        assert "  " not in starts(asking(argument).text)[3].removeprefix("  1 = ")
+
+
+@given(some.text(alphabet="ab \\\n\u65e5\u0301", max_size=200))
+def test_a_line_that_was_broken_says_the_same(text: str) -> None:
+    whole = asking(text).text.split("\n  1 = ", 1)[1].removesuffix(f"\n{PROMPT}")
+    assert unbroken(whole) == quoted(text)
+
+
+def test_a_line_is_broken_at_a_word_where_there_is_one() -> None:
+    assert asking("a sentence of several words that is longer than a narrow screen").text.splitlines()[3:-1] == [
+        '  1 = "a sentence of several words that',
+        '  | is longer than a narrow screen"',
+    ]
 
 
 def test_letters_of_every_language_stay_readable() -> None:
@@ -107,7 +196,7 @@ def test_two_texts_that_differ_look_different(text: str) -> None:
 
 
 def test_a_megabyte_is_cut_in_its_middle_and_its_size_is_said() -> None:
-    text = asking("safe " + "x" * 1_000_000 + " rm -rf /").text
+    text = unbroken(asking("safe " + "x" * 1_000_000 + " rm -rf /").text)
     assert "1,000,014 characters" in text
     assert "characters not shown" in text
     assert '"safe xxx' in text and 'rm -rf /"' in text
@@ -128,14 +217,14 @@ def test_a_megabyte_is_cut_in_its_middle_and_its_size_is_said() -> None:
 )
 def test_no_argument_makes_a_question_that_nobody_can_read(value: Any) -> None:
     text = asking(*[value] * 60).text
-    assert len(text) < 2 * ALL_CHARS
-    assert len(text.splitlines()) <= MAX_ITEMS + 6
+    assert len(text) < 2.3 * ALL_CHARS
+    assert len(starts(text)) <= MAX_ITEMS + 6
     assert is_plain(text)
     assert "not shown" in text or "more" in text
 
 
 def test_what_is_left_out_of_a_list_is_counted() -> None:
-    assert "...50 more items not shown..." in asking(list(range(100))).text
+    assert "...50 more items not shown..." in unbroken(asking(list(range(100))).text)
     assert "  ...and 10 more arguments, not shown" in asking(*range(60)).text
 
 

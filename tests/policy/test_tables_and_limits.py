@@ -74,6 +74,7 @@ def test_what_a_guest_may_change_of_a_table_is_a_field_of_it_in_a_direction_that
         "lower": (int, float, bool, FromZero, Amount),
         "covered": (texts, tuple[int, ...]),
         "hosts": (texts,),
+        "paths": (texts,),
         "adds": (texts,),
     }
     for field, direction in table.tighter.items():

@@ -14,6 +14,8 @@ from llmspell_kernel.render.markdown import markdown_html
 from llmspell_kernel.render.shown import shown_bundle
 from llmspell_kernel.shown import Data, Markdown, Progress, Table, Tree
 
+from .page import HOSTILE
+
 VIEW = {"model_id": "0123456789abcdef0123456789abcdef", "version_major": 2, "version_minor": 0}
 
 
@@ -120,6 +122,20 @@ def test_metadata_are_ours_or_none() -> None:
     assert published({PLAIN: "x"}, {"llmspell": {"x": "y" * MAX_METADATA_CHARS}}).metadata == {}
 
 
+FRAGMENTS = [
+    *(
+        "https://a.b",
+        "HTTPS://A.B/",
+        "hTTp://a.b:80/x",
+        "MailTo:A@b.c",
+        "JAVASCRIPT:x",
+        "HTTPS:\\\\a.b",
+        "https://[::1]/",
+        "https://xn--a.b/",
+    ),
+    *("[x](", ")", "<", ">", "![", "](", "[x]", "[x]: ", "\n", "\n\n", " ", "&colon;", "%3A", "\\", '"', "'", "&quot;", "\u00a0", "\u2003"),
+    *("```", "~~~ ", "|", "|:-:|", "- ", "9. ", "> ", "# ", "***", "a", "é", "\u202e", "\x00", "\ud800", "<b x=1>", "\t"),
+]
 texts = st.text(alphabet=st.sampled_from("ab <>&\"'`*_~[]()!#|-:\\/\n=.1+x;\u202e\x1b\x00é"), max_size=60)
 
 
@@ -133,6 +149,20 @@ texts = st.text(alphabet=st.sampled_from("ab <>&\"'`*_~[]()!#|-:\\/\n=.1+x;\u202
 @example("0. zero\n\n- *a* **b** ~~c~~ `d`\n\n> e\n\n    f\n\n***")
 def test_all_markdown_passes_once_it_is_rendered(text: str) -> None:
     assert is_ours(markdown_html(text)), markdown_html(text)
+
+
+@settings(max_examples=1_500, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+@example("[x](HTTPS://EVIL.com)")
+@example("<MAILTO:a@b.c>")
+def test_all_markdown_with_addresses_passes_once_it_is_rendered(text: str) -> None:
+    assert is_ours(markdown_html(text)), markdown_html(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_answer_passes_once_it_is_rendered(text: str) -> None:
+    for written in (text, f"[x]({text})", f"<{text}>", f"[x][y]\n\n[y]: {text}", f"```{text}\nx\n```"):
+        assert is_ours(markdown_html(written)), markdown_html(written)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

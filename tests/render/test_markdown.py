@@ -30,6 +30,13 @@ def test_a_link_whose_text_is_its_address_shows_it_once() -> None:
     assert check_safe(markdown_html("<https://a.example/x>")).text.strip() == "https://a.example/x"
 
 
+@pytest.mark.parametrize("written", ["HTTPS://evil.example/A", "hTTps://evil.example/A"])
+def test_a_link_works_however_its_scheme_is_spelled(written: str) -> None:
+    page = check_safe(markdown_html(f"[our bank]({written})"))
+    assert [link["href"] for link in page.of("a")] == ["https://evil.example/A"]
+    assert page.text.strip() == "our bank (evil.example)"
+
+
 def test_a_link_that_pretends_another_host_shows_the_real_one() -> None:
     assert check_safe(markdown_html("[https://bank.example](https://evil.example)")).text.strip() == "https://bank.example (evil.example)"
 

@@ -304,6 +304,10 @@ class LuaState:
                 return self._inside.resource(number, kind)
             case ["o", inner]:
                 return self._lua.table_from({key: self._build(item) for key, item in inner.items() if item is not None})
+            case ["x", text]:
+                return text
+            case ["e"]:
+                return self._lua.table_from({})
             case _:
                 raise ValueCrossingError(f"a value tagged {tag[0]!r} has no Lua form")
 

@@ -16,6 +16,8 @@ from .content import part_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = ("role", "content", "name", "tool_calls", "tool_call_id")
+FUNCTION_KEYS = ("name", "description", "parameters", "strict")
+FUNCTION_FORM = "{name, description, parameters}"
 
 
 def messages_of(prompt: str | Sequence[Any], system: str | None) -> list[dict[str, Any]]:
@@ -30,14 +32,40 @@ def messages_of(prompt: str | Sequence[Any], system: str | None) -> list[dict[st
 
 
 def tools_of(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Tools in the OpenAI form; an entry that has a `type` is taken as it is."""
-    return [dict(tool) if "type" in tool else _tool(tool, f"tool {number}") for number, tool in enumerate(tools, 1)]
+    """Tools in the OpenAI form, all of them functions of the script.  Raises ArgumentError.
+
+    A tool that the provider runs itself (a web search, an MCP server) would reach what no policy allows and cost what no budget has reserved,
+    and litellm takes some of those by a key alone: so no key goes on that is not known here.
+    """
+    return [
+        _whole_tool(tool, f"tool {number}") if "type" in tool else _tool(tool, f"tool {number}") for number, tool in enumerate(tools, 1)
+    ]
+
+
+def _whole_tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if tool["type"] != "function":
+        raise ArgumentError(
+            f"{where} has the type {tool['type']!r:.60}; scripts give only functions, which they run themselves: {FUNCTION_FORM}"
+        )
+    _refuse_others(tool, ("type", "function"), where)
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        raise ArgumentError(f"{where} of the type 'function' needs a table 'function': {FUNCTION_FORM}")
+    _refuse_others(function, FUNCTION_KEYS, where)
+    _tool(function, where)
+    return {"type": "function", "function": dict(function)}
+
+
+def _refuse_others(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ArgumentError(f"{where} has an unknown key '{key}'{nearest(str(key), known)}")
 
 
 def _tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
     name = tool.get("name")
     if not isinstance(name, str) or not name:
-        raise ArgumentError(f"{where} needs a name: {{name, description, parameters}}")
+        raise ArgumentError(f"{where} needs a name: {FUNCTION_FORM}")
     parameters = tool.get("parameters", {"type": "object", "properties": {}})
     if not isinstance(parameters, Mapping):
         raise ArgumentError(f"the parameters of {where} ({name}) must be a JSON schema table, not {_kind(parameters)}")
@@ -47,9 +75,7 @@ def _tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _message(entry: Any, where: str) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
         raise ArgumentError(f"{where} must be a table {{role, content}}, not {_kind(entry)}")
-    for key in entry:
-        if key not in KEYS:
-            raise ArgumentError(f"{where} has an unknown key '{key}'{nearest(str(key), KEYS)}")
+    _refuse_others(entry, KEYS, where)
     role = entry.get("role")
     if role not in ROLES:
         raise ArgumentError(f"{where} has the role {role!r}; expected one of {', '.join(ROLES)}")

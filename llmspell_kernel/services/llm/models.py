@@ -17,8 +17,8 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to answer.  What is left out is left to the model; an option a model does not know is an error, not ignored.
 
-    `tools` are `{name, description, parameters}` tables, `parameters` being a JSON schema.  `response_format` is "json" or a table of the
-    provider's own form, such as `{type = "json_schema", json_schema = {...}}`.  `timeout_s` limits the seconds spent waiting for the model
+    `tools` are `{name, description, parameters}` tables, `parameters` being a JSON schema.  `response_format` is "json" or a table
+    such as `{type = "json_schema", json_schema = {...}}`.  `timeout_s` limits the seconds spent waiting for the model
     within the call, altogether; reading a stream slowly does not count.
 
     - model: a model's name, such as spell/local or openai/gpt-4o-mini; else the session's
@@ -32,7 +32,7 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     - retries: how often to ask again where the provider limits the rate of calls, or is overloaded or down, and nothing has come yet
     - tools: functions the model may call, as {name, description, parameters}
     - tool_choice: "auto", "none", "required", or the one to call
-    - response_format: "json", or a table of the provider's own form
+    - response_format: "json", or a table {type, json_schema}
     """
 
     model: str | None = None

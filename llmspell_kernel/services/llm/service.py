@@ -17,6 +17,7 @@ from .messages import messages_of
 from .models import ChatOptions, Model, Request
 from .providers import LOCAL, SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
 from .scripted import Scripted
+from .wire import chat_body
 from .worst_case import FREE, WorstCase, worst_case
 
 
@@ -113,6 +114,7 @@ class LlmService:
         name = options.model or self.model
         self.check(name)
         request = Request(name, messages_of(prompt, options.system), options)
+        chat_body(options)  # what it refuses is refused before anything is reserved
         return Generation(self._model_named(name), request, self._clock)
 
     def takes_schema(self, model: str | None) -> bool:

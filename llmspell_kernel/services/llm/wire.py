@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .answer_form import answer_form
 from .messages import tools_of
 from .models import ChatOptions, ToolCall
 
@@ -19,9 +20,7 @@ def chat_body(options: ChatOptions) -> dict[str, Any]:
     if options.tools:
         body["tools"] = tools_of(options.tools)
     if options.response_format is not None:
-        named = isinstance(options.response_format, str)
-        kind = {"json": "json_object"}.get(str(options.response_format), options.response_format)
-        body["response_format"] = {"type": kind} if named else options.response_format
+        body["response_format"] = answer_form(options.response_format)
     return body
 
 

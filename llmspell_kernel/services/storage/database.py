@@ -4,7 +4,8 @@ Rules
 - What is acknowledged is on the disk: write-ahead log, synchronous FULL.
 - It is made under another name and renamed, so under its own name there is never a half-made one.
 - It is trusted no further than its bytes prove: a project's folder may come from a stranger.  Neither it nor its folder may be a link, it has
-  exactly our tables and no trigger or view, and each value has a checksum; all of that is looked at whenever it is opened.
+  exactly our tables and no trigger or view, and each value has a checksum; all of that is looked at whenever it is opened.  One whose files
+  are larger than what may be kept can make them is not looked at: it is left as it is, and nothing is read.
 - One that is damaged is renamed to NAME.corrupt-TIMESTAMP with its log, never deleted and never written again; a new one takes its place.
 - Two kernels do all this one after the other, by a lock on the folder.
 """
@@ -15,7 +16,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing as closing_object
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,10 +61,11 @@ class Opened(NamedTuple):
 
 
 class Database:
-    """Opens the one database of a folder; `warnings` gathers what the user should be told."""
+    """Opens the one database of a folder; `warnings` gathers what the user should be told.  `check_size` raises where its files are too large."""
 
-    def __init__(self, folder: Path, busy_s: float) -> None:
+    def __init__(self, folder: Path, busy_s: float, check_size: Callable[[int], None]) -> None:
         self._folder = folder
+        self._check_size = check_size
         self._busy_s = busy_s
         self.path = folder / FOLDER / NAME
         self.warnings: list[str] = []
@@ -90,6 +92,7 @@ class Database:
     def _open(self, home: int, make: bool) -> sqlite3.Connection | None:
         names = [f"{NAME}{end}" for end in ("", *BESIDE)]
         there = [name for name in names if _is_there(home, name)]
+        self._check_size(sum(_size(self.path.with_name(name)) for name in there))
         if NAME not in there:
             if not make:
                 return None

@@ -30,6 +30,11 @@ SPACE = "scripts"
 BUSY_S = 10.0
 """How long another process is waited for."""
 
+ROOM_FOR_PAGES = 4
+"""So many times larger than its values the file may be: half of a page may be empty, and pages once used stay in it."""
+ROOM_FOR_LOG_BYTES = 64 * 1024 * 1024
+"""And for SQLite's own files, also where the limit was higher when the values were kept."""
+
 
 class Entry(NamedTuple):
     """A kept value and its written form, by which `replace` knows it again; None for a key that is not there."""
@@ -44,7 +49,7 @@ class KeyStore:
     def __init__(self, folder: Path, rules: Callable[[], FilePolicy], *, space: str = SPACE, busy_s: float = BUSY_S) -> None:
         self._rules = rules
         self._space = space
-        self._database = Database(folder, busy_s)
+        self._database = Database(folder, busy_s, self._check_files)
         self._turn = threading.Lock()
         self._opened: Opened | None = None
 
@@ -153,6 +158,11 @@ class KeyStore:
             return True
 
         return self._do(lambda connection: self._within(connection, put), False, make=True)
+
+    def _check_files(self, size: int) -> None:
+        rules = self._rules()
+        if size > ROOM_FOR_PAGES * rules.max_store_bytes + ROOM_FOR_LOG_BYTES:
+            raise rules.exceeded("max_store_bytes", size, f"{SHOWN} has {size:,} bytes, more than kept values can take, and is not read")
 
     def _writable(self, key: str) -> FilePolicy:
         rules = self._rules()

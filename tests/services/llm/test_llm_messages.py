@@ -57,8 +57,25 @@ def test_a_short_tool_is_widened_and_a_full_one_kept() -> None:
     assert tools_of([short, full]) == [{"type": "function", "function": short}, full]
 
 
+FUNCTION = {"name": "f"}
+
+
 @pytest.mark.parametrize(
-    ("tool", "words"), [({}, "tool 1 needs a name"), ({"name": "f", "parameters": "x"}, "must be a JSON schema table, not a text")]
+    ("tool", "words"),
+    [
+        ({}, "tool 1 needs a name"),
+        ({"name": "f", "parameters": "x"}, "must be a JSON schema table, not a text"),
+        ({"type": "function"}, "tool 1 of the type 'function' needs a table 'function'"),
+        ({"type": "function", "function": {}}, "tool 1 needs a name"),
+        ({"type": "function", "function": {**FUNCTION, "parameters": 1}}, "must be a JSON schema table, not a number"),
+        ({"type": "function", "function": {**FUNCTION, "server_url": "x"}}, "tool 1 has an unknown key 'server_url'"),
+        ({"type": "function", "function": FUNCTION, "googleSearch": {}}, "tool 1 has an unknown key 'googleSearch'"),
+        ({"type": "function", "googleSearch": {}}, "tool 1 has an unknown key 'googleSearch'"),
+        ({"type": "web_search"}, "tool 1 has the type 'web_search'; scripts give only functions, which they run themselves"),
+        ({"type": "mcp", "server_url": "https://x.example"}, "tool 1 has the type 'mcp'"),
+        ({"type": ["function"]}, "tool 1 has the type ['function']"),
+        ({"type": None, "function": FUNCTION}, "tool 1 has the type None"),
+    ],
 )
 def test_a_wrong_tool_is_named(tool: dict[str, Any], words: str) -> None:
     with pytest.raises(ArgumentError) as caught:

@@ -308,6 +308,29 @@ def test_a_link_in_place_of_the_database_or_its_folder_is_not_followed(tmp_path:
     assert (canary.read_bytes(), canary.stat().st_mtime_ns) == before
 
 
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_a_database_of_a_stranger_larger_than_kept_values_can_make_it_is_not_read(kept: Kept, end: str) -> None:
+    kept.store.set("k", 1)
+    kept.store.close()
+    kept.rules = kept.rules._replace(max_store_bytes=1)
+    large = kept.path.with_name(f"{kept.path.name}{end}")
+    large.touch(0o600)
+    os.truncate(large, 70 * 1024 * 1024)  # a sparse one: it takes no place here
+    before = sorted(os.listdir(kept.path.parent))
+    with pytest.raises(LimitError, match=r"storage.sqlite has 73,4\d\d,\d\d\d bytes.*is not read.*files.max_store_bytes is 1$"):
+        kept.store.get("k")
+    assert sorted(os.listdir(kept.path.parent)) == before
+
+
+def test_a_limit_below_what_is_kept_hides_nothing_of_it(kept: Kept) -> None:
+    for number in range(100):
+        kept.store.set(f"key{number}", "x" * 100_000)
+    kept.store.close()
+    kept.rules = kept.rules._replace(max_store_bytes=1)
+    assert kept.store.get("key99") == "x" * 100_000
+    assert limit_of(lambda: kept.store.set("new", 1)) == "files.max_store_bytes"
+
+
 def test_a_function_that_a_stranger_wrote_into_the_database_is_no_function(kept: Kept) -> None:
     kept.store.set("a", 1)
     kept.store.close()

@@ -14,6 +14,7 @@
     put(world.returned, '{"id":' + id + ',"' + field + '":' + text + '}');
     world.calls--;
   };
+  const numbered = (number) => functions[number] ?? (() => { throw new TypeErr('the script has no function number ' + number); });
   return {
     __proto__: null,
     idOf(called) {
@@ -25,14 +26,12 @@
       }
       return id;
     },
-    of: (id) => functions[id] ?? null,
+    of: numbered,
     async invoke(id, number, args) {
       const world = now();
       world.calls++;
       try {
-        const called = functions[number];
-        if (called === undefined) throw new TypeErr('the script has no function number ' + number);
-        giveBack(world, id, 'value', values.valueText(await apply(called, undefined, args), 'result'));
+        giveBack(world, id, 'value', values.valueText(await apply(numbered(number), undefined, args), 'result'));
       } catch (error) { giveBack(world, id, 'fault', describe(error)); }
     },
   };

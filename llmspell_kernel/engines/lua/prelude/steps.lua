@@ -173,13 +173,11 @@ local function go_on()
   return finished(main.results)
 end
 
-local function gone() faults.raise("script", "the function is gone") end
-
 -- The host calls a function of the script.
 local function invoke(id, callback, ...)
   local of_cell = tasks.main() ~= nil
   if of_cell then open_invocations = open_invocations + 1 end
-  local task = tasks.spawn(values.callback(callback) or gone, ...)
+  local task = tasks.spawn(values.callback(callback), ...)
   task.on_done = function()
     if of_cell then open_invocations = open_invocations - 1 end
     local ok, text = task.ok, task.error

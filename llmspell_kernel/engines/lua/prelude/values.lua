@@ -289,7 +289,7 @@ return {
   base64 = base64,
   is_array = is_array,
   is_object = function(t) return objects[t] == true end,
-  callback = function(id) return callbacks[id] end,
+  callback = function(id) return callbacks[id] or function() raise("script", "the script has no function number " .. id) end end,
   encode = encode,
   json_text = function(value) return text_of(value, true, 0, new_state("value")) end,
   mark_array = mark_array,
