@@ -98,7 +98,7 @@ def _is_plain(value: Value) -> bool:
             return True
         if dict in kinds and not _have_plain_keys([item for item in level if type(item) is dict]):
             return False
-        level = _inside(level, kinds)
+        level = inside(level, kinds)
     return False
 
 
@@ -106,7 +106,7 @@ def _have_plain_keys(objects: Sequence[dict[Any, Value]]) -> bool:
     return set(map(type, chain.from_iterable(objects))) <= {str} and "$" not in chain.from_iterable(objects)
 
 
-def _inside(level: Sequence[Value], kinds: set[type]) -> Sequence[Value]:
+def inside(level: Sequence[Value], kinds: set[type]) -> Sequence[Value]:
     """What the lists and objects of a level hold, taken out in C; `kinds` are those of the level."""
     lists = [item for item in level if type(item) is list] if list in kinds else []
     objects = [item for item in level if type(item) is dict] if dict in kinds else []
@@ -140,7 +140,7 @@ def kinds_in(value: Value, levels: int = MAX_DEPTH) -> set[type] | None:
         found |= kinds
         if kinds.isdisjoint((list, dict)):
             return found
-        level = _inside(level, kinds)
+        level = inside(level, kinds)
     return None
 
 
