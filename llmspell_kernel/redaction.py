@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 from .errors import ConfigError
-from .values import MAX_DEPTH, Opaque
+from .values import MANY_ITEMS, MAX_DEPTH, Opaque, inside, kinds_in
 
 MIN_CHARS = 8
 MAX_CHARS = 16_384
@@ -34,6 +34,7 @@ FEWEST_PLAIN = 4
 """Of a value, besides what may be an escape: with fewer, ordinary text would be taken for it."""
 LONGEST_ESCAPE = 2 * MAX_BACKSLASHES + 10
 WINDOW_CHARS = 512 * 1024
+_OF_JSON = {type(None), bool, int, float, str, list, dict}
 _HEX = "[0-9A-Fa-f]"
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -447,6 +448,19 @@ def _places(text: str, plain_places: list[int]) -> list[int]:
     return found
 
 
+def _texts_of_many(items: list[Any]) -> Iterator[str]:
+    """Level by level, so that the work on each of a quarter of a million items is done in C."""
+    level: Sequence[Any] = items
+    while level:
+        kinds = set(map(type, level))
+        yield from [item for item in level if type(item) is str]
+        yield from [key for item in level if type(item) is dict for key in item if type(key) is str]
+        for item in level if not kinds <= _OF_JSON else ():
+            if type(item) not in _OF_JSON:
+                yield from _texts(item, 0)
+        level = inside(level, kinds)
+
+
 def _texts(value: Any, depth: int) -> Iterator[str]:
     match value:
         case str():
@@ -455,6 +469,8 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
             yield value.decode("utf-8", "surrogateescape")
         case Opaque(text):
             yield text
+        case list() if len(value) > MANY_ITEMS and kinds_in(value, MAX_DEPTH - depth):
+            yield from _texts_of_many(value)
         case list() | tuple() if depth <= MAX_DEPTH:
             for item in value:
                 yield from _texts(item, depth + 1)

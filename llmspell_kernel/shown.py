@@ -1,6 +1,6 @@
 """What a bridge may show in a cell's output, as data: where it goes and how it looks is decided by the sink that gets it.
 
-To add a kind: a class here, a branch in `size_bytes`, and a branch of `render.shown.shown_bundle`.
+To add a kind: a class here, a branch in `measured`, and a branch of `render.shown.shown_bundle`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .host_types._crossing import written
-from .values import Value, dumps
+from .values import Value
 
 
 class Data(msgspec.Struct, frozen=True):
@@ -59,27 +59,22 @@ class Progress(msgspec.Struct, frozen=True):
 Shown = Data | Markdown | Table | Tree | Progress
 
 
-def in_plain_data(shown: Shown) -> Shown:
-    """The same with host types (frames, data classes) as scripts see them.  Raises ValueCrossingError for a value that could not be a script's."""
-    match shown:
-        case Data(value) | Tree(value):
-            return msgspec.structs.replace(shown, value=written(value)[0])
-        case Table(rows):
-            return msgspec.structs.replace(shown, rows=written(rows)[0])
-    return shown
+def measured(shown: Shown) -> tuple[Shown, int]:
+    """The same with host types (frames, data classes) as scripts see them, and its size before it is rendered.
 
-
-def size_bytes(shown: Shown) -> int:
-    """What is to be shown, before it is rendered.  Raises ValueCrossingError for a value that could not be a script's."""
+    The value is written once for both.  Raises ValueCrossingError for a value that could not be a script's.
+    """
     match shown:
         case Data(value, title) | Tree(value, title):
-            return len(dumps(value)) + _bytes(title)
+            plain, text = written(value)
+            return msgspec.structs.replace(shown, value=plain), len(text) + _bytes(title)
         case Table(rows, columns, title):
-            return len(dumps(rows)) + sum(map(_bytes, columns or ())) + _bytes(title)
+            plain, text = written(rows)
+            return msgspec.structs.replace(shown, rows=plain), len(text) + sum(map(_bytes, columns or ())) + _bytes(title)
         case Markdown(text):
-            return _bytes(text)
+            return shown, _bytes(text)
         case Progress(label=label, text=text):
-            return _bytes(label) + _bytes(text)
+            return shown, _bytes(label) + _bytes(text)
 
 
 def _bytes(text: str) -> int:

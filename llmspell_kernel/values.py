@@ -7,7 +7,8 @@ Rules
   `e` an empty Lua table (array or object: the reader decides), `f` a function of the script (callback id), `r` a thing the host keeps
   (resource id, type), `x` a result that can only be shown (text), `o` an object with a "$" key.
 - Depth is limited to 64 and the number of items to a million, checked here, whatever the sender promised: two million empty lists are
-  6 MB of text and 200 MB of memory.  Bytes are limited by whoever knows the policy.
+  6 MB of text and 200 MB of memory.  Bytes are limited by whoever knows the policy, and counted here: 4 MB of text can be half a million
+  small objects, which take 120 MB.
 """
 
 from __future__ import annotations
@@ -24,8 +25,15 @@ from .errors import ValueCrossingError
 
 MAX_DEPTH = 64
 MAX_ITEMS = 1_000_000
+MANY_ITEMS = 32 * 1024
+"""Of a list that is not copied where that can be left: it would take 100 MB once more.  The journal keeps nothing of one as long, so that
+whoever changes it does not change what was written down."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 SAFE_INT = 2**53 - 1  # ECMAScript's Number.MAX_SAFE_INTEGER
+OBJECT_BYTES, LIST_BYTES, MEMBER_BYTES, STRING_BYTES = 50, 20, 8, 6
+"""What each counts in a value: a quarter of the memory that one takes in the host (measured, CPython 3.11: 200, 72, 32, 24 and its text)."""
+_FEW_BYTES = 16 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 class Callback(NamedTuple):
@@ -88,12 +96,21 @@ def _is_plain(value: Value) -> bool:
             return False
         if kinds <= _LEAVES:
             return True
-        objects = [item for item in level if type(item) is dict] if dict in kinds else []
-        lists = [item for item in level if type(item) is list] if list in kinds else []
-        if not set(map(type, chain.from_iterable(objects))) <= {str} or any("$" in item for item in objects):
+        if dict in kinds and not _have_plain_keys([item for item in level if type(item) is dict]):
             return False
-        level = [*chain.from_iterable(lists), *chain.from_iterable([item.values() for item in objects])]
+        level = inside(level, kinds)
     return False
+
+
+def _have_plain_keys(objects: Sequence[dict[Any, Value]]) -> bool:
+    return set(map(type, chain.from_iterable(objects))) <= {str} and "$" not in chain.from_iterable(objects)
+
+
+def inside(level: Sequence[Value], kinds: set[type]) -> Sequence[Value]:
+    """What the lists and objects of a level hold, taken out in C; `kinds` are those of the level."""
+    lists = [item for item in level if type(item) is list] if list in kinds else []
+    objects = [item for item in level if type(item) is dict] if dict in kinds else []
+    return [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, objects))]
 
 
 def _are_plain_numbers(level: Sequence[Value], kinds: set[type]) -> bool:
@@ -114,6 +131,19 @@ def loads(data: bytes | msgspec.Raw, *, empty_as_object: bool = True) -> Value:
     return wire if _holds_no_more_than_json(bytes(data), wire) else _from_wire(wire, 0, empty_as_object)
 
 
+def kinds_in(value: Value, levels: int = MAX_DEPTH) -> set[type] | None:
+    """The types of all that a value holds, itself included; None where it is nested deeper.  Hundreds of thousands of items take milliseconds."""
+    found: set[type] = set()
+    level: Sequence[Value] = (value,)
+    for _ in range(levels + 1):
+        kinds = set(map(type, level))
+        found |= kinds
+        if kinds.isdisjoint((list, dict)):
+            return found
+        level = inside(level, kinds)
+    return None
+
+
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -121,17 +151,7 @@ def _holds_no_more_than_json(text: bytes, wire: Any) -> bool:
     """Is what msgspec read already the value: no tag, no integer that may be beyond 64 bits, not too deep?"""
     if b"$" in text or b"\\u0024" in text or b"0" * 19 in text.translate(_ZEROS):
         return False
-    return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or _depth_fits(wire)
-
-
-def _depth_fits(wire: Any) -> bool:
-    level = [wire]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for item in level if type(item) is list or type(item) is dict]
-        if not level:
-            return True
-        level = list(chain.from_iterable([item if type(item) is list else item.values() for item in level]))
-    return False
+    return text.count(b"[") + text.count(b"{") <= MAX_DEPTH or kinds_in(wire) is not None
 
 
 def check_items(data: bytes | msgspec.Raw) -> None:
@@ -151,11 +171,43 @@ def _marks(text: bytes) -> int:
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
+def counted_bytes(written: bytes | msgspec.Raw, most: int) -> int:
+    """How large a value counts, before anything is made of it: as its text or, where that is more, as what its text holds.
+
+    Counting ends soon after `most`, so that a text which is over it costs no more than one which is not.  No byte of a text counts more than
+    OBJECT_BYTES: whoever knows that it is small enough need not count.
+    """
+    text = bytes(written)
+    counted = _marked_bytes(text) + STRING_BYTES * text.count(b'"') // 2
+    if counted > max(len(text), _FEW_BYTES):  # it may be prose or code, whose marks stand in strings
+        counted = _bytes_outside_strings(text, most)
+    return max(len(text), counted)
+
+
+def _marked_bytes(text: bytes) -> int:
+    return OBJECT_BYTES * text.count(b"{") + LIST_BYTES * text.count(b"[") + MEMBER_BYTES * text.count(b",")
+
+
+def _bytes_outside_strings(text: bytes, most: int) -> int:
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    counted = STRING_BYTES * plain.count(b'"') // 2
+    inside = 0
+    for start in range(0, len(plain), _PIECE_BYTES):  # in pieces: as one list, two million strings would take what is to be limited
+        if counted > most:
+            break
+        parts = plain[start : start + _PIECE_BYTES].split(b'"')
+        counted += _marked_bytes(b"".join(parts[inside::2]))
+        inside = (inside + len(parts) - 1) % 2
+    return counted
+
+
 def resolve_empty(value: Value) -> Value:
-    """The same value with every undecided empty Lua table made an object."""
+    """The same value with every undecided empty Lua table made an object.  A long list that holds none is not copied."""
     if isinstance(value, EmptyTable):
         return {}
     if isinstance(value, list):
+        if len(value) > MANY_ITEMS and (kinds := kinds_in(value)) is not None and EmptyTable not in kinds:
+            return value
         return [resolve_empty(item) for item in value]
     if isinstance(value, dict):
         return {key: resolve_empty(item) for key, item in value.items()}

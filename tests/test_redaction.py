@@ -211,3 +211,23 @@ def test_a_million_escapes_are_looked_through_by_pattern_and_not_one_by_one(text
     monkeypatch.setattr(redaction, "_character", lambda _: pytest.fail("each escape was looked at"))
     known.finds("%41" * 10)
     assert not known.finds(text)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        KEY,
+        {"a": KEY},
+        {KEY: 1},
+        [[{"a": [KEY]}]],
+        KEY.encode(),
+        {"a": (1, [KEY])},
+        {1: Opaque(KEY)},
+    ],
+    ids=["text", "member", "key", "deep", "bytes", "tuple", "opaque"],
+)
+def test_a_secret_among_a_hundred_thousand_items_is_found_wherever_it_stands(item: object) -> None:
+    rows: list[object] = [{"a": 1, "b": ["x"]}] * 100_000
+    assert redactor(key=KEY).redact_value(rows) is rows
+    rows[77_777] = item
+    assert KEY not in str(redactor(key=KEY).redact_value(rows)[77_777])

@@ -3,7 +3,7 @@
 import pytest
 
 from llmspell_kernel.errors import ValueCrossingError
-from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, size_bytes
+from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, measured
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, 
     ],
 )
 def test_every_part_counts(shown: Shown, size: int) -> None:
-    assert size_bytes(shown) == size
+    assert measured(shown) == (shown, size)
 
 
 def test_what_no_script_can_hold_is_refused() -> None:
     with pytest.raises(ValueCrossingError):
-        size_bytes(Data({1, 2}))
+        measured(Data(object()))

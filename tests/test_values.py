@@ -17,12 +17,14 @@ from llmspell_kernel.values import (
     EMPTY_TABLE,
     INT_MAX,
     INT_MIN,
+    MANY_ITEMS,
     MAX_DEPTH,
     SAFE_INT,
     Callback,
     Opaque,
     ResourceRef,
     Value,
+    counted_bytes,
     dumps,
     loads,
     resolve_empty,
@@ -327,3 +329,39 @@ def test_more_items_than_the_limit_are_refused_before_they_are_made_and_commas_i
     text = ',[{"\\' * 500_000
     assert loads(dumps([text, "x"])) == [text, "x"]
     assert len(loads(b"[" + b"1," * 900_000 + b"1]")) == 900_001
+
+
+LIMIT = 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        (b"[" + b'{"a":1},' * 99_999 + b'{"a":1}]', 20 + 100_000 * (50 + 8 + 6) - 8),
+        (b"[" + b"[]," * 99_999 + b"[]]", 20 + 100_000 * (20 + 8) - 8),
+        (b"[" + b"1," * 99_999 + b"1]", 20 + 100_000 * 8 - 8),
+        (b'["' + b"x" * 10_000_000 + b'"]', 10_000_004),
+        (dumps([json.dumps([{"a": "\\", "b": [1, 2]}] * 100_000)]), 3_400_004),
+    ],
+    ids=["objects", "lists", "numbers", "text", "JSON in a string"],
+)
+def test_a_value_counts_as_its_text_or_as_what_it_holds_where_that_is_more(text: bytes, counted: int) -> None:
+    assert counted_bytes(text, LIMIT) == pytest.approx(counted, rel=0.01)
+
+
+def test_marks_and_quotes_inside_strings_count_nothing_wherever_a_text_is_taken_apart() -> None:
+    value = [f'{number}"\\' + '{[,"\\' * (number % 7) for number in range(30_000)]
+    held = 20 + len(value) * (8 + 6) - 8
+    text = dumps(value)
+    assert counted_bytes(text, LIMIT) == max(len(text), held)
+
+
+def test_counting_ends_soon_after_the_limit() -> None:
+    text = b"[" + b'"",' * 5_000_000 + b'""]'
+    assert LIMIT < counted_bytes(text, LIMIT) < 2 * LIMIT
+
+
+def test_a_long_list_without_undecided_tables_is_not_copied_and_one_that_holds_one_is() -> None:
+    rows: Value = [{"a": [1]}] * (MANY_ITEMS + 1)
+    assert resolve_empty(rows) is rows
+    assert resolve_empty([*rows, {"a": EMPTY_TABLE}]) == [*rows, {"a": {}}]

@@ -38,6 +38,9 @@ _PLAIN_SORTS: dict[type, set[type]] = {
 }
 
 
+_ANY_OBJECT = kinds.DictType(kinds.StrType(), kinds.AnyType())
+
+
 class _Misfit(Exception):
     """A value does not fit its type.  Its place is gathered while the error rises, so that values which fit pay nothing for it."""
 
@@ -169,7 +172,7 @@ def _inner(error: Misfit, value: Value) -> _Misfit:
 
 
 def _fit_list(items: list[Value], kind: kinds.Type) -> list[Value]:
-    if isinstance(kind, kinds.AnyType):
+    if isinstance(kind, kinds.AnyType) or (kind == _ANY_OBJECT and set(map(type, items)) == {dict}):
         return [resolve_empty(item) for item in items]
     if _all_plain(items, kind):
         return items

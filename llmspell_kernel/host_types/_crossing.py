@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError, ValueCrossingError
-from ..values import MAX_DEPTH, Callback, EmptyTable, Opaque, ResourceRef, Value, dumps, dumps_plain
+from ..values import MANY_ITEMS, MAX_DEPTH, Callback, EmptyTable, Opaque, ResourceRef, Value, dumps, dumps_plain, kinds_in
 from . import _registry
 from ._record import HostType
 
@@ -91,6 +91,8 @@ def _unknown(value: Value, depth: int) -> Value:
 
 
 def _plain_list(items: Any, depth: int) -> list[Value]:
+    if type(items) is list and len(items) > MANY_ITEMS and _is_as_it_is(items, depth):
+        return items
     out: list[Value] = []
     try:
         for item in items:
@@ -99,6 +101,11 @@ def _plain_list(items: Any, depth: int) -> list[Value]:
         error.steps.append(f"[{len(out)}]")
         raise
     return out
+
+
+def _is_as_it_is(items: list[Value], depth: int) -> bool:
+    kinds = kinds_in(items, MAX_DEPTH - depth)
+    return kinds is not None and kinds <= _AS_THEY_ARE | {list, dict}
 
 
 def _plain_dict(entries: Mapping[Any, Any], depth: int) -> dict[Any, Value]:

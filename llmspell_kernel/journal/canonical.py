@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ValueCrossingError
-from ..values import MAX_DEPTH, check_items
+from ..values import MAX_DEPTH, check_items, kinds_in
 
 KEY_CHARS = 24
 
@@ -29,8 +29,7 @@ def canonical_arguments(written: bytes | msgspec.Raw) -> bytes:
 def _canonical(written: bytes | msgspec.Raw, depth: int) -> bytes:
     check_items(written)
     try:
-        value = msgspec.json.decode(written)
-        text = msgspec.json.encode(_without_ids(value, depth), order="sorted")
+        text = msgspec.json.encode(_read_without_ids(bytes(written), depth), order="sorted")
         # most are canonical as they come, and are kept elsewhere too: one of them is enough
         return written if type(written) is bytes and text == written else text
     except (msgspec.DecodeError, RecursionError, UnicodeError, OverflowError) as error:
@@ -40,6 +39,15 @@ def _canonical(written: bytes | msgspec.Raw, depth: int) -> bytes:
 def key_of(call: str, arguments: bytes, opener: str = "") -> str:
     """`arguments` are canonical; `opener` names the call that gave the thing whose method this is."""
     return hashlib.sha256(b"\0".join((call.encode(), opener.encode(), arguments))).hexdigest()[:KEY_CHARS]
+
+
+def _read_without_ids(written: bytes, depth: int) -> Any:
+    value = msgspec.json.decode(written)
+    if b"$" in written or b"\\u0024" in written:
+        return _without_ids(value, depth)
+    if kinds_in(value, MAX_DEPTH - depth) is None:  # no look at each item, of which a call may have a million
+        raise ValueCrossingError(f"nested deeper than {MAX_DEPTH} levels")
+    return value
 
 
 def _without_ids(value: Any, depth: int) -> Any:

@@ -24,7 +24,7 @@ class Limits(NamedTuple):
     effects: int
     """How many calls of bridges one cell may make."""
     value_bytes: int
-    """How large one value may be that crosses between script and host."""
+    """How large one value may be that crosses between script and host; many small objects count more than their text."""
     resources: int = 100
     """How many streams and the like a state may hold open."""
     instructions: int = 12_000_000_000
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     calls_in_flight: int = 2_000
     """How many calls of bridges may wait for their answers at once."""
     call_bytes: int = 24 * MiB
-    """How large the arguments of those calls may be in all."""
+    """How large the arguments of those calls may be in all; they count as values do."""
     tasks: int = 10_000
     """How many coroutines and tasks that have not ended a state may hold."""
     stack_bytes: int = 4 * MiB

@@ -20,19 +20,20 @@ from ..protocol.output import Output
 from ..protocol.steps import Background, Effect, Failed, Fault, Finished, Step, Suspended
 from ..redaction import StreamRedactor
 from ..settings import PYTHON
-from ..shown import Progress, Shown, in_plain_data, size_bytes
+from ..shown import Progress, Shown, measured
 from ..values import Callback, Value
 from .approval import denied
 from .budgets import Account
 from .faults import error_of, told
 from .history import PastCell
+from .large_values import LARGE_BYTES, by_size
 from .met_limits import met
 from .output_tail import OutputTail
 from .redacted import RedactedSink
 from .script_state import INTERRUPT, TOTAL_TIME, FunctionCall, ScriptState
 from .total_time import TotalTime
 from .transcript import Made
-from .value_lists import check_size, read_values
+from .value_lists import read_results
 
 if TYPE_CHECKING:
     from .effects import EffectContext
@@ -179,11 +180,13 @@ class CellRun:
         """An event of the journal: what the script sees next has its time."""
         self._state.time_s = max(self._state.time_s, time_s)
 
-    async def keep_pace(self) -> None:
-        """Holds an effect back that comes too fast."""
+    async def keep_pace(self, size_bytes: int) -> None:
+        """Holds an effect back that comes too fast, or is as large as many others that come from their thread at once."""
         wait_s = self._state.pace.wait_s(self.limits.effects_per_s, time.monotonic())
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+        if size_bytes > LARGE_BYTES:
+            await self._state.exchange.breathe()
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
@@ -201,8 +204,7 @@ class CellRun:
         self._write_held()
         if self._output_full:
             return
-        shown = in_plain_data(shown)
-        size = size_bytes(shown)
+        shown, size = measured(shown)
         if self.output_bytes + size > self.limits.output_bytes:
             return self._note_full()
         if isinstance(shown, Progress):
@@ -340,8 +342,7 @@ class CellRun:
         assert isinstance(step, Finished)
         if self.exceeded is not None:  # the stop came too late, or to nothing, as in a worker that reads no flag
             raise self._state.explain(self.exceeded)
-        check_size(step.values, "the results", self.limits.value_bytes)
-        return read_values(step.values, "the results")
+        return await by_size(len(step.values), read_results, step.values, self.limits.value_bytes)
 
     def _whole(self, fault: Fault) -> Fault:
         """With the fields that no engine carries."""

@@ -37,8 +37,9 @@ from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .budgets import Reservation
 from .faults import contained, fault_of
+from .large_values import by_size
 from .redacted import redact_error, redacted_fault
-from .value_lists import check_size, read_values, write_values
+from .value_lists import check_size, read_arguments, write_values
 
 if TYPE_CHECKING:
     from ..redaction import Redactor, StreamRedactor
@@ -204,8 +205,7 @@ async def answer(run: CellRun, effect: Effect, within: EffectContext | None) -> 
     """Never raises, except CancelledError: whatever happens is an answer for the script."""
     context = EffectContext(run, run.next_call(), within)
     try:
-        check_size(effect.args, "the arguments", run.limits.value_bytes)
-        arguments = read_values(effect.args, "the arguments", empty_as_object=False)
+        arguments = await by_size(len(effect.args), read_arguments, effect.args, run.limits.value_bytes)
     except SpellError as error:
         _refused(run, context, effect, [], error)
         return Answer(effect.id, fault=redacted_fault(fault_of(error, ""), run.redactor))
@@ -225,9 +225,9 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
             _keep_refusal(run, context, effect, arguments, context.asks, error)
         return redact_error(error, run.redactor)
     except asyncio.CancelledError:
-        _refused(run, context, effect, arguments, Interrupted("stopped before the user had answered"))
+        _refused(run, context, effect, arguments, Interrupted("stopped before it was begun"))
         raise
-    await run.keep_pace()
+    await run.keep_pace(len(effect.args))
     started = time.monotonic()
     run.recorder.record(
         CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, context.parent, effect.target)
@@ -235,8 +235,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     what = f"{effect.bridge}.{effect.method}"
     try:
         value, text = await _come_to(run, context, effect, arguments, planned)
-        if len(text) > run.limits.value_bytes:
-            check_size(text, f"the answer of {what}", run.limits.value_bytes)
+        check_size(text, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
         if not _is_cancelled():
             failure = BridgeError(f"{what} failed: something it waited for was cancelled")
@@ -434,7 +433,7 @@ async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, ar
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if run.effects > (cap := run.limits.effects):
         raise run.exceed("effects", cap, run.effects)
-    call = _bound_call(run, context, effect, arguments)
+    call = await _bound_call(run, context, effect, arguments)
     if isinstance(verdict, Ask) and not run.is_replayed(call.method):
         context.asks = call.method
         named = {str(position): argument for position, argument in enumerate(arguments, 1)}
@@ -442,10 +441,10 @@ async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, ar
     return call
 
 
-def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
+async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """Raises the ScriptError that says what is wrong with it."""
     if effect.target is not None:
-        return _resource_call(run, context, effect, arguments)
+        return await _resource_call(run, context, effect, arguments)
     declaration = run.declarations.get(effect.bridge)
     if declaration is None:
         reason = run.failed_bridges.get(effect.bridge)
@@ -453,7 +452,7 @@ def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments:
             raise ScriptError(f"there is no bridge '{effect.bridge}': it could not be loaded: {reason}", code="unknown")
         raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
     method = _known(declaration.methods, effect)
-    bound = method.bind(arguments, _resolver(run))
+    bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
     _warn(run, method)
 
     async def call() -> Any:
@@ -475,7 +474,7 @@ def _level(run: CellRun, effect: Effect) -> Level:
     return method.level if method is not None else "read"
 
 
-def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
+async def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     assert effect.target is not None
     state, number = run.state_number, effect.target
     for declaration in run.declarations.values():
@@ -485,7 +484,7 @@ def _resource_call(run: CellRun, context: EffectContext, effect: Effect, argumen
     else:
         raise InternalError(f"the resource type {effect.bridge} is not declared")
     method = _known(kind.methods, effect)
-    bound = method.bind(arguments, _resolver(run))
+    bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
     _warn(run, method)
     try:
         resource = run.resources.get(state, number, effect.bridge, effect.method)

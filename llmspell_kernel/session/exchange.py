@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ..errors import SpellError
 from ..protocol.framing import MAX_FRAME_BYTES
 from ..protocol.steps import Answer, Background, Effect, Fault, Invocation, Returned, Suspended
-from ..values import Callback, Value, loads
+from ..values import OBJECT_BYTES, Callback, Value, counted_bytes
 from . import effects
+from .breath import Breath
 from .faults import error_of, report
-from .value_lists import check_size, write_values
+from .large_values import by_size
+from .value_lists import check_size, read_value, write_values
 
 if TYPE_CHECKING:
     from .cell_run import CellRun
@@ -47,6 +48,7 @@ class Exchange:
         self.state_number = 0
         self._engine = engine
         self._resources = resources
+        self._breath = Breath()
         self._value_bytes = value_bytes
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sizes: dict[int, int] = {}
@@ -57,8 +59,8 @@ class Exchange:
         """By the call within which it was asked; the one that waits longest goes first."""
         self._given: dict[int, list[int]] = {}
         """By effect: the resources that its answer holds, until the answer is sent."""
-        self._returns: dict[int, tuple[asyncio.Future[Value], bool]] = {}
-        """By invocation: who waits, and are empty Lua tables left as such?"""
+        self._returns: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        """By invocation: who waits for its result."""
         self._last_invocation = 0
         self._faults: dict[tuple[str, str], Fault] = {}
         """Answered faults with fields that no engine carries: an uncaught one gets them back."""
@@ -100,6 +102,21 @@ class Exchange:
             return False
         return True
 
+    async def _has_room_for_what_it_holds(self, effect: Effect, run: CellRun) -> bool:
+        """As `_has_room`, of the objects and lists that a text is made into, which take many times as much: no worker looks at those."""
+        limits = run.limits
+        if self._waiting_bytes * OBJECT_BYTES <= limits.call_bytes:
+            return True  # whatever they hold
+        counted = await by_size(len(effect.args), counted_bytes, effect.args, limits.value_bytes)
+        if counted > limits.value_bytes or effect.id not in self._sizes:
+            return True  # nothing is made of it: it is refused as the call's answer, or was given up in the meantime
+        self._waiting_bytes += counted - self._sizes[effect.id]
+        self._sizes[effect.id] = counted
+        if self._waiting_bytes <= limits.call_bytes:
+            return True
+        run.exceed("call_bytes", limits.call_bytes, self._waiting_bytes)
+        return False
+
     def message(self) -> tuple[list[Answer], list[Invocation], EffectContext | None]:
         """What the state is told next, and within which call it asks what it asks then; what does not fit stays for a message after it."""
         if not self._due:
@@ -119,6 +136,11 @@ class Exchange:
             self._due[within] = _Due([], [])
         return self._due[within]
 
+    async def breathe(self) -> None:
+        """Lets others have the event loop, where the calls in flight have had it for long enough."""
+        if len(self._tasks) > 1:
+            await self._breath.taken()
+
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
         self._given.setdefault(effect, []).append(resource)
@@ -128,11 +150,12 @@ class Exchange:
         written = write_values(args)
         check_size(written, "the arguments of the script's function", self._value_bytes)
         self._last_invocation += 1
-        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._due_within(within.innermost_open).invocations.append(Invocation(self._last_invocation, callback.id, written))
-        self._returns[self._last_invocation] = future, undecided
+        self._returns[self._last_invocation] = future
         self.news.set()
-        return await future
+        text = await future
+        return await by_size(len(text), read_value, text, "the result of the script's function", self._value_bytes, not undecided)
 
     def with_fields(self, fault: Fault) -> Fault:
         """The script's fault with the fields of the answer that it is; the text tells, as no engine keeps more."""
@@ -151,7 +174,7 @@ class Exchange:
         if not keep:
             self._faults.clear()
             self._due.clear()
-            for future, _ in self._returns.values():
+            for future in self._returns.values():
                 future.cancel()
             self._returns.clear()
         if not leaving:
@@ -161,6 +184,10 @@ class Exchange:
 
     async def _answer(self, effect: Effect, run: CellRun, within: EffectContext | None) -> None:
         try:
+            await self.breathe()
+            if not await self._has_room_for_what_it_holds(effect, run):
+                self._taken_out(effect.id)
+                return
             answer = await effects.answer(run, effect, within)
         except Exception as error:
             # our own fault, or a listener's of the journal; without an answer the script would wait for ever
@@ -207,16 +234,13 @@ class Exchange:
             report("a resource that nobody got failed to close", error)
 
     def _settle(self, returned: Returned) -> None:
-        future, undecided = self._returns.pop(returned.id, (None, False))
+        future = self._returns.pop(returned.id, None)
         if future is None or future.done():
             return
-        try:
-            if returned.fault is not None:
-                raise error_of(returned.fault, self._engine)
-            check_size(returned.value, "the result of the script's function", self._value_bytes)
-            future.set_result(loads(returned.value, empty_as_object=not undecided))
-        except SpellError as error:
-            future.set_exception(error)
+        if returned.fault is None:
+            future.set_result(returned.value)
+        else:
+            future.set_exception(error_of(returned.fault, self._engine))
 
 
 def _sendable(answers: list[Answer]) -> tuple[list[Answer], list[Answer]]:

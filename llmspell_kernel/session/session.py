@@ -53,6 +53,7 @@ from .effects import EffectContext, perform
 from .faults import report
 from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
+from .large_values import by_size
 from .model_records import ModelRecords
 from .pulse import Pulse
 from .recovery import Restored
@@ -65,7 +66,7 @@ from .sources import Sources
 from .state_keeper import StateKeeper
 from .status import SessionStatus, status_of, used_by
 from .taping import CELL_S, Mode, Taping
-from .value_lists import check_size, write_values
+from .value_lists import check_size, read_value, write_values
 
 F = TypeVar("F")
 
@@ -707,8 +708,7 @@ class Session:
 
     async def _get(self, script: ScriptState, name: str, *, undecided: bool = False) -> Value:
         text = await script.query("get", name)
-        check_size(text, f"the global '{name}'", self.limits.value_bytes)
-        value = loads(text, empty_as_object=not undecided)
+        value = await by_size(len(text), read_value, text, f"the global '{name}'", self.limits.value_bytes, not undecided)
         if b'"$"' in text:
             refuse_references(value, name)
         return self.redactor.redact_value(value)

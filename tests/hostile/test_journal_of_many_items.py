@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from llmspell_kernel.journal.canonical import canonical
 from llmspell_kernel.journal.events import AnyEvent, CallFinished, CallStarted, Logged
 from llmspell_kernel.journal.recorder import MAX_VALUE_BYTES, Recorder
+from llmspell_kernel.values import dumps
 
 from ..render.work import steps
 
@@ -29,3 +31,9 @@ def test_recording_a_huge_value_takes_work_in_proportion_to_what_is_kept(value: 
     for event in events:
         assert steps(lambda event=event: recorder.record(event), 300_000) > 0  # type: ignore[misc]
     assert recorder.bytes < len(events) * MAX_VALUE_BYTES
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_the_key_of_a_huge_call_is_found_without_a_look_at_each_item(value: Any) -> None:
+    written = dumps([value])
+    assert steps(lambda: canonical(written), 300_000) > 0

@@ -14,7 +14,7 @@ from llmspell_kernel.journal.events import CallDenied, CallFailed, CallFinished,
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.protocol.steps import Answer, Effect, Finished, Suspended
 from llmspell_kernel.session import ExecutionResult
-from llmspell_kernel.shown import Data, Table, in_plain_data
+from llmspell_kernel.shown import Data, Table, measured
 from llmspell_kernel.testing.fake_worker import FakeWorker, Item
 from llmspell_kernel.values import dumps, loads
 
@@ -286,5 +286,5 @@ def test_what_a_bridge_shows_and_answers_is_journaled_and_shown_in_plain_data() 
     done = one_effect(effect(1, "give"), probe=probe)
     (finished,) = done.events(CallFinished)
     assert finished.value == {"when": "2025-01-31", "tags": ["a", "b"]}
-    assert in_plain_data(Data(date(2025, 1, 31))) == Data("2025-01-31")
-    assert in_plain_data(Table([{"day": date(2025, 1, 31)}])) == Table([{"day": "2025-01-31"}])
+    assert measured(Data(date(2025, 1, 31)))[0] == Data("2025-01-31")
+    assert measured(Table([{"day": date(2025, 1, 31)}]))[0] == Table([{"day": "2025-01-31"}])

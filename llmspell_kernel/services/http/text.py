@@ -13,9 +13,11 @@ import re
 
 import msgspec
 
-from llmspell_kernel.errors import BridgeError
-from llmspell_kernel.values import Value, check_items
+from llmspell_kernel.errors import BridgeError, ValueCrossingError
+from llmspell_kernel.values import Value, counted_bytes
 
+MOST_COUNTED = 16 * 1024 * 1024
+"""Of the bytes that a value counts: 64 MB of memory.  An answer may be a quarter of a million objects of one key, or two million numbers."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 _KNOWN = re.compile(
     r"utf-?8|utf-?16(-?[lb]e)?|us-?ascii|ascii|latin-?1|iso-?8859-?\d{1,2}|(windows|cp)-?125\d|koi8-[ru]|shift[-_]?jis|euc-(jp|kr)|gb2312"
@@ -41,9 +43,10 @@ def text_of(body: bytes, content_type: str) -> str:
 
 
 def json_of(body: bytes, content_type: str, where: str) -> Value:
-    """The value of a JSON document.  Raises BridgeError for what is none, ValueCrossingError for one of too many items."""
+    """The value of a JSON document.  Raises BridgeError for what is none, ValueCrossingError for one that would take too much memory."""
     text = text_of(body, content_type).encode()
-    check_items(text)
+    if counted_bytes(text, MOST_COUNTED) > MOST_COUNTED:
+        raise ValueCrossingError(f"{where} answered with JSON of too many objects, lists and strings; take it as text, or ask for less")
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:

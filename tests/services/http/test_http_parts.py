@@ -71,9 +71,15 @@ def test_a_json_document_that_is_none_is_an_error(body: bytes, told: str) -> Non
     assert caught.value.code == told and caught.value.message.startswith("https://site.test/x did not answer with JSON: ")
 
 
-def test_a_json_document_of_too_many_items_is_refused_before_it_is_read() -> None:
-    with pytest.raises(ValueCrossingError):
-        json_of(b"[" + b"[]," * 1_100_000 + b"1]", "", "x")
+@pytest.mark.parametrize("item", [b"[],", b'{"a":1},'])
+def test_a_json_document_that_would_take_too_much_memory_is_refused_before_it_is_read(item: bytes) -> None:
+    with pytest.raises(ValueCrossingError, match="x answered with JSON of too many objects"):
+        json_of(b"[" + item * (6_000_000 // len(item)) + b"1]", "", "x")
+
+
+def test_a_json_document_of_a_hundred_thousand_rows_is_read() -> None:
+    rows = b",".join(b'{"id":%d,"name":"row %d","value":%d.5}' % (number, number, number) for number in range(100_000))
+    assert len(json_of(b"[" + rows + b"]", "", "x")) == 100_000
 
 
 @pytest.mark.parametrize("seed", range(20))
