@@ -25,7 +25,7 @@ HONEST = ("display", "table", "result")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the most memory that a process ever had from /proc")
-@pytest.mark.parametrize("preset", ["standard", "strict"])
+@pytest.mark.parametrize("preset", ["strict", pytest.param("standard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_values_of_very_many_objects_cost_the_host_what_its_limits_say_and_its_event_loop_answers(engine: str, preset: str) -> None:
     """In a fresh process: before, six calls made it 1.3 GB large, and it answered nobody for seven seconds."""
