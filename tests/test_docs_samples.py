@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from llmspell_kernel.observe.event_log import LOGGER
 
 from .page_samples import Page, agrees, blocks
 
@@ -18,7 +21,18 @@ SETTINGS = 'model = "spell/echo"\ndisplay = "static"\n'
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def _logging_as_it_was() -> Iterator[None]:
+    """A page shows how events are logged, in this process."""
+    logger = logging.getLogger(LOGGER)
+    kept = logger.handlers[:]
+    yield
+    for handler in [handler for handler in logger.handlers if handler not in kept]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _logging_as_it_was: None) -> Iterator[Page]:
     """A user whose models and displays are always the same, in an empty folder."""
     for name in [name for name in os.environ if name.startswith("LLMSPELL_")]:
         monkeypatch.delenv(name)
