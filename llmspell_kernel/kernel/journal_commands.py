@@ -51,16 +51,50 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _target(words: Sequence[str], notebook: Any) -> tuple[str, str]:
-    """Language and state that are meant: named, or the only ones there are."""
+class _Target(NamedTuple):
+    """A state, and the cell up to which it is meant; None where none was named."""
+
+    engine: str
+    state: str
+    cell: int | None
+
+
+def _target(words: Sequence[str], line: Line, option: str, notebook: Any, example: Callable[[str], str]) -> _Target:
+    """What is meant: the language that is named, that the cell is in, or the only one there is.
+
+    `words` may name language and state, and `line.options[option]` a cell; `example` is the command with the language, for who must name one.
+    """
     if len(words) > 2:
         raise ConfigError(f"too many words: '{' '.join(words)}'; after the command stand a language and a state's name")
+    cell = _number(line.options[option], f"--{option}") if option in line.options else None
     if words:
-        return notebook.engines.get(words[0]).name, words[1] if len(words) > 1 else "main"
-    engines = {engine for _, engine, _ in notebook.states}
-    if len(engines) != 1:
-        raise ConfigError(f"which language? There are states of {', '.join(sorted(engines)) or 'none'}")
-    return engines.pop(), "main"
+        engine, state = notebook.engines.get(words[0]).name, words[1] if len(words) > 1 else "main"
+    else:
+        engine, state = _engine_of(cell, notebook, example), "main"
+    if cell is not None:
+        _refuse_later(cell, engine, state, notebook)
+    return _Target(engine, state, cell)
+
+
+def _engine_of(cell: int | None, notebook: Any, example: Callable[[str], str]) -> str:
+    states = [(state, engine) for state, engine, _ in notebook.states]
+    there = sorted({engine for _, engine in states})
+    chosen = sorted({key[1] for key in states if cell in notebook.session.states[key].history.numbers}) or there
+    if not chosen:
+        raise ConfigError("there is no state yet; the first script cell makes one")
+    if len(chosen) > 1:
+        raise ConfigError(f"which language? There are states of {', '.join(there)}; name one: {example(there[-1])}")
+    return str(chosen[0])
+
+
+def _refuse_later(cell: int, engine: str, state: str, notebook: Any) -> None:
+    """The number of a cell that is yet to come is a slip.  One of Python is fine, and so are those of a state that came from a file."""
+    script = notebook.session.states.get((state, engine))
+    ran = script.history.numbers if script is not None else []
+    newest = max(notebook.cell_number, *ran, 0)
+    if cell > newest:
+        has = f"the {engine} state '{state}' ran {', '.join(f'[{number}]' for number in ran)}" if ran else "no cell of that state is kept"
+        raise ConfigError(f"there is no cell [{cell}] yet, the newest is [{newest}]; {has}")
 
 
 def record(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -107,19 +141,20 @@ async def restart_state(words: Sequence[str], notebook: Any, show: Callable[[Any
     line = parse(words, ["to"])
     if "to" not in line.options:
         raise ConfigError("after which cell? Write: %llmspell restart-state --to N")
-    engine, state = _target(line.words, notebook)
-    restored = await notebook.session.go_back(state, engine, to=_number(line.options["to"], "--to"))
-    print(_told(restored, notebook, engine))
+    target = _target(line.words, line, "to", notebook, lambda engine: f"%llmspell restart-state {engine} --to {line.options['to']}")
+    restored = await notebook.session.go_back(target.state, target.engine, to=target.cell)
+    print(_told(restored, notebook, target.engine))
 
 
 async def fork(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
     line = parse(words, ["at"])
     if not line.words:
         raise ConfigError("what is the new state called? Write: %llmspell fork NEW [ENGINE [NAME]] [--at N]")
-    engine, state = _target(line.words[1:], notebook)
-    at = _number(line.options["at"], "--at") if "at" in line.options else None
-    restored = await notebook.session.fork(line.words[0], engine, state=state, at=at)
-    print(f"{_told(restored, notebook, engine)}; use it with --state {line.words[0]}")
+    new, *words = line.words
+    at = f" --at {line.options['at']}" if "at" in line.options else ""
+    target = _target(words, line, "at", notebook, lambda engine: f"%llmspell fork {new} {engine}{at}")
+    restored = await notebook.session.fork(new, target.engine, state=target.state, at=target.cell)
+    print(f"{_told(restored, notebook, target.engine)}; use it with --state {new}")
 
 
 def save(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:

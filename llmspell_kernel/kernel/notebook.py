@@ -101,8 +101,7 @@ class Notebook:
     async def _run_cell(self, engine: str, line: str, code: str, offset: int) -> None:
         number = self.session.next_cell()
         output = CellOutput(self.shell, self.settings.display)
-        # prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15)
-        chunk = f"cell[{self.shell.displayhook.prompt_count}]"
+        chunk = f"cell[{self.cell_number}]"
         try:
             language = self.session.engines.get(engine)
             options = parse_options(line, engine)
@@ -142,6 +141,14 @@ class Notebook:
         self._take(outcome, output, language.null)
         if missing:
             raise self._shown(ConfigError("\n".join(missing)))
+
+    @property
+    def cell_number(self) -> int:
+        """As the notebook shows it.
+
+        prompt_count is this cell's number whether the shell counts up before or after running it (IPython changed that in 9.15).
+        """
+        return int(self.shell.displayhook.prompt_count)
 
     async def _add_module_cell(self, name: str, chunk: str, code: str, offset: int, engine: str) -> None:
         """A cell with `--module NAME` is not run: it becomes a module, if it is one whole piece of its language."""

@@ -95,6 +95,11 @@ class History:
         last = max((at for at, cell in enumerate(self.cells) if 0 < cell.count <= count), default=-1)
         return self.cells[: last + 1]
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of its cells, those that a notebook shows."""
+        return sorted({cell.count for cell in self.cells if cell.count})
+
     def __bool__(self) -> bool:
         return bool(self.cells)
 

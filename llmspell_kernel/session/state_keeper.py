@@ -323,8 +323,9 @@ class StateKeeper:
 def _past_up_to(script: ScriptState, count: int) -> list[PastCell]:
     past = script.history.up_to(count)
     if not past:
-        known = sorted({cell.count for cell in script.history.cells if cell.count})
-        raise ConfigError(f"no cell of the {script.engine} state '{script.name}' has a number up to {count}; it ran {known}")
+        raise ConfigError(
+            f"no cell of the {script.engine} state '{script.name}' has a number up to {count}; it ran {script.history.numbers}"
+        )
     return past
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.journal.checked_lines import read_lines, with_sum
 from llmspell_kernel.journal.events import CallFinished, CallStarted, CellStarted
 from llmspell_kernel.journal.recorder import Recorder
-from llmspell_kernel.kernel.journal_commands import cost, diff, fork, resume, trace
+from llmspell_kernel.kernel.journal_commands import cost, diff, fork, restart_state, resume, trace
 from llmspell_kernel.session import Session
 
 TITLE = "\x1b]0;yours\x07"
@@ -87,3 +88,48 @@ def test_names_and_messages_of_a_saved_file_are_shown_on_their_lines_without_con
     assert not [char for char in told if char != "\n" and not char.isprintable()]
     assert [line[:12] for line in told.splitlines()] == ["'main': Lua ", "  not cell[1", "Lua state re"]
     assert "gone Lua state restored" in told
+
+
+def in_both_languages(*lines: list[str]) -> list[ConfigError | None]:
+    """What became of each `restart-state` (`--to` alone) or `fork`, in a notebook whose cells 1 and 3 are Lua's, 2 and 4 JavaScript's, 5 Python's."""
+
+    async def play() -> list[ConfigError | None]:
+        async with Session() as session:
+            for cell in (1, 3):
+                await session.run(f"n = {cell}", chunk=f"cell[{cell}]")
+                await session.run(f"var n = {cell + 1}", engine="javascript", chunk=f"cell[{cell + 1}]")
+            states = [(*key, "idle") for key in session.states]
+            notebook: Any = SimpleNamespace(session=session, engines=session.engines, states=states, cell_number=6)
+            found: list[ConfigError | None] = []
+            for words in lines:
+                try:
+                    await (restart_state if words[0] == "--to" else fork)(words, notebook, print)
+                except ConfigError as error:
+                    found.append(error)
+                else:
+                    found.append(None)
+            return found
+
+    return asyncio.run(play())
+
+
+def test_a_cell_that_never_ran_is_nothing_to_go_back_to() -> None:
+    went_back, forked, of_python, its_own = in_both_languages(
+        ["--to", "99"], ["try", "lua", "--at", "99"], ["later", "lua", "--at", "5"], ["now", "lua", "--at", "6"]
+    )
+    assert "there is no cell [99] yet, the newest is [6]" in str(forked)
+    assert "the lua state 'main' ran [1], [3]" in str(forked)
+    assert went_back is not None and of_python is None and its_own is None
+
+
+def test_a_cell_that_is_named_says_the_language(capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_both_languages(["--to", "1"], ["try", "--at", "2"]) == [None, None]
+    assert "Lua state restored: 1 cell" in (told := capsys.readouterr().out)
+    assert "JavaScript state restored: 1 cell" in told
+
+
+def test_where_the_language_is_undecided_the_error_says_how_to_name_one() -> None:
+    went_back, forked, of_all = in_both_languages(["--to", "5"], ["try", "--at", "5"], ["try"])
+    assert str(went_back).endswith("There are states of javascript, lua; name one: %llmspell restart-state lua --to 5")
+    assert str(forked).endswith("name one: %llmspell fork try lua --at 5")
+    assert str(of_all).endswith("name one: %llmspell fork try lua")
