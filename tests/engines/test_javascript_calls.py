@@ -12,6 +12,9 @@ from ..session.world import world
 
 PROMISE = "; did you forget `await`? probe.echo(...) may give a promise, as every call of a bridge does"
 
+NO_PIECES = " is not a function, or what it gives cannot be looped over with `for await`"
+STREAM = ", which cannot be looped over; llm.stream(...) gives an answer's pieces"
+
 
 async def failing(*cells: str) -> str:
     async with world() as made:
@@ -29,6 +32,10 @@ async def failing(*cells: str) -> str:
         ("const s = probe.echo({}); s.text.length", f"cannot read property 'length' of undefined{PROMISE}"),
         ("const {text} = probe.echo({}); text.length", f"cannot read property 'length' of undefined{PROMISE}"),
         ("for (const x of probe.echo([1])) {}", f"value is not iterable{PROMISE}"),
+        ("for await (const c of probe.echo([1])) {}", f"probe.echo{NO_PIECES}"),
+        ("const o = {}; for await (const c of o.gone(1)) {}", f"o.gone{NO_PIECES}"),
+        ("const o = {}; for await (const c of o) {}", "o cannot be looped over with `for await`"),
+        ("const llm = {chat: () => 1}; for await (const c of llm.chat('x')) {}", f"llm.chat(...) gives a promise{STREAM}"),
         ("[...probe.echo([1])]", f"value is not iterable{PROMISE}"),
         ("function f() { const v = probe.echo(''); return v.trim() }\nf()", f"v.trim is not a function{PROMISE}"),
         ("let s = probe.echo(1); s = 5; s.trim()", "s.trim is not a function"),

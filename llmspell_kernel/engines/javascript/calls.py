@@ -32,6 +32,8 @@ def told(message: str, code: bytes, line: int, column: int, earlier: Iterable[by
     node = root.descendant_for_point_range((line - 1, column - 1), (line - 1, column - 1))
     if node is None:
         return message
+    if is_call and (looped := _looped_over(node)) is not None:
+        return _no_pieces(looped)
     if is_call:
         node = _called(node)
         if node is None:
@@ -46,6 +48,24 @@ def told(message: str, code: bytes, line: int, column: int, earlier: Iterable[by
     if call is None:
         return message
     return f"{message}{_AWAIT}{_shown(call.child_by_field_name('function'))}(...) may give a promise, as every call of a bridge does"
+
+
+def _looped_over(node: Any) -> Any:
+    """What `for await` goes over, where the engine's place is the end of it: what failed is then the asking for its pieces."""
+    whole = _outermost(node)
+    loop = whole.parent
+    is_await = loop is not None and loop.type == "for_in_statement" and any(part.type == "await" for part in loop.children)
+    return whole if is_await and loop.child_by_field_name("right") == whole else None
+
+
+def _no_pieces(looped: Any) -> str:
+    """The engine names one place for a call that cannot be made and for one whose value has no pieces."""
+    function = looped.child_by_field_name("function") if looped.type == "call_expression" else None
+    if function is None:
+        return f"{_shown(looped)} cannot be looped over with `for await`"
+    if function.text == b"llm.chat":
+        return "llm.chat(...) gives a promise, which cannot be looped over; llm.stream(...) gives an answer's pieces"
+    return f"{_shown(function)} is not a function, or what it gives cannot be looped over with `for await`"
 
 
 def _called(node: Any) -> Any:
