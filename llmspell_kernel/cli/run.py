@@ -101,9 +101,8 @@ def command(
 
 def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str], record: str | None, replay: str | None) -> Settings:
     from ..configuration.rules import Entry, entry_of
-    from ..configuration.sources import read_settings
     from ..settings import Origin
-    from ..spells.running import check_model
+    from ..spells.running import checked_settings
 
     more = [entry_of(pair, Origin("--set")) for pair in changes]
     if model is not None:
@@ -113,19 +112,15 @@ def _settings(engines: EngineRegistry, model: str | None, changes: Sequence[str]
     for mode, file in (("record", record), ("replay", replay)):
         if file is not None:
             more += [Entry("journal", mode, Origin(f"--{mode}")), Entry("cassette", file, Origin(f"--{mode}"))]
-    settings = read_settings(os.environ, Path.cwd(), engines, more)
-    if any(entry.key == "model" for entry in more):
-        check_model(settings.model)
-    return settings
+    return checked_settings(engines, more)
 
 
 def _load(file: Path, engine: str | None, engines: EngineRegistry, settings: Settings) -> Script:
-    from ..spells.running import default_engine
     from ..spells.script_file import load, load_from
 
     if str(file) == "-":
-        return load_from(sys.stdin.buffer, engine, engines, default_engine(settings))
-    return load(file, engine, engines, default_engine(settings))
+        return load_from(sys.stdin.buffer, engine, engines, settings.engine)
+    return load(file, engine, engines, settings.engine)
 
 
 async def _run(

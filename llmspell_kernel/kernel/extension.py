@@ -36,7 +36,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerProcess | None) -> Entrance:
     """What the extension and our own kernel share; `default` is the language of cells without a magic."""
-    notebook = Entrance(shell, lambda: settings_here(engines), default, engines, spare)
+    notebook = Entrance(shell, lambda: _checked_settings(engines), default, engines, spare)
     shell.llmspell = notebook
     transformer, transformers = make_transformer(frozenset(notebook.magics), lambda: notebook.default), shell.input_transformers_cleanup
     # position 0: before IPython's own cell_magic takes the cell
@@ -56,6 +56,12 @@ def install(shell: Any, *, default: str, engines: EngineRegistry, spare: WorkerP
 def settings_here(engines: EngineRegistry) -> Settings:
     """A kernel's working directory is its notebook's folder."""
     return read_settings(os.environ, Path.cwd(), engines)
+
+
+def _checked_settings(engines: EngineRegistry) -> Settings:
+    from ..spells.running import checked_settings  # with the session, at the first script cell
+
+    return checked_settings(engines)
 
 
 def plain_engine(engines: EngineRegistry) -> str:

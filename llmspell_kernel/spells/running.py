@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bridges._bridge import Bridge
-from ..configuration.rules import Entry, apply
+from ..configuration.rules import Entry, apply, wrong
 from ..configuration.sources import names_of, read_settings
 from ..engines._registry import EngineRegistry, discover
 from ..errors import BridgeError, ConfigError
@@ -21,7 +21,7 @@ from ..policy.tables import table_of
 from ..services.llm.service import LlmService
 from ..session import Approver, ExecutionResult, Session, Sink
 from ..session.taping import MODES, Mode
-from ..settings import CASSETTE_ENDING, PYTHON, Origin, Settings
+from ..settings import CASSETTE_ENDING, Origin, Settings
 from .script_file import Script, engine_of, load
 
 CHUNK = "script"
@@ -109,11 +109,11 @@ async def run_async(
     Raises ConfigError for a wrong call or setting, LoadError for an unreadable file.
     """
     engines = discover()
-    chosen = settings if settings is not None else read_settings(os.environ, Path.cwd(), engines)
+    chosen = settings if settings is not None else checked_settings(engines)
     if model is not None:
         check_model(model)
         chosen = apply(chosen, [Entry("model", model, Origin("model="))], engines=names_of(engines))
-    script = _script(code_or_path, engine, engines, default_engine(chosen))
+    script = _script(code_or_path, engine, engines, chosen.engine)
     engines.check(script.engine)
     async with (
         _observation(chosen) as observation,
@@ -168,11 +168,6 @@ def _cassette(settings: Settings) -> Path:
     return Path(settings.cassette).expanduser()
 
 
-def default_engine(settings: Settings) -> str:
-    """The language of a script that does not tell; "" where the settings name none, or Python."""
-    return "" if settings.engine == PYTHON else settings.engine
-
-
 def _script(code_or_path: str | os.PathLike[str] | Script, engine: str | None, engines: EngineRegistry, default: str) -> Script:
     if isinstance(code_or_path, Script):
         return code_or_path
@@ -189,3 +184,19 @@ def check_model(name: str) -> None:
         LlmService(os.environ).check(name)
     except BridgeError as error:
         raise ConfigError(error.message, key="model") from error
+
+
+def check_model_of(settings: Settings) -> None:
+    """The same for the model that the settings name; the error says who set it."""
+    try:
+        if settings.model:
+            LlmService(os.environ).check(settings.model)
+    except BridgeError as error:
+        raise wrong("model", settings.origin("model"), error.message) from error
+
+
+def checked_settings(engines: EngineRegistry, more: Sequence[Entry] = ()) -> Settings:
+    """What a session here begins with; `more` is the command line.  Raises ConfigError, also for a model that nobody has."""
+    settings = read_settings(os.environ, Path.cwd(), engines, more)
+    check_model_of(settings)
+    return settings

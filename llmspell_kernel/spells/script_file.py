@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from ..engines._declaration import EngineDeclaration
 from ..engines._registry import EngineRegistry
 from ..errors import ConfigError, LoadError
+from ..settings import PYTHON
 
 MAX_SCRIPT_BYTES = 4 * 1024 * 1024
 """More than any script a person writes; a larger file is a wrong path (a model's weights, a log)."""
@@ -44,9 +45,10 @@ def load_from(stream: BinaryIO, engine: str | None, engines: EngineRegistry, def
 
 def engine_of(engine: str | None, engines: EngineRegistry, default_engine: str = "") -> str:
     """The name of the language of a script that has no file.  Raises ConfigError."""
-    if not engine and not default_engine:
+    if not engine and default_engine in ("", PYTHON):
         known = ", ".join(declaration.name for declaration in engines)
-        raise ConfigError(f"the script's language is not known; name the engine ({known}), or set 'engine' in your settings")
+        set_to = f" (engine = '{PYTHON}' of your settings is that of plain cells)" if default_engine else ""
+        raise ConfigError(f"the script's language is not known{set_to}; name it as in --engine lua (one of {known}), or set 'engine'")
     return engines.get(engine or default_engine).name
 
 
@@ -54,7 +56,7 @@ def _by_ending(name: str, engines: EngineRegistry, default_engine: str) -> Engin
     try:
         return engines.for_file(name)
     except ConfigError:
-        if not default_engine:
+        if default_engine in ("", PYTHON):
             raise
         return engines.get(default_engine)
 

@@ -127,6 +127,25 @@ def test_policy_check_names_line_column_key_and_the_nearest(folder: Folder) -> N
     assert right.returncode == 0 and "1 values are not the defaults" in right.stdout
 
 
+def test_a_model_that_nobody_has_is_told_with_the_file_that_names_it(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('seed = 1\nmodel = "spell/ecco"\n')
+    said = "llmspell.toml, line 2, column 1, key 'model': unknown model 'spell/ecco'; did you mean 'spell/echo'?"
+    checked = folder.call("policy", "check")
+    assert (checked.returncode, checked.stderr) == (1, f"Error: {said}\n")
+    ran = folder.call("run", "-", "--engine", "lua", given="print('ran')")
+    assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr
+
+
+def test_policy_check_warns_of_rules_that_fit_no_call(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('[grants]\ndeny = ["lm.chat", "http.*", "host.sum"]\nask = ["storage"]\n')
+    checked = folder.call("policy", "check")
+    assert checked.returncode == 0
+    call, bridge = checked.stderr.splitlines()
+    said = "Warning: llmspell.toml, line 2, key 'grants.deny': 'lm.chat' fits no call of an installed bridge; did you mean 'llm.chat'"
+    assert call.startswith(said)
+    assert bridge == "Warning: llmspell.toml, line 3, key 'grants.ask': 'storage' fits no call of an installed bridge; write 'storage.*'"
+
+
 def test_policy_check_takes_a_file_as_a_strangers_unless_it_is_said_to_be_your_own(folder: Folder) -> None:
     file = folder.work / "theirs.toml"
     file.write_text("[limits]\neffects = 20_000\n")
@@ -155,4 +174,6 @@ def test_a_script_may_come_from_standard_input(folder: Folder) -> None:
 
 def test_a_script_from_standard_input_needs_a_language(folder: Folder) -> None:
     done = folder.call("run", "-", given="return 1")
-    assert done.returncode == 2 and "language is not known; name the engine (javascript, lua)" in done.stderr
+    assert done.returncode == 2 and "language is not known; name it as in --engine lua (one of javascript, lua)" in done.stderr
+    folder.own.write_text('engine = "python"\n')
+    assert "not known (engine = 'python' of your settings is that of plain cells)" in folder.call("run", "-", given="return 1").stderr

@@ -178,7 +178,7 @@ def test_run_in_a_running_event_loop_tells_what_to_write() -> None:
 @pytest.mark.parametrize(
     ("code", "given", "kind", "said"),
     [
-        ("return 1", {}, ConfigError, "language is not known; name the engine"),
+        ("return 1", {}, ConfigError, "language is not known; name it as in --engine lua"),
         ("return 1", {"engine": "luau"}, ConfigError, "did you mean 'lua'"),
         ("spell.lua", {"engine": "lua"}, ConfigError, r"pass Path\('spell.lua'\)"),
         ("return 1", {"engine": "lua", "model": "spell/ekko"}, ConfigError, "key 'model': unknown model 'spell/ekko'; did you mean"),

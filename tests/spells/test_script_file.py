@@ -116,7 +116,7 @@ def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path: Path, engines:
 def test_standard_input_needs_a_language(engines: EngineRegistry) -> None:
     assert load_from(BytesIO(b"return 1"), "js", engines) == ("return 1", "javascript", "stdin")
     assert load_from(BytesIO(b"return 1"), None, engines, "lua").engine == "lua"
-    with pytest.raises(ConfigError, match="not known; name the engine .lua, javascript."):
+    with pytest.raises(ConfigError, match="not known; name it as in --engine lua .one of lua, javascript."):
         load_from(BytesIO(b"return 1"), None, engines)
 
 

@@ -14,12 +14,14 @@ import click
 def command(file: Path | None, own: bool) -> None:
     """Check the settings of this folder, or a FILE as a project's over your own settings, and list what it sets.
 
-    Exits with 1 at the first thing that is wrong, and names its line, column and key.
+    Exits with 1 at the first thing that is wrong, and names its line, column and key.  Rules that fit no call of an installed bridge are told.
     """
     from ...configuration.rules import rows
     from ...configuration.sources import read_project_file, read_settings
     from ...engines._registry import discover
+    from ...spells.running import check_model_of
     from .._tables import setting_table, show
+    from ._unmet_patterns import told
 
     engines, folder = discover(), Path.cwd()
     if file is not None:
@@ -28,6 +30,9 @@ def command(file: Path | None, own: bool) -> None:
     else:
         settings = read_settings(os.environ, folder, engines)
         checked = "The settings of this folder are"
+    check_model_of(settings)
     changed = [row for row in rows(settings) if row.key in settings.origins]
     show(setting_table(changed))
+    for line in told(settings):
+        click.echo(f"Warning: {line}", err=True)
     click.echo(f"{checked} right; {len(changed)} values are not the defaults.")
