@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
+
+from .written_pairs import pairs
 
 Run = Callable[[Sequence[str], Any, Callable[[Any], None]], Any]
 """`run(words, notebook, show)`: the words after the command; `show` displays a table or the like.  One that takes a while is a coroutine."""
@@ -21,6 +24,9 @@ class Command(NamedTuple):
     most_words: int = ANY
     is_awaited: bool = False
     """It takes a while, and IPython does not await what a line magic returns: transform.py makes it."""
+
+    split: Callable[[str], list[str]] = shlex.split
+    """What is written after its name, as words.  Raises ValueError for quotes that do not end."""
 
     def function(self) -> Run:
         run: Run = getattr(import_module(self.module, __package__), self.name.replace("-", "_"))
@@ -49,6 +55,7 @@ _ALL = (
         STATES,
         "config",
         [("config", "every setting, and where it comes from"), ("config KEY=VALUE ...", "change settings of this notebook")],
+        split=pairs,
     ),
     Command(STATES, "policy", [("policy", "what scripts may call and use, and the layers around them")], 0),
     Command(

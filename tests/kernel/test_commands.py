@@ -48,3 +48,9 @@ def test_a_wrong_line_is_told_with_what_is_wrong_in_it(line: str, said: str) -> 
     with pytest.raises(ConfigError) as told:
         magic()(line)
     assert str(told.value).startswith(said)
+
+
+def test_the_quotes_of_a_value_reach_the_settings() -> None:
+    given: list[str] = []
+    magic(SimpleNamespace(configure=lambda *pairs: given.extend(pairs) or []))('config grants.ask=["storage.*", "http.*"] seed=1')
+    assert given == ['grants.ask=["storage.*", "http.*"]', "seed=1"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from ...errors import ConfigError, Interrupted, SpellError, nearest
-from ..commands import COMMANDS, help_text
+from ..commands import COMMANDS, Command, help_text
 from ..frameless import stopped_task, without_frames
 
 
@@ -20,10 +19,11 @@ def register(shell: Any, notebook: Any) -> None:
             shell.display_pub.publish(shown_bundle(shown, "None"))
 
         try:
-            name, *words = _words(line) or ["states"]
+            name, after = (*(line.split(maxsplit=1) or ["states"]), "")[:2]
             if name not in COMMANDS:
                 raise ConfigError(f"%llmspell has no such command: '{name}'{nearest(name, list(COMMANDS))}")
             command = COMMANDS[name]
+            words = _words(command, after, line)
             if len(words) > command.most_words:
                 written = ", or ".join(f"%llmspell {usage}" for usage, _ in command.usages)
                 raise ConfigError(f"'%llmspell {line}' has too many words; write: {written}")
@@ -36,9 +36,9 @@ def register(shell: Any, notebook: Any) -> None:
     shell.register_magic_function(llmspell, magic_kind="line", magic_name="llmspell")
 
 
-def _words(line: str) -> list[str]:
+def _words(command: Command, after: str, line: str) -> list[str]:
     try:
-        return shlex.split(line)
+        return command.split(after)
     except ValueError:
         raise ConfigError(f"'%llmspell {line}' has a quotation mark without its other one, or ends in a backslash") from None
 
