@@ -108,7 +108,8 @@ def told(limit: str, value: float) -> str:
 
 def raising(limit: str) -> str:
     """How the user sets a limit higher; "" for what is none of ours."""
-    return f"raise it with %llmspell config limits.{limit}=..." if limit in Limits._fields else ""
+    key = f"limits.{limit}"
+    return f"raise it with %llmspell config {key}=... (in a shell: --set {key}=...)" if limit in Limits._fields else ""
 
 
 def limits_of(preset: str, changes: Mapping[str, Any]) -> Limits:

@@ -64,7 +64,7 @@ def error_name(error: SpellError) -> str:
 def next_step(error: SpellError) -> str:
     """What the reader can do, where the kind of error tells; one line."""
     match error:
-        case LimitError(limit=limit) if limit:
+        case LimitError(limit=limit) if limit.rpartition(".")[2] not in error.message:  # else it says how to raise it
             used = f", {_number(error.used)} asked for or used" if error.used else ""
             return (
                 f"The limit {clean_clipped(limit, NAME_CHARS)} is {_number(error.value)}{used}. Let the script do less, or raise the limit."

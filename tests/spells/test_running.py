@@ -167,6 +167,12 @@ def test_a_timeout_is_a_limit() -> None:
     assert isinstance(result.error, LimitError)
 
 
+@pytest.mark.parametrize(("engine", "code"), [("lua", 'return llm.chat(("x"):rep(2000))'), ("javascript", 'llm.chat("x".repeat(2000))')])
+def test_a_value_that_is_too_large_is_told_with_the_limit_that_it_is_larger_than(engine: str, code: str) -> None:
+    error = run(code, engine=engine, settings=Settings(model="spell/echo", limits={"value_bytes": 1_000})).error
+    assert error is not None and "the value is larger than limits.value_bytes, 1000 bytes" in error.message
+
+
 def test_run_in_a_running_event_loop_tells_what_to_write() -> None:
     async def go() -> None:
         run("return 1", engine="lua")

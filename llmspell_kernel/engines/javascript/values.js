@@ -92,7 +92,7 @@
   const newJob = (root, show, quiet) => ({ __proto__: null, root, show, quiet, size: 0, items: 0 });
   const counted = (text, key, up, job) => {
     if ((job.size += text.length) > maxChars) {
-      refuse('the value is larger than the limit of ' + maxChars + ' bytes', key, up, job);
+      refuse('the value is larger than limits.value_bytes, ' + maxChars + ' bytes', key, up, job);
     }
     return text;
   };
@@ -127,7 +127,7 @@
   const writeBytes = (buffer, offset, length, key, up, job) => {
     const bytes = length === undefined ? new U8(buffer) : new U8(buffer, offset, length);
     const size = apply(viewLength, bytes, []);
-    if (size > maxChars) refuse('the value is larger than the limit of ' + maxChars + ' bytes', key, up, job);
+    if (size > maxChars) refuse('the value is larger than limits.value_bytes, ' + maxChars + ' bytes', key, up, job);
     return counted(tag('b', '"' + apply(toBase64, bytes, []) + '"'), key, up, job);
   };
 
@@ -251,7 +251,7 @@
       const c = apply(charCodeAt, text, [i]);
       bytes += c < 0x80 ? 1 : c < 0x800 || (c & 0xf800) === 0xd800 ? 2 : 3;
     }
-    if (bytes > maxChars) refuse('the value is larger than the limit of ' + maxChars + ' bytes', '', null, job);
+    if (bytes > maxChars) refuse('the value is larger than limits.value_bytes, ' + maxChars + ' bytes', '', null, job);
     return text;
   };
 

@@ -43,7 +43,7 @@
   const describe = (thrown) => {
     try {
       // what the engine throws when no memory is left even for the error; a script that throws null looks the same
-      if (thrown === null) return faultText('limit', 'InternalError', OUT_OF_MEMORY + ' (or threw null)', '', false);
+      if (thrown === null) return faultText('limit', 'InternalError', OUT_OF_MEMORY + ' (a script that throws null is told the same)', '', false);
       if (typeof thrown !== 'object' || !(isError(thrown) || isException(thrown))) return faultText('script', '', thrownText(thrown), '', false);
       const origin = values.originOf(thrown);
       const name = read(thrown, 'name'), message = read(thrown, 'message'), stack = stackOf(thrown, origin);

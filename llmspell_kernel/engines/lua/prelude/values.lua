@@ -63,7 +63,7 @@ end
 
 local function uncrossable(what, state, depth) raise("value", what .. " (at " .. faults.readable_name(path_text(state, depth)) .. ")") end
 
-local function too_large(state, depth) uncrossable("the value is larger than " .. MAX_BYTES .. " bytes", state, depth) end
+local function too_large(state, depth) uncrossable("the value is larger than limits.value_bytes, " .. MAX_BYTES .. " bytes", state, depth) end
 
 -- A table that is in many places is written in each: `d = { d, d }`, thirty times, would be a thousand million.
 local function count_items(count, state, depth)
