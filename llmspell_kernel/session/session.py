@@ -55,6 +55,7 @@ from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
 from .large_values import by_size
 from .model_records import ModelRecords
+from .placing import placed
 from .pulse import Pulse
 from .recovery import Restored
 from .redacted import RedactedSink, redact_error
@@ -329,7 +330,8 @@ class Session:
                 found[name] = await self._get(script, name)
             status = "ok"
         except SpellError as caught:
-            error, status = redact_error(caught, self.redactor), _status(caught)
+            error = placed(redact_error(caught, self.redactor), chunk, work if isinstance(work, str) else "")
+            status = _status(caught)
             error.engine = error.engine or declaration.name
             lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
             if lost is not None:

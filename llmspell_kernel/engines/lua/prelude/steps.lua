@@ -25,6 +25,8 @@ local function fault_text(value) return record_text(faults.read(value)) end
 
 local function syntax_fault_text(problem, chunk)
   local line, rest = match(problem, ":(%d+): (.*)$")
+  -- a jump to nowhere is noticed at the end of its block, and told with its own line
+  line = match(rest or "", "^no visible label '.*' for <goto> at line (%d+)$") or match(rest or "", "^break outside loop at line (%d+)$") or line
   return '{"code":"script","name":"SyntaxError","message":' .. quote(faults.readable_message(rest or problem)) .. ',"frames":['
     .. (line and place_text({ chunk = chunk, line = line }) or "") .. "]}"
 end
