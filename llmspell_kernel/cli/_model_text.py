@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..journal.events import AnyEvent, CallChunk, CallFailed, CallFinished, CallStarted, CallUsage
 from ._terminal import Terminal
@@ -19,6 +20,12 @@ class _Call:
     usage: CallUsage | None = None
     duration_s: float | None = None
     """Set when the call has ended."""
+    replayed: bool = False
+
+
+class _Stream(NamedTuple):
+    began_s: float
+    replayed: bool = False
 
 
 class ModelText:
@@ -27,15 +34,18 @@ class ModelText:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._calls: dict[int, _Call] = {}
-        self._streams: dict[int, float] = {}
+        self._streams: dict[int, _Stream] = {}
         self._live: int | None = None
 
     def __call__(self, event: AnyEvent) -> None:
         match event:
             case CallStarted(call=number, bridge=bridge, method=method, time=time) if bridge == LLM and method == STREAM:
-                self._streams[number] = time
+                self._streams[number] = _Stream(time)
+            case CallFinished(call=number, replayed=replayed) if number in self._streams:
+                self._streams[number] = self._streams[number]._replace(replayed=replayed)
             case CallUsage(call=number, time=time) if number in self._streams:
-                self._terminal.note(summary(f"{LLM}.{STREAM}", event, time - self._streams.pop(number)))
+                stream = self._streams.pop(number)
+                self._terminal.note(summary(f"{LLM}.{STREAM}", event, time - stream.began_s, replayed=stream.replayed))
             case CallStarted(call=number, bridge=bridge, method=method) if bridge == LLM:
                 self._calls[number] = _Call(f"{bridge}.{method}")
             case CallChunk(call=number, text=text) if number in self._calls:
@@ -44,6 +54,7 @@ class ModelText:
                 self._calls[number].usage = event
             case CallFinished(call=number, duration_s=duration_s) | CallFailed(call=number, duration_s=duration_s) if number in self._calls:
                 self._calls[number].duration_s = duration_s
+                self._calls[number].replayed = isinstance(event, CallFinished) and event.replayed
                 self._advance()
 
     def _add(self, number: int, text: str) -> None:
@@ -70,11 +81,13 @@ class ModelText:
         if call.text:
             self._terminal.end_model_text("".join(call.text))
         if call.usage is not None:
-            self._terminal.note(summary(call.name, call.usage, call.duration_s))
+            self._terminal.note(summary(call.name, call.usage, call.duration_s, replayed=call.replayed))
 
 
-def summary(name: str, usage: CallUsage, duration_s: float | None) -> str:
-    """`llm.chat spell/local 31 tokens $0.0000 0.8 s`."""
+def summary(name: str, usage: CallUsage, duration_s: float | None, *, replayed: bool = False) -> str:
+    """`llm.chat spell/local 31 tokens $0.0000 0.8 s`; what a cassette answered took no time and cost nothing."""
+    if replayed:
+        return f"{name} {usage.model} {usage.input_tokens + usage.output_tokens} tokens replayed, nothing was sent"
     cost = "price unknown" if usage.cost_usd is None else f"${usage.cost_usd:.4f}"
     parts = [name, usage.model, f"{usage.input_tokens + usage.output_tokens} tokens", cost]
     if duration_s is not None:

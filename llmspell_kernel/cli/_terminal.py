@@ -100,8 +100,11 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line of ours on stderr, in colour where stderr is a terminal."""
-        self.end_line("stderr")
         target = self._streams["stderr"]
+        if target.isatty():
+            self._end_screen_lines()
+        else:
+            self.end_line("stderr")
         self._put("stderr", f"{click.style(clean(text), dim=True) if target.isatty() else text}\n")
 
     def error(self, lines: list[str]) -> None:

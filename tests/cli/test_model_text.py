@@ -41,8 +41,8 @@ def usage(call: int, time: float = 0.0) -> CallUsage:
     return CallUsage(1, time, call, "spell/local", 11, 20, 0, 0.0)
 
 
-def finished(call: int) -> CallFinished:
-    return CallFinished(1, 0.0, call, "", 0.8)
+def finished(call: int, *, replayed: bool = False) -> CallFinished:
+    return CallFinished(1, 0.0, call, "", 0.8, replayed)
 
 
 def test_a_chunk_is_shown_when_it_comes_and_ends_with_a_line(shown: Shown) -> None:
@@ -86,3 +86,10 @@ def test_a_call_without_usage_gets_no_summary(shown: Shown) -> None:
 
 def test_an_unknown_price_is_said() -> None:
     assert "price unknown" in summary("llm.chat", CallUsage(1, 0.0, 1, "x/y", 1, 1), 0.1)
+
+
+@pytest.mark.parametrize("method", ["chat", "stream"])
+def test_what_a_cassette_answered_is_said_to_be_replayed(shown: Shown, method: str) -> None:
+    answer, told = finished(1, replayed=True), usage(1)
+    shown.after(started(1, method), *([answer, told] if method == "stream" else [told, answer]))
+    assert shown.err.getvalue() == f"llm.{method} spell/local 31 tokens replayed, nothing was sent\n"

@@ -148,3 +148,12 @@ def test_text_after_the_model_makes_its_value_worth_printing() -> None:
     assert terminal.last_model_text == "hi"
     terminal.write("stdout", "more\n")
     assert terminal.last_model_text is None
+
+
+@pytest.mark.parametrize(("out", "err", "written"), [(Screen, Screen, "a b\n"), (io.StringIO, Screen, "a b"), (Screen, io.StringIO, "a b")])
+def test_a_note_begins_on_a_line_of_its_own_where_both_are_one_screen(out: type[io.StringIO], err: type[io.StringIO], written: str) -> None:
+    terminal = Terminal(stdout := out(), stderr := err(), model_to_err=False)
+    terminal.write("stdout", "a b")
+    terminal.note("llm.stream")
+    assert stdout.getvalue() == written
+    assert "llm.stream" in stderr.getvalue() and not stderr.getvalue().startswith("\n")
