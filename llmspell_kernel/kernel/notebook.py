@@ -303,7 +303,7 @@ class Notebook:
         if settings.journal == "off":
             self.session.end_taping()
         else:
-            self.session.tape(_mode(settings.journal), cassette_of(settings.cassette, os.environ, self.session.folder))
+            self.session.tape(_mode(settings.journal), cassette_of(settings.cassette, os.environ, self.session.folder, settings.journal))
 
     def tape(self, mode: str, file: str = "") -> Taping:
         """From the next cell on, calls are recorded in a cassette ("record"), answered from it ("replay"), or both ("auto").
