@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..journal.event_text import ReadEvents
 
 BY = ("cell", "model", "day")
+NO_JOURNAL = "There is no journal in .llmspell/journal of this folder; name the FILES of one that lies elsewhere: llmspell cost FILE ..."
 
 
 @click.command
@@ -44,7 +45,7 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     elif lines:
         show(ledger_table(chosen, lines, total(lines)))
     else:
-        click.echo("No model was used.")
+        click.echo("No model was used." if found or left_out else NO_JOURNAL)
 
 
 def _journals(files: Sequence[Path], *, named: bool) -> tuple[list[ReadEvents], int]:

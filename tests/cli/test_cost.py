@@ -99,3 +99,13 @@ def test_names_in_a_journal_from_anywhere_steer_no_terminal(tmp_path: Path) -> N
         assert done.exit_code == 0, done.output
         assert "a/b all" in done.stdout and "cell not ended" in done.stdout
         assert not [char for char in done.stdout if char != "\n" and not char.isprintable()]
+
+
+def test_a_folder_without_journals_says_where_they_were_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no journal in .llmspell/journal of this folder; name the FILES" in cost().stdout
+    empty = tmp_path / "one.jsonl"
+    write = EventFile(tmp_path, "1", lambda why: None, empty)
+    write(CellStarted(1, 0.0, "lua", "main", "cell[1]", ""))
+    write.close()
+    assert cost(str(empty)).stdout == "No model was used.\n"
