@@ -84,7 +84,10 @@ def _engine_problems(engines: list[Facts], worker: Facts) -> list[str]:
 
 
 def models(environ: Mapping[str, str]) -> list[Facts]:
-    """The models of this package, then one line for each provider; `usable` says whether a call can be tried, `note` what is missing."""
+    """The models of this package, then one line for each provider; `note` says what is missing.
+
+    `usable` says whether a call can be tried, None where only the try would tell: a server may run or not.
+    """
     local = local_weights() is not None
     own = [
         {"name": LOCAL, "usable": local, "note": "runs on this machine" if local else f"install it: {INSTALL_COMMAND}"},
@@ -96,7 +99,7 @@ def models(environ: Mapping[str, str]) -> list[Facts]:
 
 def _provider(example: str, wanted: tuple[str, ...], environ: Mapping[str, str]) -> Facts:
     if not wanted:
-        return {"name": example, "usable": True, "note": "needs its server to run; no key"}
+        return {"name": example, "usable": None, "note": "works where its server runs; no key"}
     found = next((name for name in wanted if environ.get(name)), None)
     return {"name": example, "usable": found is not None, "note": f"{found} is set" if found else f"set {' or '.join(wanted)}"}
 

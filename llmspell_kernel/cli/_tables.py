@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 UNWRAPPED_COLUMNS = 10_000
 NAME_CHARS = 200
 YES, NO = Text("yes", style="green"), Text("no", style="yellow")
+USABLE = {True: YES, False: NO, None: Text("?", style="yellow")}
 
 
 def show(*parts: RenderableType) -> None:
@@ -51,7 +52,7 @@ def pairs(rows: Mapping[str, object]) -> Table:
 def model_table(models: Iterable[Mapping[str, Any]]) -> Table:
     table = _grid()
     for model in models:
-        table.add_row(Text(f"  {model['name']}"), YES if model["usable"] else NO, Text(model["note"]))
+        table.add_row(Text(f"  {model['name']}"), USABLE[model["usable"]], Text(model["note"]))
     return table
 
 

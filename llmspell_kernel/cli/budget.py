@@ -12,8 +12,9 @@ import click
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """Show what all notebooks and commands of yours have used of models today (UTC), against the day's budgets.
+    """Show what you have used today, against the day's budgets.
 
+    That is what all notebooks and commands of yours have used of models since midnight (UTC).
     `%llmspell budget` shows a notebook's own use as well.
     """
     import time

@@ -24,10 +24,10 @@ NO_JOURNAL = "There is no journal in .llmspell/journal of this folder; name the 
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print as CSV.")
 def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
-    """Add up tokens and money of journal FILES, or of all journals of this folder (.llmspell/journal).
+    """Add up tokens and money of journal FILES.
 
-    A price that is not known is counted under `unpriced`, never as zero; what a cassette answered is `replayed` and costs nothing.  What
-    cannot be read is told, and counted as `left_out` in the JSON.
+    Without FILES, of all journals of this folder (.llmspell/journal).  A price that is not known is counted under `unpriced`, never as zero;
+    what a cassette answered is `replayed` and costs nothing.  What cannot be read is told, and counted as `left_out` in the JSON.
     """
     from ..journal.event_file import journals_in
     from ..journal.spending import BY as GROUPS

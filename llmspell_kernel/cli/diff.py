@@ -12,9 +12,9 @@ import click
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def command(before: Path, after: Path) -> None:
-    """Compare two journals: answers word by word, calls that only one of them has, tokens, cost and time.
+    """Compare two journals.
 
-    Exits with 1 where calls or answers differ.
+    Answers word by word, calls that only one of them has, tokens, cost and time.  Exits with 1 where calls or answers differ.
     """
     from ..journal.difference import difference
     from ..render.journal import difference_text, painted, plain

@@ -13,9 +13,9 @@ import click
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """Say what is installed, which models, bridges and kernels can be used, and what to mend.
+    """Say what is installed, what can be used, and what to mend.
 
-    Exits with 1 when something installed is broken.  Keys are named, never shown.
+    Of engines, models, bridges and kernels.  Exits with 1 when something installed is broken.  Keys are named, never shown.
     """
     from ._facts import collect
 

@@ -10,7 +10,7 @@ import click
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """List the engines: language, magics of cells, file endings, library and features."""
+    """List the engines: languages, magics, file endings, features."""
     from ..engines._overview import overview
     from ..engines._registry import discover
     from ..render.engines import engine_bundle

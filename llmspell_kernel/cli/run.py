@@ -86,7 +86,7 @@ def command(
     sessions: list[Session] = []
     try:
         result = asyncio.run(_run(script, params, modules, settings, terminal, sessions, (allow, deny), journal))
-    except LoadError as error:
+    except (ConfigError, LoadError) as error:  # of a module's file, say
         raise click.UsageError(error.message) from error
     terminal.finish()
     if terminal.reader_gone:

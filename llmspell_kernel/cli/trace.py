@@ -13,9 +13,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
 @click.option("--html", "html", type=click.Path(path_type=Path), metavar="PAGE", help="Write a page instead.")
 def command(file: Path, as_json: bool, html: Path | None) -> None:
-    """Show the calls in a journal FILE: arguments, answers, tokens, cost, time, attempts and denials, cell by cell.
+    """Show the calls in a journal FILE, cell by cell.
 
-    Sessions in a notebook keep their journals in .llmspell/journal beside it; `llmspell run --journal FILE` writes one.
+    Arguments, answers, tokens, cost, time, attempts and denials.  Sessions in a notebook keep their journals in .llmspell/journal beside it;
+    `llmspell run --journal FILE` writes one.
     """
     from ..journal.event_text import line_of
     from ..journal.user_files import write_file

@@ -30,6 +30,8 @@ def load(path: Path, engine: str | None, engines: EngineRegistry, default_engine
 
     Raises ConfigError where the language cannot be known, LoadError where the file cannot be read.
     """
+    if path.is_dir():
+        raise LoadError("is a folder; name the file of a script", file=str(path))
     chosen = engines.get(engine) if engine is not None else _by_ending(path.name, engines, default_engine)
     try:
         with path.open("rb") as file:

@@ -77,3 +77,8 @@ def test_help_imports_nothing_that_takes_long() -> None:
 def test_the_command_line_also_runs_as_a_module() -> None:
     result = subprocess.run([sys.executable, "-m", "llmspell_kernel.cli", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("llmspell, version ")
+
+
+def test_the_list_of_commands_cuts_no_sentence_at_80_columns() -> None:
+    result = CliRunner().invoke(root(), ["--help"], terminal_width=80)
+    assert result.exit_code == 0 and "..." not in result.output.partition("Commands:")[2]

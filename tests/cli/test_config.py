@@ -124,7 +124,9 @@ def test_policy_check_names_line_column_key_and_the_nearest(folder: Folder) -> N
     )
     file.write_text("seed = 1\n")
     right = folder.call("policy", "check")
-    assert right.returncode == 0 and "1 values are not the defaults" in right.stdout
+    assert right.returncode == 0 and "right; 1 value set, all others are the defaults." in right.stdout
+    own = folder.call("policy", "check", "--own")
+    assert own.returncode == 2 and "--own says whose the FILE is: name one" in own.stderr
 
 
 def test_a_model_that_nobody_has_is_told_with_the_file_that_names_it(folder: Folder) -> None:
@@ -177,3 +179,12 @@ def test_a_script_from_standard_input_needs_a_language(folder: Folder) -> None:
     assert done.returncode == 2 and "language is not known; name it as in --engine lua (one of javascript, lua)" in done.stderr
     folder.own.write_text('engine = "python"\n')
     assert "not known (engine = 'python' of your settings is that of plain cells)" in folder.call("run", "-", given="return 1").stderr
+
+
+def test_a_folder_and_a_module_of_no_language_are_wrong_calls(folder: Folder) -> None:
+    (folder.work / "spell.lua").write_text("print('ran')")
+    (folder.work / "s.json").write_text("{}")
+    here = folder.call("run", ".")
+    assert here.returncode == 2 and "Error: .: is a folder; name the file of a script\n" in here.stderr
+    module = folder.call("run", "--module", "s.json", "spell.lua")
+    assert (module.returncode, module.stdout) == (2, "") and "no engine runs 's.json'" in module.stderr

@@ -24,6 +24,7 @@ def test_every_model_says_whether_it_can_be_used(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("GROQ_API_KEY", raising=False)
     found = {model["name"]: model for model in json.loads(llmspell("list", "--json").output)["models"]}
     assert found["spell/echo"]["usable"]
+    assert found["ollama_chat/llama3.2"] == {"name": "ollama_chat/llama3.2", "usable": None, "note": "works where its server runs; no key"}
     assert found["spell/local"]["usable"] == (local_weights() is not None)
     assert found["anthropic/claude-haiku-4-5"] == {"name": "anthropic/claude-haiku-4-5", "usable": True, "note": "ANTHROPIC_API_KEY is set"}
     assert found["groq/llama-3.1-8b-instant"]["note"] == "set GROQ_API_KEY"

@@ -93,7 +93,7 @@ def test_a_missing_file_is_one_error(tmp_path: Path, engines: EngineRegistry) ->
 
 def test_a_folder_is_one_error(tmp_path: Path, engines: EngineRegistry) -> None:
     (tmp_path / "folder.lua").mkdir()
-    with pytest.raises(LoadError, match="Is a directory"):
+    with pytest.raises(LoadError, match="is a folder; name the file of a script"):
         load(tmp_path / "folder.lua", None, engines)
 
 

@@ -1,1 +1,1 @@
-"""The Jupyter kernels, for when Jupyter runs in another environment than this package."""
+"""The Jupyter kernels, for a Jupyter of another environment."""

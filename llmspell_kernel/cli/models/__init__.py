@@ -1,1 +1,1 @@
-"""Which models scripts can use, and the one that runs on this machine."""
+"""Which models scripts can use; the one that runs here."""

@@ -1,1 +1,1 @@
-"""`llmspell policy ...`: what holds for scripts here, and whether a settings file is right."""
+"""What holds for scripts here; is a settings file right?"""

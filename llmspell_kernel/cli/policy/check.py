@@ -19,10 +19,13 @@ def command(file: Path | None, own: bool) -> None:
     from ...configuration.rules import rows
     from ...configuration.sources import read_project_file, read_settings
     from ...engines._registry import discover
+    from ...render.text import plural
     from ...spells.running import check_model_of
     from .._tables import setting_table, show
     from ._unmet_patterns import told
 
+    if own and file is None:
+        raise click.UsageError("--own says whose the FILE is: name one")
     engines, folder = discover(), Path.cwd()
     if file is not None:
         settings = read_project_file(file, os.environ, folder, engines, own=own)
@@ -35,4 +38,4 @@ def command(file: Path | None, own: bool) -> None:
     show(setting_table(changed))
     for line in told(settings):
         click.echo(f"Warning: {line}", err=True)
-    click.echo(f"{checked} right; {len(changed)} values are not the defaults.")
+    click.echo(f"{checked} right; {plural(len(changed), 'value')} set, all others are the defaults.")
