@@ -43,7 +43,9 @@ class KernelApprover:
     async def ask(self, request: ApprovalRequest) -> bool:
         kernel, parent = self._kernel, self._kernel.get_parent("shell")
         if not parent.get("content", {}).get("allow_stdin", False):
-            raise DeniedError("this front end cannot be asked (it takes no input)")
+            raise DeniedError(
+                "this front end cannot be asked (it takes no input); run the cell in an open notebook, or change the rule that asks"
+            )
         client = kernel._get_shell_context_var(kernel._shell_parent_ident)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -378,7 +378,10 @@ class Notebook:
         return States([(*key, self.session.states[key].phase().value) for key in there], self._handle)
 
     def _handle(self, engine: str, state: str) -> ScriptStateHandle:
-        return ScriptStateHandle(self, self.session.engines.get(engine).name, state)
+        try:
+            return ScriptStateHandle(self, self.session.engines.get(engine).name, state)
+        except ConfigError as error:
+            raise self._shown(error) from None
 
     def home_loop(self) -> asyncio.AbstractEventLoop:
         """The event loop in which scripts run: the kernel's, or the one that IPython in a terminal runs cells in."""

@@ -27,8 +27,10 @@ def tasks(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> N
 
 
 def stop(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
-    print(f"Stopping:\n{_tasks(notebook)}" if notebook.background else _tasks(notebook))
     engine, state = (*words, None, None)[:2]
+    if engine is not None:
+        notebook.engines.get(engine)  # a wrong name is told alone
+    print(f"Stopping:\n{_tasks(notebook)}" if notebook.background else _tasks(notebook))
     notebook.stop(engine=engine, state=state)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from inspect import isroutine
 from typing import Any
 
 from ..bridges._checking import converted
@@ -14,18 +15,22 @@ from ..values import Value
 from .cells import Wanted
 from .targets import fitting, target
 
+OF_IPYTHON = {"In", "Out", "get_ipython", "exit", "quit", "open", "llmspell"}
+"""Names that nobody means who mistypes a variable's."""
+
 
 def given(names: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Value]:
     """The variables that `--in` names, in plain data.  Raises ConfigError for one that is not there or cannot cross."""
     found = {}
     for name in names:
         if name not in namespace:
-            known = [known for known in namespace if not known.startswith("_")]
+            known = [known for known in namespace if not known.startswith("_") and known not in OF_IPYTHON]
             raise ConfigError(f"--in {name}: there is no Python variable '{name}'{nearest(name, known)}")
         try:
             found[name] = written(namespace[name], name)[0]
         except ValueCrossingError as error:
-            raise ConfigError(f"--in {name}: {error.message}") from None
+            mend = "; @llmspell.expose makes a function callable from scripts" if isroutine(namespace[name]) else ""
+            raise ConfigError(f"--in {name}: {error.message}{mend}") from None
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..errors import DeniedError, Interrupted
 from ..journal.events import (
     INCOMPLETE,
     AnyEvent,
@@ -43,6 +44,8 @@ ICONS: dict[Status, str] = {
     "incomplete": "✗",
 }
 
+REFUSALS: dict[str, Status] = {DeniedError.code: "denied", Interrupted.code: "interrupted"}
+"""How a call that did not begin is shown, by its error's code; any other failed: a closed stream was asked, an argument is wrong."""
 MAX_DEPTH = 30
 """Of calls within calls; deeper ones are shown beside each other, so that no chain of calls can exhaust the stack of who walks it."""
 MAX_CALLS = 8_000
@@ -180,7 +183,7 @@ class Gathered:
             case CallDenied():
                 call = self.calls.get(event.call) or self._open(event, event.parent)
                 if call is not None:
-                    self._fail(call, "denied", event.code, event.message)
+                    self._fail(call, REFUSALS.get(event.code, "failed"), event.code, event.message)
                 return call
             case CallChunk() | CallUsage() | CallFinished() | CallFailed() if event.call in self.calls:
                 return self._advance(self.calls[event.call], event)

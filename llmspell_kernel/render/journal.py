@@ -72,7 +72,7 @@ def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
     hidden = gathered.left_out + sum(gathered.counted.values())
     if hidden:
         yield paint("dim", f"  and {plural(hidden, 'more call')}")
-    if ended and ended.error:
+    if ended and ended.error and all(call.message != ended.error for call in gathered.calls.values()):  # else its call has told it
         yield paint("red", f"  {clip(' '.join(clean(ended.error).split()), MESSAGE_CHARS)}")
 
 

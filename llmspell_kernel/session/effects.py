@@ -241,7 +241,7 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
             failure = BridgeError(f"{what} failed: something it waited for was cancelled")
             _failed(run, context, started, failure.code, failure.message)
             return failure
-        _failed(run, context, started, "cancelled", "nobody waits for it any more", cancelled=True)
+        _failed(run, context, started, "cancelled", "stopped", cancelled=True)
         raise
     except Exception as error:
         fault = fault_of(error, what)

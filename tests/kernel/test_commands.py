@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llmspell_kernel.engines._registry import discover
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.kernel.commands import COMMANDS
 from llmspell_kernel.kernel.magics.llmspell import register
@@ -54,3 +55,10 @@ def test_the_quotes_of_a_value_reach_the_settings() -> None:
     given: list[str] = []
     magic(SimpleNamespace(configure=lambda *pairs: given.extend(pairs) or []))('config grants.ask=["storage.*", "http.*"] seed=1')
     assert given == ['grants.ask=["storage.*", "http.*"]', "seed=1"]
+
+
+def test_a_language_that_is_none_is_told_before_what_would_be_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    notebook = SimpleNamespace(engines=discover(), background=[])
+    with pytest.raises(ConfigError, match="foo"):
+        magic(notebook)("stop foo")
+    assert capsys.readouterr().out == ""

@@ -111,3 +111,9 @@ def test_what_cannot_be_ended_is_over_all_the_same(notebook: Notebook, folder: P
     with pytest.raises(ConfigError, match="could not be put in order"):
         notebook.end_taping()
     assert (notebook.session.taping, notebook.settings.journal) == (None, "off")
+
+
+def test_a_state_of_no_language_is_one_line_without_our_frames(notebook: Notebook) -> None:
+    with pytest.raises(ConfigError, match="luaa") as caught:
+        _ = notebook.states["luaa"]
+    assert hasattr(caught.value, "_render_traceback_")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from llmspell_kernel.journal.events import (
     AnyEvent,
     BudgetRefused,
     BudgetWarned,
+    CallDenied,
     CallFailed,
     CallFinished,
     CallStarted,
@@ -49,3 +52,17 @@ def test_a_journal_from_anywhere_can_name_no_end_of_attempts() -> None:
     many: list[AnyEvent] = [Retried(1, 1.1, 1, at, 9, 0.5, "x" * 10_000, "y" * 100_000) for at in range(1_000)]
     (call,) = gather([EVENTS[1], *many]).roots
     assert len(call.notes) == MAX_RETRIES and max(map(len, call.notes)) < 10_000
+
+
+@pytest.mark.parametrize(("code", "icon"), [("denied", "⊘"), ("interrupted", "⊘"), ("resource", "✗"), ("argument", "✗")])
+def test_a_call_that_did_not_begin_is_shown_as_denied_only_where_it_was(code: str, icon: str) -> None:
+    started, ended = CellStarted(1, 0.0, "lua", "main", "cell[1]", "x"), CellFinished(1, 0.0, "error", 0.1, "it is closed")
+    told = trace_text([started, CallDenied(1, 0.0, 1, "llm", "chat", ["x"], code, "it is closed"), ended])
+    assert f"└─ {icon} llm.chat" in told
+
+
+def test_a_message_of_a_call_that_ended_its_cell_is_told_once() -> None:
+    started, ended = CellStarted(1, 0.0, "lua", "main", "cell[1]", "x"), CellFinished(1, 0.0, "error", 0.1, "it is closed")
+    refused = CallDenied(1, 0.0, 1, "llm", "chat", ["x"], "resource", "it is closed")
+    assert trace_text([started, refused, ended]).count("it is closed") == 1
+    assert trace_text([started, ended]).count("it is closed") == 1
