@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..configuration.sources import read_settings
@@ -22,6 +22,9 @@ from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
 from ..services.llm.service import LlmService
 from ..settings import Settings
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
 
 ESSENTIAL = ("ipykernel", "jupyter-client", "ipython", "msgspec")
 """Without one of these no cell runs; what one language needs, its engine declares."""
@@ -133,12 +136,20 @@ def keys(environ: Mapping[str, str]) -> list[str]:
     return [name for provider in PROVIDERS for name in provider.keys if environ.get(name)]
 
 
-def kernelspecs() -> list[Facts]:
-    """The kernels of this package that Jupyter finds from this environment."""
+def kernelspec_manager(prefix: Path | None = None) -> KernelSpecManager:
+    """Jupyter's own, of all places that it looks in from this environment; with `prefix`, of that environment alone."""
     from jupyter_client.kernelspec import KernelSpecManager
 
+    manager = KernelSpecManager()
+    if prefix is not None:
+        manager.kernel_dirs = [str(prefix / "share" / "jupyter" / "kernels")]
+    return manager
+
+
+def kernelspecs(manager: KernelSpecManager | None = None) -> list[Facts]:
+    """The kernels of this package that Jupyter finds."""
     found = []
-    for name, folder in sorted(KernelSpecManager().find_kernel_specs().items()):
+    for name, folder in sorted((manager or kernelspec_manager()).find_kernel_specs().items()):
         spec = _read_spec(Path(folder))
         if spec is not None and "llmspell_kernel" in spec.get("argv", []):
             argv = spec["argv"]

@@ -79,6 +79,16 @@ def test_removed_kernels_are_gone_and_the_others_stay(data: Path) -> None:
     assert sorted(listed()) == ["llmspell"]
 
 
+def test_kernels_of_another_environment_are_taken_back_from_there_alone(data: Path, tmp_path: Path) -> None:
+    llmspell("install")
+    there = tmp_path / "env"
+    assert llmspell("install", "--prefix", str(there)).exit_code == 0
+    removed = llmspell("remove", "--prefix", str(there), "llmspell")
+    assert removed.exit_code == 0, removed.output
+    assert sorted(path.name for path in (there / "share" / "jupyter" / "kernels").iterdir()) == NAMES[1:]
+    assert sorted(listed()) == NAMES
+
+
 def test_an_unknown_kernel_suggests_the_nearest_and_removes_nothing(data: Path) -> None:
     llmspell("install")
     result = llmspell("remove", "llmspell", "llmspell-luna")
