@@ -17,11 +17,8 @@ lab: $(VENV)/.ready
 	$(BIN)/jupyter lab notebooks/01-first-spell.ipynb
 
 # All tests but the slow ones: style and types, notebooks, then pytest; with the local model, so that none of its tests is skipped.
-# Two at a time, but for those that say how soon something must have happened: these have the machine to themselves.
-TIMED := tests/faults tests/hostile tests/kernel tests/session tests/workers tests/test_benchmarks.py tests/test_benchmarks_of_safety.py
 test: $(VENV)/.weights check nbval
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(TIMED))
-	$(BIN)/python -m pytest -m "not slow" $(TIMED)
+	$(BIN)/python -m pytest -m "not slow"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -108,13 +108,21 @@ class Ledger:
         if self._connection is None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self._connection = self._connect()
+                self._connection = self._connect_alone()
             except sqlite3.DatabaseError as error:
                 if not _is_unreadable(error):
                     raise
                 self._put_aside()
-                self._connection = self._connect()
+                self._connection = self._connect_alone()
         return self._connection
+
+    def _connect_alone(self) -> sqlite3.Connection:
+        """Of two processes that switch a new file to its log at once, SQLite refuses one without a wait."""
+        with closing(self._lock()):
+            return self._connect()
+
+    def _lock(self) -> _Lock:
+        return _Lock(self._file.with_suffix(".lock"))
 
     def _connect(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
@@ -136,7 +144,7 @@ class Ledger:
 
     def _put_aside(self) -> None:
         """Two processes may find it at the same time: the second must not put aside what the first has made anew."""
-        with closing(_Lock(self._file.with_suffix(".lock"))):
+        with closing(self._lock()):
             try:
                 self._connect().close()
                 return

@@ -95,6 +95,31 @@ def test_processes_that_reserve_at_once_never_pass_the_cap_together(tmp_path: Pa
     assert ledger(tmp_path).today()[1] == (300, 1500)
 
 
+ROUNDS = 60
+
+
+def _open_many(folder: Path, ready: Any, got: Any) -> None:
+    failed = []
+    for number in range(ROUNDS):
+        ready.wait()
+        try:
+            ledger(folder / str(number)).reserve(one_of(100))
+        except LedgerError as error:
+            failed.append(str(error))
+    got.put(failed)
+
+
+def test_processes_that_open_a_new_ledger_at_the_same_moment_all_can(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ready, got = spawn.Barrier(4), spawn.Queue()
+    workers = [spawn.Process(target=_open_many, args=(tmp_path, ready, got)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    assert [got.get(timeout=60) for _ in workers] == [[]] * 4
+    for worker in workers:
+        worker.join()
+
+
 def _reserve_and_die(folder: Path) -> None:
     ledger(folder).reserve(lambda sums: (1, 50))
     os.kill(os.getpid(), signal.SIGKILL)
