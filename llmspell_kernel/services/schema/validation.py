@@ -82,7 +82,7 @@ class Schema:
             raise ArgumentError(f"the schema has a $ref that leads nowhere in it: {_clipped(str(error.ref))}; nothing is fetched") from None
         except RecursionError:
             raise ArgumentError("the schema refers to itself without end, or the value is nested too deep for it") from None
-        return found
+        return sorted(found)  # a script's tables have no order, and the next run is to say the same
 
 
 class _Work:

@@ -30,7 +30,7 @@ def paths(schema: dict[str, Any], value: Any) -> list[str]:
 
 def test_every_failing_place_is_named() -> None:
     assert paths(PERSON, {"name": "tea", "age": 3}) == []
-    assert sorted(paths(PERSON, {"name": "TEA", "age": -1, "tags": ["a", "b", "a", 3], "a b": 1})) == [
+    assert paths(PERSON, {"name": "TEA", "age": -1, "tags": ["a", "b", "a", 3], "a b": 1}) == [
         "$",
         "$.age",
         "$.name",
