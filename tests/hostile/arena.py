@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import time
@@ -57,6 +58,8 @@ class Arena:
     """
 
     def __init__(self, folder: Path, preset: str = "standard", *, shared: bool = False, **changes: float) -> None:
+        gc.collect()
+        gc.freeze()  # what thousands of tests before have left is no part of how soon a reply comes
         self._shared = shared
         self.canaries = Canaries(folder)
         self.limits = limits_of(preset, changes)
@@ -96,6 +99,7 @@ class Arena:
         self._runner.close()
         self.canaries.close()
         self._kept.cleanup()
+        gc.unfreeze()
 
     def attack(self, attack: Attack, engine: str, state: str = "") -> list[str]:
         """Plays it, in a state of its own where none is named; what was wrong, in words."""
@@ -141,6 +145,7 @@ class Arena:
         found += self.canaries.touched()
         if resident(os.getpid()) - host_before > HOST_GROWTH:
             gc.collect()
+            give_back_memory()
         if (growth := resident(os.getpid()) - host_before) > HOST_GROWTH:
             found.append(f"the host grew by {growth / MiB:.0f} MiB")
         return end, found
@@ -230,6 +235,12 @@ async def peak_growth(pid: int) -> int:
             peak = max(peak, now)
             await asyncio.sleep(SAMPLE_S)
     return peak - before
+
+
+def give_back_memory() -> None:
+    """What is free goes to the system: the allocator of a process with threads keeps much of it for later."""
+    with suppress(OSError, AttributeError):  # of another system's C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident(pid: int) -> int:

@@ -7,7 +7,6 @@ told, and `1 + 1` answered by every engine afterwards, in the same state where t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,12 +60,9 @@ def test_an_attack_is_contained_under_every_preset(preset_arena: Arena, attack: 
 def test_all_attacks_one_after_the_other_in_one_state_leave_it_answering(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each finds what the ones before it left: filled memory, changed built-ins.  How it ends by itself is another test's.
 
-    What is stuck in native code comes last, as it takes the whole state along.  The engines run side by side, to save time.
+    What is stuck in native code comes last, as it takes the whole state along.
     """
-    with ThreadPoolExecutor() as threads:
-        found = dict(
-            zip(ENGINES, threads.map(lambda engine: _in_one_state(engine, tmp_path_factory.mktemp("canaries")), ENGINES), strict=True)
-        )
+    found = {engine: _in_one_state(engine, tmp_path_factory.mktemp("canaries")) for engine in ENGINES}
     assert found == {engine: {} for engine in ENGINES}
 
 

@@ -144,7 +144,7 @@ telling = asyncio.create_task(tell())
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("restart-state --to 99", "the lua state 'main' is restored as it was before its next cell"), ("fork then", "stopped")],
+    [("restart-state --to 2", "the lua state 'main' is restored as it was before its next cell"), ("fork then", "stopped")],
 )
 def test_a_stop_ends_a_restoration_that_a_command_waits_for(own_client, command, told):
     client = own_client
