@@ -144,16 +144,16 @@ telling = asyncio.create_task(tell())
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("restart-state --to 2", "the lua state 'main' is restored as it was before its next cell"), ("fork then", "stopped")],
+    [("restart-state --to {cell}", "the lua state 'main' is restored as it was before its next cell"), ("fork then", "stopped")],
 )
 def test_a_stop_ends_a_restoration_that_a_command_waits_for(own_client, command, told):
     client = own_client
     client.run("%%lua\nkept = 9")
-    client.run("%%lua\nlog.info('x')")
+    cell = client.run("%%lua\nlog.info('x')").reply["execution_count"]
     # as if nobody had waited for that call: it gets no answer when its cell runs again
     assert client.run("call = llmspell.session.states['main', 'lua'].history.cells[-1].calls[0]; call.given_up = True").status == "ok"
     assert client.run(SAYS_WHEN_IT_WAITS).status == "ok"
-    request = client.send("%llmspell " + command)
+    request = client.send("%llmspell " + command.format(cell=cell))
     client.wait_for("stream")
     started = time.perf_counter()
     client.manager.interrupt_kernel()
