@@ -185,8 +185,9 @@ class Llm(Bridge):
 
         Raises ArgumentError for what is no schema, BridgeError with the code invalid_object where no attempt fits, and what `chat` raises.
         """
-        asking = await asyncio.to_thread(ObjectRequest, schema, options or ObjectOptions())
-        native = self._service.takes_schema((options or ObjectOptions()).model)
+        options = options or ObjectOptions()
+        asking = await asyncio.to_thread(ObjectRequest, schema, options)
+        native = self._service.takes_schema(options.model)
         messages: str | list[dict[str, Any]] = prompt
         for attempt in range(1, asking.attempts + 1):
             text = (await self._answer(ctx, messages, asking.options(native))).text

@@ -36,8 +36,9 @@ def _checked(value: Any, schema: dict[str, Any]) -> tuple[list[tuple[str, str]],
     from llmspell_kernel.services.schema.defaults import filled
     from llmspell_kernel.services.schema.validation import Schema  # 150 ms, which a kernel that needs it not does without
 
+    checked = Schema(schema)
     completed = filled(value, schema)
-    return [(problem.path, problem.message) for problem in Schema(schema).problems(completed)], completed
+    return [(problem.path, problem.message) for problem in checked.problems(completed)], completed
 
 
 def _inferred(examples: tuple[Any, ...]) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from referencing.exceptions import Unresolvable
 
 from llmspell_kernel.errors import ArgumentError, LimitError
 
+from .sizes import check_size, text_bytes
+
 MAX_STEPS = 200_000
 TIME_S = 2.0
-MAX_TEXT = 2_000_000
-"""Bytes of a value as JSON: messages of the library quote it."""
 MAX_SCHEMA_TEXT = 200_000
 MAX_PROBLEMS = 20
 MESSAGE_CHARS = 300
@@ -50,7 +50,7 @@ class Schema:
     """One schema, checked when it is made.  Raises ArgumentError that says where it is none."""
 
     def __init__(self, document: Mapping[str, Any] | bool) -> None:
-        if len(msgspec.json.encode(document)) > MAX_SCHEMA_TEXT:
+        if text_bytes(document) > MAX_SCHEMA_TEXT:
             raise ArgumentError(f"the schema has more than {MAX_SCHEMA_TEXT:,} bytes as JSON")
         _refuse_uncounted(document)
         self.document = document
@@ -69,8 +69,7 @@ class Schema:
 
         Raises LimitError where the schema asks for more work than is given, ArgumentError where it names what it does not have.
         """
-        if len(msgspec.json.encode(value)) > MAX_TEXT:
-            raise ArgumentError(f"a value of more than {MAX_TEXT:,} bytes as JSON is not checked against a schema")
+        check_size(text_bytes(value))  # messages of the library quote it
         self._work.begin()
         found: list[Problem] = []
         try:

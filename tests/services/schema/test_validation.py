@@ -10,7 +10,8 @@ import pytest
 from llmspell_kernel.errors import ArgumentError, LimitError
 from llmspell_kernel.services.schema.defaults import filled
 from llmspell_kernel.services.schema.inference import inferred
-from llmspell_kernel.services.schema.validation import MAX_PROBLEMS, MAX_TEXT, TIME_S, UNCOUNTED, Schema
+from llmspell_kernel.services.schema.sizes import MAX_TEXT
+from llmspell_kernel.services.schema.validation import MAX_PROBLEMS, TIME_S, UNCOUNTED, Schema
 
 PERSON = {
     "type": "object",
@@ -146,3 +147,22 @@ def test_defaults_fill_what_is_left_out_at_any_depth_and_change_nothing_else() -
     assert filled(given, schema) == {"unit": "C", "days": [{"rain": False}, {"rain": True}]}
     assert given == {"days": [{}, {"rain": True}]}
     assert filled({"unit": "F"}, schema) == {"unit": "F"} and filled(3, schema) == 3 and filled({"a": 1}, True) == {"a": 1}
+
+
+def test_a_default_that_is_put_in_many_times_is_counted_before_anything_is_written_out() -> None:
+    many = [{}] * 100_000
+    with pytest.raises(ArgumentError, match="2,000,000 bytes"):
+        filled(many, {"items": {"properties": {"a": {"default": "x" * 100_000}}}})
+    with pytest.raises(ArgumentError, match="2,000,000 bytes"):
+        filled(many, {"items": {"properties": {"k" * 1_000: {"default": None}}}})
+
+
+def test_properties_are_looked_through_once_for_their_defaults() -> None:
+    schema, started = {"items": {"properties": {str(number): {} for number in range(10_000)}}}, time.process_time()
+    assert filled([{}] * 100_000, schema) == [{}] * 100_000
+    assert time.process_time() - started < 2
+
+
+def test_examples_too_large_to_look_through_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="2,000,000 bytes"):
+        inferred(["x" * (MAX_TEXT // 2)] * 2)
