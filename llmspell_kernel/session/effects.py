@@ -135,7 +135,7 @@ class EffectContext:
         seconds: float = 0.0,
     ) -> None:
         if self.made is not None:
-            self.made.used = Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason)
+            self.made.add_use(Used(model, input_tokens, output_tokens, cached_tokens, cost_usd, finish_reason))
         if not self.replayed:
             self._settle(amounts(requests=attempts, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds))
         self._record(

@@ -71,6 +71,20 @@ class Made:
         self.answer = b"null"  # it had one, where the failure is that it could not be recorded
         self.failure = Failure(**{name: getattr(fault, name) for name in Failure.__struct_fields__})
 
+    def add_use(self, used: Used) -> None:
+        """A call that asks a model several times used all of it; what an attempt of unknown price cost, all of it cost."""
+        if (before := self.used) is not None:
+            known = before.cost_usd is not None and used.cost_usd is not None
+            used = Used(
+                used.model,
+                before.input_tokens + used.input_tokens,
+                before.output_tokens + used.output_tokens,
+                before.cached_tokens + used.cached_tokens,
+                before.cost_usd + used.cost_usd if known else None,  # type: ignore[operator]
+                used.finish_reason,
+            )
+        self.used = used
+
     def add_chunk(self, text: str) -> None:
         if isinstance(self.chunks, tuple):  # most calls have none
             self.chunks = []

@@ -15,7 +15,7 @@ import pytest
 from llmspell_kernel import ApprovalRequest, Bridge, Context, method
 from llmspell_kernel.errors import BridgeError, ConfigError, Interrupted, LoadError, SpellError
 from llmspell_kernel.journal import cassette_file
-from llmspell_kernel.journal.cassette import text_of
+from llmspell_kernel.journal.cassette import Used, text_of
 from llmspell_kernel.journal.cassette_file import load_cassette
 from llmspell_kernel.journal.event_file import journals_in, load_events
 from llmspell_kernel.journal.events import CallChunk, CallFailed, CallUsage, CellStarted
@@ -582,3 +582,30 @@ class Odd(Bridge):
         """A chunk that cannot be written."""
         ctx.chunk("a\ud800")
         return "done"
+
+
+class Twice(Bridge):
+    """A call that asks a model two times."""
+
+    name = "twice"
+
+    @method
+    async def asked(self, ctx: Context) -> str:
+        """Uses a model twice."""
+        for cost_usd in (0.25, 0.5):
+            ctx.usage(model="m", input_tokens=10, output_tokens=1, cached_tokens=2, cost_usd=cost_usd, finish_reason="stop")
+        return "done"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_that_asked_a_model_several_times_is_recorded_with_all_that_it_used(file: Path, engine: str) -> None:
+    async def run() -> None:
+        async with Session(bridges=[Twice()]) as session:
+            session.tape("record", file)
+            code = "return twice.asked()" if engine == "lua" else "await twice.asked()"
+            assert (await session.run(code, engine=engine)).values == ["done"]
+            session.end_taping()
+
+    asyncio.run(run())
+    (entry,) = load_cassette(file).entries
+    assert entry.used == Used("m", 20, 2, 4, 0.75, "stop")

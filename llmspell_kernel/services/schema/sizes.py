@@ -18,4 +18,4 @@ def text_bytes(value: Any) -> int:
 
 def check_size(size_bytes: int) -> None:
     if size_bytes > MAX_TEXT:
-        raise ArgumentError(f"a value of more than {MAX_TEXT:,} bytes as JSON, with the defaults of its schema, is not taken by `schema`")
+        raise ArgumentError(f"of more than {MAX_TEXT:,} bytes as JSON, defaults included, no value is checked and no schema inferred")
