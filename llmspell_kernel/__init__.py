@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bridges._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
+    from .bridges._bridge import Bridge, BridgeSession, Context, Reservation, Resource, ScriptFunction, method
     from .errors import (
         ArgumentError,
         BridgeError,
@@ -62,6 +62,7 @@ __all__ = [
     "Reservation",
     "Resource",
     "ScriptError",
+    "ScriptFunction",
     "Session",
     "Settings",
     "Sink",
@@ -84,6 +85,7 @@ _HOMES = {
     "Context": "bridges._bridge",
     "Reservation": "bridges._bridge",
     "Resource": "bridges._bridge",
+    "ScriptFunction": "bridges._bridge",
     "method": "bridges._bridge",
     "ApprovalRequest": "policy.approval",
     "Approver": "session",

@@ -21,9 +21,10 @@ from ..shown import Shown
 from ..values import Callback, Value
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from ..errors import BridgeError, LimitError
+    from ..errors import BridgeError, LimitError, SpellError
     from ..policy.decide import Level
     from ..policy.files import FilePolicy
     from ..policy.network import NetworkPolicy
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ..services.secrets import Secrets
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+Replay = Literal["answer", "call", "again"]
+"""How a call is made a second time; see `method`."""
 
 
 class Marked(NamedTuple):
@@ -40,8 +43,9 @@ class Marked(NamedTuple):
     deprecated: str = ""
     since: str = ""
     level: Level = "read"
-    replay: Literal["answer", "call"] = "answer"
+    replay: Replay = "answer"
     volatile: Sequence[str] = ()
+    inner: bool = False
 
 
 @overload
@@ -54,8 +58,9 @@ def method(
     deprecated: str = "",
     since: str = "",
     level: Level = "read",
-    replay: Literal["answer", "call"] = "answer",
+    replay: Replay = "answer",
     volatile: Sequence[str] = (),
+    inner: bool = False,
 ) -> Callable[[F], F]: ...
 
 
@@ -65,8 +70,9 @@ def method(
     deprecated: str = "",
     since: str = "",
     level: Level = "read",
-    replay: Literal["answer", "call"] = "answer",
+    replay: Replay = "answer",
     volatile: Sequence[str] = (),
+    inner: bool = False,
 ) -> F | Callable[[F], F]:
     """Marks an async method of a bridge or resource as callable by scripts: `@method`, or `@method(since="2", deprecated="use llm.chat")`.
 
@@ -82,10 +88,12 @@ def method(
     session what to use instead.  `level` says what the method does outside: it changes nothing ("read"), it changes what is kept ("write"), it
     reaches other machines ("network"), it can do anything ("dangerous"); a policy may have the user asked by level.
 
-    A replay answers a call from its cassette; a method that only shows or computes says `replay="call"`, and is called again.  `volatile`
-    are members of an answer, such as a time taken, that are recorded as 0, so that recording the same answers changes nothing.
+    A replay answers a call from its cassette; a method that only shows or computes says `replay="call"`, and is called again.  One that asks
+    other methods, by `Context.call`, or keeps something of the script's in the host, says `replay="again"`: it is called again in a replay
+    and where a lost state is restored, and what it asks is answered as it was.  `volatile` are members of an answer, such as a time taken,
+    that are recorded as 0, so that recording the same answers changes nothing.  An `inner` method can be asked by `Context.call` alone.
     """
-    mark = Marked(deprecated, since, level, replay, volatile)
+    mark = Marked(deprecated, since, level, replay, volatile, inner)
 
     def marked(function: F) -> F:
         function.__llmspell_method__ = mark  # type: ignore[attr-defined]
@@ -187,12 +195,59 @@ class Reservation(Protocol):
         """The error to raise when `seconds` are over."""
 
 
+class ScriptFunction(Protocol):
+    """A function of a script that the host may call from any cell, while the state lives that gave it; from `Context.function`.
+
+    A state that is restored after its worker was lost gives its functions anew, as the methods it gave them to are called again.
+    """
+
+    engine: str
+    state: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Is its state the one that gave it?"""
+
+    async def ready(self) -> None:
+        """Has its state restored, where it was lost: whoever keeps functions looks only then which of them are alive.
+
+        Raises ScriptError where the state cannot be restored.
+        """
+
+    async def __call__(self, ctx: Context, *args: Value, as_type: Any = Any) -> Any:
+        """Its first result, or its error raised as ScriptError; `as_type` as in `Context.invoke`.
+
+        A function of another state is a cell of that one, with its limits and grants, within the call `ctx`; where that state is busy, it is
+        waited for.  Neither functions nor things that the host keeps can cross from one state to another.
+        """
+
+
+class FreshState(Protocol):
+    """A script state made for one purpose, from `Context.fresh_state`."""
+
+    name: str
+
+    async def run(self, code: str) -> FreshResult:
+        """Runs a cell in it.  A fault of the script is in the result; only a stop is raised."""
+
+
+class FreshResult(NamedTuple):
+    """`error` is None where the cell came to its end; `printed` is what it wrote, in all."""
+
+    values: list[Value]
+    printed: str
+    error: SpellError | None
+
+
 class Context(Protocol):
     """What a call may ask of the session; made anew for each effect."""
 
     call_id: int
     state: str
     cell: str
+    engine: str
+    restoring: bool
+    """Is this call made again because its state was lost, or is copied?"""
 
     def chunk(self, text: str) -> None:
         """Text of an answer in progress: shown live and written to the journal."""
@@ -261,6 +316,25 @@ class Context(Protocol):
 
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
         """An entry of the script's log."""
+
+    async def call(
+        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+    ) -> Any:
+        """Asks a method of any bridge within this call, as the script itself could: policy, budgets, journal, cassette and trace apply.
+
+        `on_text` is told the text of an answer as it comes; `level` is the method's where that is higher.  Raises SpellError.  Only methods
+        with `replay="again"` may ask, or those that are never asked twice.
+        """
+
+    def function(self, callback: Callback) -> ScriptFunction:
+        """The script's function as one that can be kept and called after this call has ended."""
+
+    def fresh_state(self, engine: str, *, allow: Sequence[str] = ()) -> AbstractAsyncContextManager[FreshState]:
+        """A new state under the preset strict that may make the calls `allow` names, and ends with the block.
+
+        What bridges ask in answer to its calls, by `call`, has the grants of the state that asked for it.  Raises ConfigError for an unknown
+        engine.
+        """
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
         """Calls a function of the script while its cell waits; its first result, or its error raised as ScriptError.

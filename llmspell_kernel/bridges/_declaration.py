@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect as kinds
@@ -21,7 +21,7 @@ from llmspell_kernel.errors import InternalError
 from llmspell_kernel.host_types._crossing import to_plain
 from llmspell_kernel.values import Callback, ResourceRef, Value
 
-from ._bridge import Bridge, Context, Marked, Resource
+from ._bridge import Bridge, Context, Marked, Replay, Resource
 from ._checking import bind
 from ._host_kinds import holds_resource, host_type, kind_of, resource_class, schemas_of
 from ._spellings import spellings_of
@@ -71,9 +71,10 @@ class MethodDeclaration:
     deprecated: str = ""
     since: str = ""
     level: Level = "read"
-    replay: Literal["answer", "call"] = "answer"
+    replay: Replay = "answer"
     volatile: Sequence[str] = ()
     aliases: tuple[str, ...] = ()
+    inner: bool = False
 
     def bind(self, args: Sequence[Value], resolve: Callable[[ResourceRef], Resource] | None = None) -> list[Any]:
         """A script's positional arguments, checked, converted and completed with defaults; those of a variadic one follow singly.
@@ -109,7 +110,7 @@ class ResourceDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class BridgeDeclaration:
-    """All that scripts, docs and the session know of a bridge."""
+    """All that scripts, docs and the session know of a bridge.  `inner` are methods that other bridges alone may ask."""
 
     name: str
     version: str
@@ -117,6 +118,7 @@ class BridgeDeclaration:
     methods: Mapping[str, MethodDeclaration]
     resources: Mapping[str, ResourceDeclaration]
     needs: tuple[str, ...] = ()
+    inner: Mapping[str, MethodDeclaration] = field(default_factory=dict)
     exposed: bool = False
     """Was it made from functions of the notebook, which may be written anew?"""
 
@@ -151,11 +153,13 @@ def _declare(bridge: type[Bridge]) -> BridgeDeclaration:
         raise _fault(bridge, "two of its resources have the same type")
     if isinstance(bridge.needs, str) or bridge.name in bridge.needs:
         raise _fault(bridge, f"needs must list names of other bridges, not {bridge.needs!r}")
+    methods = _methods(bridge, bridge.name)
     return BridgeDeclaration(
         name=bridge.name,
         version=bridge.version,
         doc=_own_doc(bridge),
-        methods=_methods(bridge, bridge.name),
+        methods={name: method for name, method in methods.items() if not method.inner},
+        inner={name: method for name, method in methods.items() if method.inner},
         resources={resource.type: resource for resource in resources},
         needs=tuple(bridge.needs),
         exposed=bool(getattr(bridge, "__llmspell_exposed__", False)),
@@ -226,6 +230,7 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
         level=mark.level,
         replay=mark.replay,
         volatile=tuple(mark.volatile),
+        inner=mark.inner,
         aliases=spellings_of(owner, name),
     )
 

@@ -63,8 +63,10 @@ class State(Protocol):
     def start(self, code: str, chunk: str) -> Step:
         """Run a cell until it suspends, ends or fails.  Never raises for a fault of the script."""
 
-    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
+    def call(self, function: str, args: msgspec.Raw, chunk: str, callback: int = 0) -> Step:
         """Run a cell that is a call of a global function, by its dotted name, with a JSON array of values; its results are the cell's.
+
+        With a `callback` it is a call of the function that went out with that number.
 
         A name that is no function of the script is a Failed step.  Reading the path runs nothing of the script.
         """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Level = Literal["read", "write", "network", "dangerous"]
 """What an effect does to the world: it changes nothing, it changes what is kept, it reaches other machines, or it can do anything."""
+LEVELS: Sequence[Level] = get_args(Level)
+"""From harmless to dangerous."""
 
 
 class EffectFacts(NamedTuple):

@@ -101,6 +101,11 @@ _MET = {
 """What is said of a cell that met one of these: they end it."""
 
 
+def narrower(one: Limits, other: Limits) -> Limits:
+    """Of each limit the lower."""
+    return Limits(*map(min, one, other))  # type: ignore[arg-type]  # an int where both are
+
+
 def told(limit: str, value: float) -> str:
     """What happened, of a cell that met a limit."""
     return _MET[limit].format(value) if limit in _MET else f"the limit {limit} ({value:,.0f}) was met"

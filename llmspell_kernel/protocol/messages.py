@@ -51,7 +51,8 @@ class OpenState(msgspec.Struct, frozen=True, gc=False, tag="open"):
 class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
     """Host: run code.  `chunk` names it in errors (`cell[3]`); `time_s` is the time that the script sees, as in Resume.
 
-    With a `function` nothing is compiled: the cell is a call of that global function of the script (`words.count`) with the values of `args`.
+    With a `function` nothing is compiled: the cell is a call of that global function of the script (`words.count`) with the values of `args`;
+    with a `callback`, of the function that has that number.
     """
 
     state: int
@@ -61,6 +62,7 @@ class Begin(msgspec.Struct, frozen=True, gc=False, tag="begin"):
     args: msgspec.Raw = EMPTY_LIST
     time_s: float = 0.0
     allowance: Allowance = UNLIMITED
+    callback: int = 0
 
 
 class Resume(msgspec.Struct, frozen=True, gc=False, tag="resume"):

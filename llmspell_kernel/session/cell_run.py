@@ -47,13 +47,14 @@ class CellRun:
     def __init__(
         self, session: Session, state: ScriptState, cell: int, chunk: str, sink: RedactedSink, limits: Limits, grants: Sequence[Grants]
     ) -> None:
-        self._session = session
-        self._state = state
+        self.session = session
+        self.script = state
         self.cell = cell
         self.chunk = chunk
         self.sink = sink
         self.limits = limits
-        self.grants = grants
+        self.grants = self.inner_grants = grants
+        """Of the script's own calls, and of those that bridges make in answer to them."""
         self.effects = 0
         self.recorder = session.recorder
         self.redactor = session.redactor
@@ -71,12 +72,16 @@ class CellRun:
         """In the order in which they were answered; none once they take more than the history may."""
         self.kept_bytes = 0
         self.kept_news = asyncio.Event()
+        self.over = asyncio.Event()
+        """Is its state free for the next cell?"""
         self._is_past = False
         """Has the cell ended, so that its history grows with what it left in the background?"""
         self.resumes = 0
         """How often the script has gone on with answers."""
+        self.called_within: EffectContext | None = None
+        """The call of another run that this one is a part of."""
         self.within: EffectContext | None = None
-        """The call within which the script asks what it asks now; None outside any."""
+        """The call within which the script asks what it asks now; None outside any of this run."""
         self.holds_resources = True
         self.stopped = self.begun = False
         self.cut_short = False
@@ -102,20 +107,30 @@ class CellRun:
 
     @property
     def engine(self) -> str:
-        return self._state.engine
+        return self.script.engine
 
     @property
     def state_name(self) -> str:
-        return self._state.name
+        return self.script.name
 
     @property
     def state_number(self) -> int:
-        return self._state.number
+        return self.script.number
+
+    @property
+    def asks_within(self) -> EffectContext | None:
+        """The call that still goes on within which the script asks what it asks now; None outside any."""
+        return (self.within.innermost_open if self.within is not None else None) or self.called_within
+
+    @property
+    def is_live(self) -> bool:
+        """Does the cell wait, so that functions of its script can be called?"""
+        return self._live
 
     def asked(self, effect: Effect, method: MethodDeclaration, written: bytes) -> Made:
         """What is kept of a call that is about to be made."""
         return Made(
-            self._session.next_place(), self.state_number, f"{effect.bridge}.{effect.method}", effect.target, written, method.volatile
+            self.session.next_place(), self.state_number, f"{effect.bridge}.{effect.method}", effect.target, written, method.volatile
         )
 
     def is_replayed(self, method: MethodDeclaration | None) -> bool:
@@ -127,15 +142,15 @@ class CellRun:
     @property
     def is_stopping(self) -> bool:
         """Is the cell told to stop, by whatever?"""
-        return self.stopped or bool(self._state.stopping)
+        return self.stopped or bool(self.script.stopping)
 
     def ended(self, made: Made) -> None:
         """A call has come to its end, in an order that is counted and not read from clocks, which a tape and an administrator set back."""
-        made.answered, made.step = self._session.next_place(), (self.cell, self.resumes)
+        made.answered, made.step = self.session.next_place(), (self.cell, self.resumes)
 
     def keep(self, made: Made) -> None:
         """What a call came to is all known now."""
-        history, size_bytes = self._state.history, made.size_bytes
+        history, size_bytes = self.script.history, made.size_bytes
         self.kept_bytes += size_bytes
         if self._is_past:
             history.grew(self.kept_calls, size_bytes)
@@ -162,42 +177,42 @@ class CellRun:
         raise ScriptError(f"the cassette has a {name}, and no bridge here gives one", name="ReplayError", code="replay")
 
     def next_call(self) -> int:
-        return self._session.next_call()
+        return self.session.next_call()
 
     def interrupt(self, why: str = INTERRUPT) -> None:
         self.stopped = True
-        self._state.stop(why)
-        self._state.exchange.news.set()
+        self.script.stop(why)
+        self.script.exchange.news.set()
 
     def exceed(self, limit: str, value: float, used: float) -> LimitError:
         """The cell meets a limit that the host counts: it is over.  The error is for whoever is no script."""
         error = self.exceeded = met(limit, value, used)
-        self._state.exceed(error)
-        self._state.exchange.news.set()
+        self.script.exceed(error)
+        self.script.exchange.news.set()
         return error
 
     def tell_time(self, time_s: float) -> None:
         """An event of the journal: what the script sees next has its time."""
-        self._state.time_s = max(self._state.time_s, time_s)
+        self.script.time_s = max(self.script.time_s, time_s)
 
     async def keep_pace(self, size_bytes: int) -> None:
         """Holds an effect back that comes too fast, or is as large as many others that come from their thread at once."""
-        wait_s = self._state.pace.wait_s(self.limits.effects_per_s, time.monotonic())
+        wait_s = self.script.pace.wait_s(self.limits.effects_per_s, time.monotonic())
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         if size_bytes > LARGE_BYTES:
-            await self._state.exchange.breathe()
+            await self.script.exchange.breathe()
 
     def gave(self, effect: int, resource: int) -> None:
         """The answer of that effect will hold a resource."""
-        self._state.exchange.gave(effect, resource)
+        self.script.exchange.gave(effect, resource)
 
     def show(self, shown: Shown) -> None:
         """Shown things count in the same budget as printed text: by their own size or, where that is more, as they are rendered.
 
         The states of a progress bar take each other's place, so only the first one counts.
         """
-        null = self._session.null_word(self._state.engine)
+        null = self.session.null_word(self.script.engine)
         if isinstance(shown, Progress) and shown.bar in self._bars:
             self.sink.show(shown, null)
             return
@@ -262,17 +277,17 @@ class CellRun:
         """Calls a function of the script; the cell waits, so its worker is there to run it.  `undecided` leaves empty Lua tables as such."""
         if not self._live:
             raise ScriptError("a function of a script can only be called while the cell that gave it waits for the call", code="callback")
-        return await self._state.exchange.invoke(callback, args, within, undecided=undecided)
+        return await self.script.exchange.invoke(callback, args, within, undecided=undecided)
 
     async def consent(self, call: int, effect: EffectFacts, arguments: Mapping[str, Value], reason: str, what: str = "") -> None:
         """Asks the user.  Raises DeniedError where the answer is no, also because nobody is there to give it."""
-        state = self._state
+        state = self.script
         if self.redactor.active:  # the front end keeps what it was asked
             arguments, what = self.redactor.redact_value(dict(arguments)), self.redactor.redact(what)
         request = ApprovalRequest(effect.capability, effect.level, arguments, state.engine, state.name, self.chunk, reason, what)
         if state.engine != PYTHON and not self._live:
             raise denied(request, "nobody can be asked in the background of a cell that has ended")
-        question = asyncio.create_task(self._session.desk.ask(self, call, request))
+        question = asyncio.create_task(self.session.desk.ask(self, call, request))
         self._questions.add(question)
         try:
             await question
@@ -286,9 +301,9 @@ class CellRun:
 
     async def execute(self, code: str | FunctionCall) -> list[Value]:
         """The cell's results.  Raises SpellError: the script's own fault, or what stopped it."""
-        self.began_s = self._state.time_s
+        self.began_s = self.script.time_s
         self.total_time.start(lambda: self.interrupt(TOTAL_TIME))
-        self._state.listen(self.printed, self._state.exchange.news.set)
+        self.script.listen(self.printed, self.script.exchange.news.set)
         self._live, ended_well = True, False
         try:
             values = await self._loop(code)
@@ -297,27 +312,27 @@ class CellRun:
         except asyncio.CancelledError:
             # whoever awaits us went away: the script must not go on without its cell
             self.interrupt()
-            self._state.close()
+            self.script.close()
             raise
         except Exception as error:
-            if not self._state.in_a_cell():
+            if not self.script.in_a_cell():
                 raise
             # our own failure between two steps; a script that waits for ever could not be given its next cell either
-            self._state.close()
+            self.script.close()
             lost = WorkerLost(f"the cell could not go on ({type(error).__name__}: {error})", reason=f"closed after {type(error).__name__}")
-            raise self._state.explain(lost) from error
+            raise self.script.explain(lost) from error
         finally:
             self._live = False
             self.total_time.end()
             for question in self._questions:
                 question.cancel()  # the front end shows no question of a cell that has ended
-            self._state.listen_no_more()
+            self.script.listen_no_more()
             self.end_output()
-            if self.begun or not self._state.lingers:  # else what an earlier cell left goes on
+            if self.begun or not self.script.lingers:  # else what an earlier cell left goes on
                 await self.end_effects(self.background.open if self.background is not None else ())
             if not ended_well:
                 await self.resources.release_run(self)
-            if self._state.worker is None:
+            if self.script.worker is None:
                 await self.resources.release_state(self.state_number)
             self.flush()
             if self._sink_failure is not None:
@@ -325,56 +340,56 @@ class CellRun:
 
     async def _loop(self, code: str | FunctionCall) -> list[Value]:
         try:
-            step = await self.timed(self._state.begin(code, self.chunk, self.budget_s()))
+            step = await self.timed(self.script.begin(code, self.chunk, self.budget_s()))
             self.begun = True
             while isinstance(step, Suspended):
-                self._state.exchange.take(step, self, start=not self._state.stopping)
+                self.script.exchange.take(step, self, start=not self.script.stopping)
                 step = await self.resume()
         except SpellError as error:
-            explained = self._state.explain(error)
+            explained = self.script.explain(error)
             if explained is error:
                 raise
             raise explained from error
         self.take_background(step.background)
         if isinstance(step, Failed):
-            fault = error_of(self._whole(step.fault), self._state.engine)
-            raise (self._state.explain(fault) if self._state.stopping else fault)
+            fault = error_of(self._whole(step.fault), self.script.engine)
+            raise (self.script.explain(fault) if self.script.stopping else fault)
         assert isinstance(step, Finished)
         if self.exceeded is not None:  # the stop came too late, or to nothing, as in a worker that reads no flag
-            raise self._state.explain(self.exceeded)
+            raise self.script.explain(self.exceeded)
         return await by_size(len(step.values), read_results, step.values, self.limits.value_bytes)
 
     def _whole(self, fault: Fault) -> Fault:
         """With the fields that no engine carries."""
-        fault, cap = self._state.exchange.with_fields(fault), self._state.opened_with.limits.memory_bytes
+        fault, cap = self.script.exchange.with_fields(fault), self.script.opened_with.limits.memory_bytes
         if fault.limit == "memory_bytes" and not fault.value:
             return msgspec.structs.replace(fault, value=cap, used=cap)
         return fault
 
     async def resume(self) -> Step:
         """Waits until there is something to tell the script, then lets it go on."""
-        exchange = self._state.exchange
-        while not (exchange.has_message or exchange.is_idle or self._state.stopping or self._state.worker is None):
+        exchange = self.script.exchange
+        while not (exchange.has_message or exchange.is_idle or self.script.stopping or self.script.worker is None):
             exchange.news.clear()
             await exchange.news.wait()
         self.resumes += 1
-        answers, invocations, self.within = ([], [], None) if self._state.stopping else exchange.message()
-        return await self.timed(self._state.resume(answers, invocations, self.budget_s()))
+        answers, invocations, self.within = ([], [], None) if self.script.stopping else exchange.message()
+        return await self.timed(self.script.resume(answers, invocations, self.budget_s()))
 
     def take_background(self, background: Background | None) -> None:
         """What goes on after a cell or slice: its effects begin, its uncaught errors are told."""
         self.background = background if background is not None and background.open else None
         labels = background.tasks if self.background is not None and background is not None else []
-        self._state.background_tasks = [self.redactor.redact(label) for label in labels]
+        self.script.background_tasks = [self.redactor.redact(label) for label in labels]
         if background is None:
             return
-        self._state.exchange.take(background, self)
+        self.script.exchange.take(background, self)
         for text in told(background.failed):
             self.printed(Output(self.state_number, "stderr", f"[{text}]\n"))  # the script's text: it counts as output
 
     async def end_effects(self, keep: Sequence[int] = ()) -> None:
         """Cancels what still runs for this cell, and waits until it is gone; not for ever, as a bridge can resist."""
-        left = await self._state.exchange.end(self.limits.end_s, keep)
+        left = await self.script.exchange.end(self.limits.end_s, keep)
         if left:
             self.tell(f"{', '.join(left)}: told to stop, still running after {self.limits.end_s:g} s; what comes of it is dropped")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -31,7 +31,7 @@ from ..journal.events import (
     Retried,
 )
 from ..policy.budgets import Amounts, amounts
-from ..policy.decide import Ask, Deny, EffectFacts, Level, decide
+from ..policy.decide import LEVELS, Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
@@ -42,8 +42,12 @@ from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_arguments, write_values
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from ..redaction import Redactor, StreamRedactor
     from .cell_run import CellRun
+    from .fresh_states import FreshScript
+    from .functions import KeptFunction
     from .taping import Taping
     from .transcript import Made
 
@@ -55,13 +59,26 @@ LOUD = ("warn", "error")
 class EffectContext:
     """What a bridge method may ask of the session: bridges._bridge.Context for one call."""
 
-    def __init__(self, run: CellRun, call_id: int, within: EffectContext | None = None) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run: CellRun,
+        call_id: int,
+        within: EffectContext | None = None,
+        *,
+        level: Level | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> None:
+        self.run = run
         self.call_id = call_id
-        self._within = within
-        """The call that runs the script's function which asked this one."""
+        self.within = within
+        """The call that asks this one, itself or by a function of a script that it runs."""
+        self.inner = level is not None
+        """Does a bridge ask, and no script?"""
+        self.grants = run.grants if level is None else run.inner_grants
+        self._level = level or "read"
+        self._on_text = on_text
         self._is_open = True
-        self.state = run.state_name
+        self.state, self.engine, self.restoring = run.state_name, run.engine, run.playback is not None
         self.cell = run.chunk
         self.ended_s = 0.0
         """What clocks of scripts are to show after the call, where that is not the time of day."""
@@ -77,24 +94,26 @@ class EffectContext:
 
     @property
     def parent(self) -> int | None:
-        return None if self._within is None else self._within.call_id
+        return None if self.within is None else self.within.call_id
 
     @property
     def innermost_open(self) -> EffectContext | None:
         """Itself, and once it has ended the call that it was asked within, if that still goes on."""
         found: EffectContext | None = self
         while found is not None and not found._is_open:
-            found = found._within
+            found = found.within
         return found
 
     def chunk(self, text: str) -> None:
         if text:
+            if self._on_text is not None:
+                self._on_text(text)
             if self.made is not None:
                 self.made.add_chunk(text)
-            self._record(CallChunk(self._run.cell, time.time(), self.call_id, text))
+            self._record(CallChunk(self.run.cell, time.time(), self.call_id, text))
 
     def pieces(self) -> StreamRedactor:
-        return self._run.redactor.stream()
+        return self.run.redactor.stream()
 
     async def reserve(
         self,
@@ -109,15 +128,15 @@ class EffectContext:
     ) -> Reservation:
         asked = amounts(requests=requests, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds, steps=steps)
         try:
-            reservation = await self._run.budgets.reserve(self._run.account, asked, model)
+            reservation = await self.run.budgets.reserve(self.run.account, asked, model)
         except LimitError as error:
-            self._record(BudgetRefused(self._run.cell, time.time(), self.call_id, error.limit, error.used, error.value))
+            self._record(BudgetRefused(self.run.cell, time.time(), self.call_id, error.limit, error.used, error.value))
             raise
         self._reservations.append(reservation)
         return reservation
 
     def retried(self, *, attempt: int, attempts: int, wait_s: float, error: BridgeError) -> None:
-        self._record(Retried(self._run.cell, time.time(), self.call_id, attempt, attempts, wait_s, error.code, error.message))
+        self._record(Retried(self.run.cell, time.time(), self.call_id, attempt, attempts, wait_s, error.code, error.message))
         # a wait that nobody sees looks like a service that is slow, and each attempt may cost
         told = f"{error.message}: asking again in {wait_s:.1f} s (attempt {attempt} of {attempts})"
         self.log("warn", told, {"attempt": attempt, "wait_s": round(wait_s, 3), "code": error.code})
@@ -140,7 +159,7 @@ class EffectContext:
             self._settle(amounts(requests=attempts, tokens=input_tokens + output_tokens, cost_usd=cost_usd, seconds=seconds))
         self._record(
             CallUsage(
-                self._run.cell,
+                self.run.cell,
                 time.time(),
                 self.call_id,
                 model,
@@ -158,7 +177,7 @@ class EffectContext:
             self.made.passed_s += seconds
 
     async def approve(self, what: str, details: Mapping[str, Value]) -> None:
-        await self._run.consent(self.call_id, self.facts, details, "it asks before this step", what)
+        await self.run.consent(self.call_id, self.facts, details, "it asks before this step", what)
 
     def release(self) -> None:
         """The call has ended: what it reserved and did not use is free again."""
@@ -172,33 +191,58 @@ class EffectContext:
         for reservation in self._reservations:
             if reservation.is_open:
                 return reservation.settle_with(used)
-        self._run.budgets.count(self._run.account, used)
+        self.run.budgets.count(self.run.account, used)
 
     def show(self, shown: Shown) -> None:
-        self._run.show(shown)
+        self.run.show(shown)
 
     def clear(self) -> None:
-        self._run.sink.clear()
+        self.run.sink.clear()
 
     def write(self, stream: str, text: str) -> None:
-        self._run.write(stream, text)
+        self.run.write(stream, text)
 
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
         if level in LOUD:
-            self._run.write("stderr", f"[{level}] {message}\n")
-        self._record(Logged(self._run.cell, time.time(), level, message, to_plain(fields, "fields")))
+            self.run.write("stderr", f"[{level}] {message}\n")
+        self._record(Logged(self.run.cell, time.time(), level, message, to_plain(fields, "fields")))
+
+    async def call(
+        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+    ) -> Any:
+        within = EffectContext(self.run, self.run.next_call(), self, level=level, on_text=on_text)
+        plain = [to_plain(value, f"argument {position} of {bridge}.{method}") for position, value in enumerate(args, 1)]
+        return value_of(await perform(self.run, within, Effect(0, bridge, method), plain))
+
+    async def call_own(
+        self, effect: Effect, arguments: list[Value], method: MethodDeclaration, make: Callable[[EffectContext], Awaitable[Value]]
+    ) -> Value:
+        """As `call`, of what is no bridge's: `make` makes it."""
+        within = EffectContext(self.run, self.run.next_call(), self, level="read")
+        planned = Planned(effect.bridge, method, lambda: make(within), _nothing)
+        return value_of(await perform(self.run, within, effect, arguments, planned))
+
+    def function(self, callback: Callback) -> KeptFunction:
+        return self.run.session.function(self.run.script, callback)
+
+    def fresh_state(self, engine: str, *, allow: Sequence[str] = ()) -> AbstractAsyncContextManager[FreshScript]:
+        return self.run.session.fresh_state(self, engine, allow)
+
+    def level_of(self, declared: Level) -> Level:
+        """The higher of what the method's declaration says and what its caller does."""
+        return max(declared, self._level, key=LEVELS.index)
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
-        redactor = self._run.redactor
+        redactor = self.run.redactor
         if redactor.active:
             args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         if self.made is not None:
             self.made.add_invocation(callback, bytes(write_values(args)))
-        value = await self._run.invoke(callback, args, self, undecided=as_type is not Any)
+        value = await self.run.invoke(callback, args, self, undecided=as_type is not Any)
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
     def _record(self, event: AnyEvent) -> None:
-        self._run.recorder.record(event)
+        self.run.recorder.record(event)
 
 
 async def answer(run: CellRun, effect: Effect, within: EffectContext | None) -> Answer:
@@ -215,10 +259,15 @@ async def answer(run: CellRun, effect: Effect, within: EffectContext | None) -> 
     return Answer(effect.id, msgspec.Raw(done[1]))
 
 
-async def perform(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
-    """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault."""
+async def perform(
+    run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned | None = None
+) -> tuple[Value, bytes] | Exception:
+    """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault.
+
+    Without a plan, it is the call of a bridge, which policy may refuse.
+    """
     try:
-        planned = await _allowed_call(run, context, effect, arguments)
+        planned = planned or await _allowed_call(run, context, effect, arguments)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         if context.asks is not None:
@@ -255,10 +304,16 @@ async def perform(run: CellRun, context: EffectContext, effect: Effect, argument
     return value, text
 
 
+def value_of(done: tuple[Value, bytes] | Exception) -> Value:
+    if isinstance(done, Exception):
+        raise done
+    return done[0]
+
+
 async def _come_to(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned) -> tuple[Value, bytes]:
     """What a call comes to, made or taken from a cassette."""
 
-    if planned.method is None:
+    if planned.method is None or planned.method.replay == "again":
         value, text = await _live(run, effect, planned)
     else:
         value, text = await _kept_call(run, context, effect, arguments, planned, planned.method)
@@ -427,8 +482,8 @@ class Planned(NamedTuple):
 async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
-    facts = context.facts = EffectFacts(f"{effect.bridge}.{effect.method}", _level(run, effect))
-    verdict = decide(facts, run.grants)
+    facts = context.facts = EffectFacts(f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
+    verdict = decide(facts, context.grants)
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)
     if run.effects > (cap := run.limits.effects):
@@ -451,7 +506,7 @@ async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, argu
         if reason is not None:
             raise ScriptError(f"there is no bridge '{effect.bridge}': it could not be loaded: {reason}", code="unknown")
         raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
-    method = _known(declaration.methods, effect)
+    method = _known({**declaration.methods, **declaration.inner} if context.inner else declaration.methods, effect)
     bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
     _warn(run, method)
 
@@ -466,7 +521,7 @@ def _level(run: CellRun, effect: Effect) -> Level:
     """What the declaration says; a method that nobody declared is refused later."""
     if effect.target is None:
         declaration = run.declarations.get(effect.bridge)
-        methods = declaration.methods if declaration is not None else {}
+        methods: Mapping[str, MethodDeclaration] = {**declaration.methods, **declaration.inner} if declaration is not None else {}
     else:
         kinds = (declaration.resources.get(effect.bridge) for declaration in run.declarations.values())
         methods = next((kind.methods for kind in kinds if kind is not None), {})

@@ -83,7 +83,7 @@ class Exchange:
             self._abandon(set(step.abandoned))
         if not (start and step.effects and self._has_room(step.effects, run)):
             return
-        within = run.within.innermost_open if run.within is not None else None
+        within = run.asks_within
         for effect in step.effects:
             self._sizes[effect.id] = len(effect.args)
             self._waiting_bytes += len(effect.args)

@@ -35,12 +35,13 @@ Entropy = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
 
 
 class SavedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One cell: `code`, or `function` with its arguments; neither for globals that Python set."""
+    """One cell: `code`, or `function` or the number of a `callback` with its arguments; none of them for globals that Python set."""
 
     number: Count
     chunk: str
     code: str | None = None
     function: str = ""
+    callback: Count = 0
     arguments: msgspec.Raw = msgspec.Raw(b"[]")
     inputs: dict[str, msgspec.Raw] = {}
     failed: bool = False
@@ -154,7 +155,8 @@ def _state(reader: _Reader) -> Saved:
             raise reader.wrong(f"{len(cell.times)} times for {cell.calls} calls")
         _check_values(reader, cell)
         entries = tuple(reader.entry() for _ in range(cell.calls))
-        work = FunctionCall(cell.function, bytes(cell.arguments)) if cell.function else cell.code
+        is_call = cell.function or cell.callback
+        work = FunctionCall(cell.function, bytes(cell.arguments), cell.callback) if is_call else cell.code
         inputs = tuple((name, bytes(text)) for name, text in cell.inputs.items())
         past.append(PastCell(cell.number, cell.chunk, work, inputs, (), cell.failed, cell.left_out, entries, cell.times, cell.began_s))
     return Saved(state, past)
@@ -176,6 +178,7 @@ def _saved(cell: PastCell, times: list[float]) -> SavedCell:
         chunk=cell.chunk,
         code=cell.work if isinstance(cell.work, str) else None,
         function=call.function if call is not None else "",
+        callback=call.callback if call is not None else 0,
         arguments=msgspec.Raw(call.args if call is not None else b"[]"),
         inputs={name: msgspec.Raw(text) for name, text in cell.inputs},
         failed=cell.failed,

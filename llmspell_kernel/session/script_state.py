@@ -51,10 +51,14 @@ class _Gone(Exception):
 
 
 class FunctionCall(NamedTuple):
-    """A cell that is a call of a script's global function; `args` is a JSON array in the written form of values."""
+    """A cell that is a call of a script's global function, or of the one that went out as `callback`.
+
+    `args` is a JSON array in the written form of values.
+    """
 
     function: str
     args: bytes
+    callback: int = 0
 
 
 class Opening(NamedTuple):
@@ -85,6 +89,10 @@ class ScriptState:
         self._pool = pool
         self.opened_with = opening
         """Before its first worker: what it would be opened with if that were now."""
+        self.fixed: Opening | None = None
+        """What it is opened with whatever the settings are then."""
+        self.turns = asyncio.Lock()
+        """Held by a cell that runs within a call of another state's."""
         self.limits = opening.limits
         """Those of the cell that runs, or ran last."""
         self._catalogue = msgspec.json.encode(catalogue)
@@ -258,7 +266,8 @@ class ScriptState:
             worker = self._held()
             allowance = self._allowance()
             if isinstance(code, FunctionCall):
-                asking = worker.begin(self.number, "", chunk, code.function, code.args, time_s=self.time_s, allowance=allowance)
+                function, args, callback = code
+                asking = worker.begin(self.number, "", chunk, function, args, callback=callback, time_s=self.time_s, allowance=allowance)
             else:
                 asking = worker.begin(self.number, code, chunk, time_s=self.time_s, allowance=allowance)
             return await self._step(asking, budget_s)

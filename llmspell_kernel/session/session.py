@@ -7,6 +7,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -40,7 +41,7 @@ from ..redaction import Redactor
 from ..services.modules import ModuleLibrary, chunk_of
 from ..services.secrets import Secrets, sources_of
 from ..settings import PYTHON, Settings
-from ..values import Value, loads
+from ..values import Callback, Value, loads
 from ..workers.host_memory import shield_host
 from ..workers.pool import Clock, WorkerPool
 from ..workers.spawn import WorkerProcess
@@ -49,8 +50,10 @@ from .background import BackgroundRun, BackgroundTask
 from .bridge_set import BridgeSet, Surroundings
 from .budgets import SessionBudgets
 from .cell_run import CellRun
-from .effects import EffectContext, perform
+from .effects import EffectContext, perform, value_of
 from .faults import report
+from .fresh_states import FreshScript, fresh_state
+from .functions import KeptFunction
 from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
 from .large_values import by_size
@@ -243,6 +246,27 @@ class Session:
     def states(self) -> Mapping[tuple[str, str], ScriptState]:
         return self._states
 
+    @property
+    def running(self) -> Mapping[tuple[str, str], CellRun]:
+        """The cells that run, by the name and engine of their states."""
+        return self._runs
+
+    async def restored(self, script: ScriptState) -> None:
+        """Has a state that was lost go through its cells again now; its next cell tells of it.  Raises what it raises there."""
+        await self._keeper.ready(script)
+
+    def function(self, script: ScriptState, callback: Callback) -> KeptFunction:
+        """A function that a state has given, to be kept."""
+        return KeptFunction(self, script, callback)
+
+    def fresh_state(self, within: EffectContext, engine: str, allow: Sequence[str]) -> AbstractAsyncContextManager[FreshScript]:
+        """Context.fresh_state."""
+        return fresh_state(within, engine, allow)
+
+    def fresh(self, name: str, engine: str, opening: Opening) -> ScriptState:
+        """A state of its own kind, until it is forgotten."""
+        return self._keeper.fresh(name, engine, opening)
+
     def status(self) -> SessionStatus:
         """What each state and its worker use, against what they may; measured now."""
         return status_of(self._states.values(), self._runs, self.limits, self._pool, self.worker_pids)
@@ -325,7 +349,7 @@ class Session:
         run.started_s = started_s
         try:
             refuse_surrogates(function or told)
-            values = self.redactor.redact_value(await self._execute(script, run, work, inputs))
+            values = self.redactor.redact_value(await self.execute(script, run, work, inputs))
             for name in outputs:
                 found[name] = await self._get(script, name)
             status = "ok"
@@ -344,19 +368,21 @@ class Session:
             message = "" if error is None else error.message
             if self.taping is not None:
                 self.taping.cell_ended()
-            if run.begun and script.worker is not None:  # else it did nothing, or is the cell that the worker ended in
-                script.history.add(self._past(run, work, inputs, status), run.kept_bytes)
+            self.keep_past(script, run, work, inputs, failed=status != "ok", interrupted=status == "interrupted")
             taken_s = time.monotonic() - began
             self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
         told_of = account(self.recorder.of_cell(number))._asdict()
         return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
 
     @staticmethod
-    def _past(run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value], status: str) -> PastCell:
-        """What is kept of a cell that ended.  One that was stopped came as far as nobody knows."""
-        left_out = "it was stopped" if run.cut_short or status == "interrupted" else ""
-        given = [(name, _for_a_state(value, name)) for name, value in inputs.items()] if run.begun else []
-        return run.past(work, given, failed=status != "ok", left_out=left_out)
+    def keep_past(
+        script: ScriptState, run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value], *, failed: bool, interrupted: bool = False
+    ) -> None:
+        """Adds a cell that ended to its state's history.  One that was stopped came as far as nobody knows."""
+        if run.begun and script.worker is not None:  # else it did nothing, or is the cell that the worker ended in
+            left_out = "it was stopped" if run.cut_short or interrupted else ""
+            given = [(name, _for_a_state(value, name)) for name, value in inputs.items()]
+            script.history.add(run.past(work, given, failed=failed, left_out=left_out), run.kept_bytes)
 
     def _limits_within(self, timeout_s: float | None) -> Limits:
         if timeout_s is None:
@@ -450,9 +476,7 @@ class Session:
         finally:
             run.end_output()
             run.flush()
-        if isinstance(done, Exception):
-            raise done
-        return done[0]
+        return value_of(done)
 
     async def bridge(self, name: str) -> Bridge:
         """The session's instance of a bridge, opened at its first call; one that failed to open is tried again by the next call."""
@@ -617,9 +641,7 @@ class Session:
         self._last_place += 1
         return self._last_place
 
-    async def _execute(
-        self, script: ScriptState, run: CellRun, work: str | FunctionCall | None, inputs: Mapping[str, Value]
-    ) -> list[Value]:
+    async def execute(self, script: ScriptState, run: CellRun, work: str | FunctionCall | None, inputs: Mapping[str, Value]) -> list[Value]:
         """Runs the init script, if the state is fresh, and then the work, if there is any."""
         key = (script.name, script.engine)
         if key in self._runs:
@@ -650,6 +672,7 @@ class Session:
             raise
         finally:
             del self._runs[key]
+            run.over.set()
             run.cut_short = bool(script.stopping)
             if work is not None:
                 script.ended(used_by(run), met_limit=met_limit)
@@ -722,7 +745,7 @@ class Session:
             run = CellRun(
                 self, script, 0, PYTHON, RedactedSink(sink or self.sink, self.redactor), self.limits, (*self.grants, *script.grants)
             )
-            await self._execute(script, run, None, {})
+            await self.execute(script, run, None, {})
         return script
 
 

@@ -28,3 +28,19 @@ class NullSink:
 
     def clear(self) -> None:
         pass
+
+
+class KeptText:
+    """Keeps what is printed; what would be shown has no place there."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, stream: str, text: str) -> None:
+        self.text += text
+
+    def show(self, shown: Shown, null: str) -> int:
+        return 0
+
+    def clear(self) -> None:
+        self.text = ""

@@ -69,6 +69,13 @@ class StateKeeper:
             self.states[key] = ScriptState(name, engine, self._pool, self._opening(engine), session.bridges.catalogue(), session.resources)
         return self.states[key]
 
+    def fresh(self, name: str, engine: str, opening: Opening) -> ScriptState:
+        """A state that is opened as its maker says, whatever the settings are."""
+        script = self.named(name, engine)
+        script.fixed = script.opened_with = opening
+        script.limits, script.history = opening.limits, History(opening.limits.history_bytes)
+        return script
+
     async def ready(self, script: ScriptState, run: CellRun | None = None) -> ScriptState:
         """Makes sure that the state has its worker; the cell that needs it tells what became of the last one."""
         async with script.opening:
@@ -118,7 +125,7 @@ class StateKeeper:
         session.engines.check(script.engine)
         for attempts_left in reversed(range(RESTORE_ATTEMPTS + 1)):
             if not script.history:
-                script.opened_with = self._opening(script.engine)
+                script.opened_with = script.fixed or self._opening(script.engine)
                 script.history = History(script.opened_with.limits.history_bytes)  # what was too much for the last one counts no more
                 script.entropy = self._entropy(script)
             await session.resources.release_state(script.number)
@@ -234,6 +241,7 @@ class StateKeeper:
                 yield run
         finally:
             del self._runs[key]
+            run.over.set()
             script.settle()
             script.renew()
             if self.states.get(key) is not script:  # forgotten meanwhile

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from llmspell_kernel import Bridge
+from llmspell_kernel import Bridge, Context
+from llmspell_kernel.bridges._bridge import FreshState
 from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
+from llmspell_kernel.policy.decide import Level
 from llmspell_kernel.policy.files import FilePolicy
 from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.redaction import Redactor, StreamRedactor
@@ -73,18 +76,45 @@ class FakeReservation:
         return LimitError("the budget of model time is used up", limit="budgets.cell_seconds")
 
 
+class FakeFunction:
+    """A script's function that was kept: called with a FakeContext, it is what that one's `functions` say."""
+
+    def __init__(self, callback: Callback, engine: str, state: str) -> None:
+        self.callback = callback
+        self.engine = engine
+        self.state = state
+        self.is_alive = True
+
+    async def ready(self) -> None:
+        pass
+
+    async def __call__(self, ctx: Context, *args: Value, as_type: Any = Any) -> Any:
+        return await ctx.invoke(self.callback, *args, as_type=as_type)
+
+
 class FakeContext:
-    """Records each call as `(name, details)` in `calls`, in order; `functions` plays the script's functions by callback id.
+    """Records each call as `(name, details)` in `calls`, in order; `functions` plays the script's functions by callback id, `answers`
+    other bridges by the method's full name.
 
     `refuse_reservation` is raised by `reserve`, `refuse_approval` by `approve`.
     """
 
     def __init__(
-        self, *, call_id: int = 1, state: str = "main", cell: str = "cell[1]", functions: Mapping[int, Callable[..., Value]] | None = None
+        self,
+        *,
+        call_id: int = 1,
+        state: str = "main",
+        cell: str = "cell[1]",
+        engine: str = "lua",
+        functions: Mapping[int, Callable[..., Value]] | None = None,
+        answers: Mapping[str, Callable[..., Value]] | None = None,
     ) -> None:
         self.call_id = call_id
         self.state = state
         self.cell = cell
+        self.engine = engine
+        self.restoring = False
+        self.answers = dict(answers or {})
         self.functions = dict(functions or {})
         self.calls: list[tuple[str, Any]] = []
         self.reservations: list[FakeReservation] = []
@@ -160,6 +190,20 @@ class FakeContext:
 
     def log(self, level: str, message: str, fields: dict[str, Value]) -> None:
         self.calls.append(("log", (level, message, fields)))
+
+    async def call(
+        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+    ) -> Any:
+        """Gives what `answers` has for it; a KeyError is a test that forgot to give it."""
+        self.calls.append(("call", (f"{bridge}.{method}", args)))
+        return self.answers[f"{bridge}.{method}"](*args)
+
+    def function(self, callback: Callback) -> FakeFunction:
+        return FakeFunction(callback, self.engine, self.state)
+
+    def fresh_state(self, engine: str, *, allow: Sequence[str] = ()) -> AbstractAsyncContextManager[FreshState]:
+        """There is none without a session: what runs scripts is tested with one."""
+        raise NotImplementedError("a fresh state needs a Session; test this with one")
 
     async def invoke(self, callback: Callback, *args: Value, as_type: Any = Any) -> Any:
         """Calls the function of that id; a KeyError is a test that forgot to give it."""

@@ -165,10 +165,13 @@ class FakeWorker:
         *,
         time_s: float = 0.0,
         allowance: Allowance = UNLIMITED,
+        callback: int = 0,
     ) -> Step:
-        self.calls.append(("call", (state, function, bytes(args), chunk)) if function else ("begin", (state, code, chunk)))
+        self.calls.append(
+            ("call", (state, function or callback, bytes(args), chunk)) if function or callback else ("begin", (state, code, chunk))
+        )
         self._stop.clear()
-        self._say(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance))
+        self._say(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance, callback))
         return await self._play(state)
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation], *, time_s: float = 0.0) -> Step:

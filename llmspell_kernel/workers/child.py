@@ -181,8 +181,8 @@ class Child:
     def _begin(self, message: Begin) -> WorkerMessage:
         def run(state: Any) -> Step:
             state.allow(message.allowance)
-            if message.function:
-                return state.call(message.function, message.args, message.chunk)  # type: ignore[no-any-return]
+            if message.function or message.callback:
+                return state.call(message.function, message.args, message.chunk, message.callback)  # type: ignore[no-any-return]
             return state.start(message.code, message.chunk)  # type: ignore[no-any-return]
 
         return self._step(message.state, message.time_s, run)

@@ -132,10 +132,11 @@ class Worker:
         *,
         time_s: float = 0.0,
         allowance: Allowance = UNLIMITED,
+        callback: int = 0,
     ) -> Step:
         self._to_stop.discard(state)  # what stopped its last cell
         self._idle_output = 0
-        return self._stepped(await self._ask(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance)))
+        return self._stepped(await self._ask(Begin(state, code, chunk, function, msgspec.Raw(bytes(args)), time_s, allowance, callback)))
 
     async def resume(self, state: int, answers: list[Answer], invocations: list[Invocation], *, time_s: float = 0.0) -> Step:
         return self._stepped(await self._ask(Resume(state, answers, invocations, time_s)))

@@ -202,8 +202,8 @@ class JavaScriptState:
     def start(self, code: str, chunk: str) -> Step:
         return self._step(lambda: self._begin(code, chunk))
 
-    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
-        return self._step(lambda: self._begin_call(function, bytes(args).decode()))
+    def call(self, function: str, args: msgspec.Raw, chunk: str, callback: int = 0) -> Step:
+        return self._step(lambda: self._begin_call(function, callback, bytes(args).decode()))
 
     def resume(self, answers: Sequence[Answer], invocations: Sequence[Invocation]) -> Step:
         return self._step(lambda: self._answer(answers, invocations))
@@ -263,9 +263,9 @@ class JavaScriptState:
             self._realm.release(value)
         return None
 
-    def _begin_call(self, function: str, args: str) -> None:
+    def _begin_call(self, function: str, callback: int, args: str) -> None:
         self._new_cell()
-        self._call("call", function, args)
+        self._call("call", function, str(callback), args)
 
     def _new_cell(self) -> None:
         self._realm.make_room()

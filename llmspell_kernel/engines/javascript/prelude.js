@@ -102,7 +102,7 @@
       return '';
     },
     watch(promise) { cells.watch(promise); return ''; },
-    call(path, args) { cells.call(path, args); return ''; },
+    call(path, number, args) { cells.call(path, number === '0' ? undefined : callbacks.of(number), args); return ''; },
     describe,
     ready() { environment.complete(); return ''; },
     // answers and invocations, as the JSON of two arrays; tagged = some value holds a tag

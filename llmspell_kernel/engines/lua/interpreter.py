@@ -170,9 +170,9 @@ class LuaState:
         self._limit_bytes = self._limit_now()
         return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 
-    def call(self, function: str, args: msgspec.Raw, chunk: str) -> Step:
+    def call(self, function: str, args: msgspec.Raw, chunk: str, callback: int = 0) -> Step:
         arguments = [self._build(item) for item in json.loads(bytes(args).decode("latin-1"))]
-        problem = self._inside.prepare_call(_bytes(function), *arguments)
+        problem = self._inside.prepare_call(_bytes(function), callback, *arguments)
         self._limit_bytes = self._limit_now()
         return self._running() if problem is None else _step_decoder.decode(problem.encode("latin-1"))
 

@@ -133,7 +133,9 @@ return {
 
   -- running
   prepare = steps.prepare,
-  prepare_call = function(path, ...) return steps.prepare_call(lookup(path), path, ...) end,
+  prepare_call = function(path, callback, ...)
+    return steps.prepare_call(callback > 0 and values.callback(callback) or lookup(path), path, ...)
+  end,
   go_on = steps.go_on,
   refuse_cell = steps.refuse,
   abandon = function() steps.abandon("the state's memory limit was met") end,

@@ -1,0 +1,42 @@
+"""What a tool is, whoever wrote it, and what one that comes with the package is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from llmspell_kernel.values import Value
+
+Level = Literal["read", "write", "network", "dangerous"]
+"""What its calls do outside, as policy.decide has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What its callers know of a tool.  `parameters` is the JSON Schema of an object, `returns` that of its result, None for anything."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    returns: dict[str, Any] | None = None
+    level: Level = "read"
+    version: str = "1"
+    deprecated: str = ""
+    """What to use instead, "" for a tool that is not."""
+
+
+class Calls(Protocol):
+    """Asks bridges, as `Context.call` does: under the policy of whoever called the tool, and as a part of its call."""
+
+    async def __call__(self, bridge: str, method: str, *args: Value) -> Any: ...
+
+
+class BuiltIn(NamedTuple):
+    """A tool that comes with the package.  `run` gets arguments that fit `spec.parameters`, with its defaults filled in.
+
+    It reaches the world by `Calls` alone, and computes the same from the same arguments: it is called again in a replay.
+    """
+
+    spec: ToolSpec
+    run: Callable[[Calls, dict[str, Any]], Awaitable[Value]]
