@@ -9,6 +9,7 @@ import sys
 
 from .engines._registry import discover
 from .kernel.entrance import start_spare
+from .kernel.loading import keep_what_is_loaded, without_collections
 
 
 def main(arguments: list[str]) -> None:
@@ -20,9 +21,11 @@ def main(arguments: list[str]) -> None:
     engines = discover()
     spare = start_spare(engines)
 
-    from ipykernel.kernelapp import IPKernelApp
+    with without_collections():
+        from ipykernel.kernelapp import IPKernelApp
 
-    from .kernel.kernel import for_spec, specs
+        from .kernel.kernel import for_spec, specs
+    keep_what_is_loaded()
 
     known = specs(engines)
     if spec not in known:

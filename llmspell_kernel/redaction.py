@@ -16,6 +16,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -40,7 +41,7 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _SLASHES = rf"\\{{1,{MAX_BACKSLASHES}}}"
 _NEXT_BYTE = rf"%[89ABab]{_HEX}"
-_ESCAPE = re.compile(
+_ESCAPE = (
     rf"%(?P<url>[0-7]{_HEX})"
     rf"|(?P<utf8>%[CDcd]{_HEX}{_NEXT_BYTE}|%[Ee]{_HEX}(?:{_NEXT_BYTE}){{2}}|%[Ff][0-7](?:{_NEXT_BYTE}){{3}})"
     rf"|{_SLASHES}(?:u(?P<pair>[Dd][89ABab]{_HEX}{{2}}{_SLASHES}u[Dd][C-Fc-f]{_HEX}{{2}})"
@@ -48,11 +49,13 @@ _ESCAPE = re.compile(
     r"|(?P<short>[\"'/nrtbf])|(?P<backslash>))"
     rf"|&(?:#x(?P<entity_x>{_HEX}{{1,6}})|#(?P<entity>[0-9]{{1,7}})|(?P<named>amp|lt|gt|quot|apos));"
 )
-_CUT_ESCAPE = re.compile(
+_CUT_ESCAPE = (
     rf"(?:%[0-7]?|%[C-Fc-f]{_HEX}?(?:%{_HEX}{{0,2}}){{0,3}}"
     rf"|{_SLASHES}(?:u{_HEX}{{0,3}}|u[Dd][89ABab]{_HEX}{{2}}(?:{_SLASHES}(?:u{_HEX}{{0,3}})?)?|u\{{{_HEX}{{0,6}}|x{_HEX}?)?"
     rf"|&(?:#(?:x{_HEX}{{0,6}}|[0-9]{{0,7}})|[a-z]{{0,4}})?)\Z"
 )
+_compiled = cache(re.compile)
+"""The large ones when they are first used: a session without secrets needs none of them."""
 _ESCAPED_LETTER = re.compile(rf"%[0-7C-Fc-f]{_HEX}|\\(?:u[0-9A-Fa-f{{]|x{_HEX})|&#")
 _ESCAPED_MARK = re.compile(rf"{_ESCAPED_LETTER.pattern}|\\|\+|&(?:amp|lt|gt|quot|apos);")
 _NEVER_ESCAPED = re.compile(r"[\w.~-]*", re.ASCII)
@@ -191,7 +194,7 @@ class Redactor:
         tail = text[start:]
         if not _may_have_escapes(tail):
             return len(text)
-        cut = _CUT_ESCAPE.search(tail, max(0, len(tail) - LONGEST_ESCAPE))
+        cut = _compiled(_CUT_ESCAPE).search(tail, max(0, len(tail) - LONGEST_ESCAPE))
         if cut is None and self._escaped.search(tail) is None:
             return len(text)
         whole = tail[: cut.start()] if cut else tail
@@ -402,7 +405,7 @@ def _finds(text: str, needle: str) -> Iterator[int]:
 
 def _unescaped(text: str) -> str:
     """The form in which text and values are compared: without escapes, and without backslashes, as nobody knows which of them stand for one."""
-    return _compared(_ESCAPE.sub(_character, text))
+    return _compared(_compiled(_ESCAPE).sub(_character, text))
 
 
 def _compared(text: str) -> str:
@@ -435,7 +438,7 @@ def _places(text: str, plain_places: list[int]) -> list[int]:
     wanted = iter(plain_places)
     place = next(wanted, None)
     shorter = 0
-    for escape in _ESCAPE.finditer(text):
+    for escape in _compiled(_ESCAPE).finditer(text):
         while place is not None and place + shorter <= escape.start():
             found.append(place + shorter)
             place = next(wanted, None)

@@ -54,7 +54,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class MethodDeclaration:
-    """A method that scripts can call.  `label` is its full name, `llm.chat`; `schema` the JSON schema of its arguments by name.
+    """A method that scripts can call.  `label` is its full name, `llm.chat`.
 
     `several`: the answer is a list of results.  `aliases` are other names that engines offer for it.
     """
@@ -66,7 +66,6 @@ class MethodDeclaration:
     parameters: tuple[Parameter, ...]
     returns: str
     returns_annotation: Any
-    schema: dict[str, Any] = field(repr=False)
     several: bool = False
     deprecated: str = ""
     since: str = ""
@@ -75,6 +74,11 @@ class MethodDeclaration:
     volatile: Sequence[str] = ()
     aliases: tuple[str, ...] = ()
     inner: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of its arguments by name; made anew at each use, which scripts never have."""
+        return _schema(self.parameters)
 
     def bind(self, args: Sequence[Value], resolve: Callable[[ResourceRef], Resource] | None = None) -> list[Any]:
         """A script's positional arguments, checked, converted and completed with defaults; those of a variadic one follow singly.
@@ -223,7 +227,6 @@ def _method(cls: type, owner: str, name: str, function: Any) -> MethodDeclaratio
         parameters=parameters,
         returns=type_text(returns),
         returns_annotation=returns,
-        schema=_schema(parameters),
         several=is_several(returns),
         deprecated=mark.deprecated,
         since=mark.since,

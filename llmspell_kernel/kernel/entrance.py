@@ -17,6 +17,7 @@ from ..settings import PYTHON, Settings
 from ..workers.spawn import WorkerProcess
 from .frameless import without_frames
 from .interrupt import EarlyStop
+from .loading import without_collections
 
 if TYPE_CHECKING:
     from .notebook import Notebook
@@ -75,12 +76,13 @@ class Entrance:
     @cached_property
     def notebook(self) -> Notebook:
         """Made at its first use.  While a settings file is wrong each use says so, and the one after its mend works."""
-        from .notebook import Notebook
-
         try:
-            settings = self._read()
-            spare, self._spare = self._spare, None
-            return Notebook(self.shell, settings, self.engines, spare, self.early_stop)
+            with without_collections():
+                from .notebook import Notebook
+
+                settings = self._read()
+                spare, self._spare = self._spare, None
+                return Notebook(self.shell, settings, self.engines, spare, self.early_stop)
         except (ConfigError, LoadError) as error:
             raise without_frames(error) from None
 

@@ -18,7 +18,6 @@ from ..errors import BridgeError, ConfigError
 from ..observe.observation import Observation
 from ..policy.observe import ObservePolicy
 from ..policy.tables import table_of
-from ..services.llm.service import LlmService
 from ..session import Approver, ExecutionResult, Session, Sink
 from ..session.taping import MODES, Mode
 from ..settings import CASSETTE_ENDING, Origin, Settings
@@ -181,16 +180,22 @@ def _script(code_or_path: str | os.PathLike[str] | Script, engine: str | None, e
 def check_model(name: str) -> None:
     """Raises ConfigError with the nearest names where no model answers to `name`.  Asks nothing of anybody."""
     try:
-        LlmService(os.environ).check(name)
+        _check(name)
     except BridgeError as error:
         raise ConfigError(error.message, key="model") from error
+
+
+def _check(model: str) -> None:
+    from ..services.llm.service import LlmService  # not at the top: a notebook that sets no model starts without it
+
+    LlmService(os.environ).check(model)
 
 
 def check_model_of(settings: Settings) -> None:
     """The same for the model that the settings name; the error says who set it."""
     try:
         if settings.model:
-            LlmService(os.environ).check(settings.model)
+            _check(settings.model)
     except BridgeError as error:
         raise wrong("model", settings.origin("model"), error.message) from error
 
