@@ -14,10 +14,11 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 FILE = "budgets.sqlite"
 WAIT_S = 5.0
@@ -25,6 +26,9 @@ WAIT_S = 5.0
 COMPANIONS = ("", "-wal", "-shm", "-journal")
 """Endings of the files that sqlite keeps beside a database."""
 Sums = tuple[int, ...]
+
+
+NONE: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
 class LedgerError(Exception):
@@ -45,10 +49,15 @@ class Ledger:
         self.set_aside: str = ""
         """The name that an unreadable file was given."""
 
-    def reserve(self, decide: Callable[[Sums], Sequence[int]]) -> tuple[str, Sums, Sums]:
-        """Adds what `decide` makes of the day's sums; the day, what was added, the sums before.  What it raises is raised, and nothing added."""
+    def reserve(self, decide: Callable[[Sums], Sequence[int]], owed: Mapping[str, Sequence[int]] = NONE) -> tuple[str, Sums, Sums]:
+        """Adds what `decide` makes of the day's sums; the day, what was added, the sums before.  What it raises is raised, and nothing added.
+
+        `owed` are changes that are made first, by day, "" for this one; nothing of them either, where something is raised.
+        """
         day = self._today()
         with self._transaction() as connection:
+            for at, by in owed.items():
+                self._change(connection, at or day, by)
             before = self._sums(connection, day)
             added = tuple(decide(before))
             self._put(connection, day, [a + b for a, b in zip(before, added, strict=True)])
@@ -58,8 +67,11 @@ class Ledger:
         """Adds to the sums of a day, "" for this one; a difference may be negative.  The day."""
         day = day or self._today()
         with self._transaction() as connection:
-            self._put(connection, day, [a + b for a, b in zip(self._sums(connection, day), by, strict=True)])
+            self._change(connection, day, by)
         return day
+
+    def _change(self, connection: sqlite3.Connection, day: str, by: Sequence[int]) -> None:
+        self._put(connection, day, [a + b for a, b in zip(self._sums(connection, day), by, strict=True)])
 
     def today(self) -> tuple[str, Sums]:
         """This day and its sums; nothing is written."""

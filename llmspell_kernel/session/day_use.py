@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..journal.ledger import Ledger
+from ..journal.ledger import Ledger, LedgerError
 from ..policy.budgets import Amounts
 from .faults import report
 
 T = TypeVar("T")
 LOOK_S = 1.0
 """How long a report waits for another process."""
+SETTLE_S = 0.1
+"""How long a settlement waits for the next reservation, to be written with it: who asks a model again at once has half the writing."""
 CLOSE_S = 5.0
 """How long the end of a session does."""
 
@@ -41,13 +44,17 @@ class DayUse:
         self._thread: ThreadPoolExecutor | None = None
         self._own: tuple[str, Amounts] = "", Amounts()
         """The day, and what this session has added to its sums; the thread's alone."""
+        self._owed: dict[str, Amounts] = {}
+        """Settlements by day, "" for this one, that are not on their way yet."""
+        self._paying: asyncio.TimerHandle | None = None
 
     async def reserve(self, decide: Callable[[Amounts], Amounts]) -> Reserved:
         """`decide` gets what everybody has used and reserved, and is asked in the thread.
 
         Raises LedgerError, and what `decide` raises.  Who is cancelled meanwhile has reserved nothing.
         """
-        future = self._do(lambda: self._reserve(decide))
+        owed = self._take_owed()
+        future = self._do(lambda: self._reserve(decide, owed))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -56,16 +63,31 @@ class DayUse:
 
     def settle(self, day: str, by: Amounts) -> None:
         """Adds a difference to that day, "" for this one.  Does not wait; where it fails, the day goes on counting what was reserved."""
-        if any(by):
-            self._later(lambda: self._change(day, by))
+        if not any(by):
+            return
+        self._owed[day] = self._owed.get(day, Amounts()).plus(by)
+        if self._paying is None:
+            self._paying = asyncio.get_running_loop().call_later(SETTLE_S, self._pay)
+
+    def _pay(self) -> None:
+        for day, by in self._take_owed().items():
+            self._later(partial(self._change, day, by))
+
+    def _take_owed(self) -> dict[str, Amounts]:
+        if self._paying is not None:
+            self._paying.cancel()
+        owed, self._owed, self._paying = self._owed, {}, None
+        return owed
 
     async def others(self) -> tuple[str, Amounts]:
         """This day, and what other sessions have used and reserved of it; waits a moment.  Raises LedgerError, TimeoutError."""
+        self._pay()
         async with asyncio.timeout(LOOK_S):
             return await asyncio.wrap_future(self._do(self._others))
 
     async def close(self) -> None:
         """Waits for the last settlements, but not for ever: another process may hold the ledger."""
+        self._pay()
         if self._thread is None:
             return
         thread, self._thread = self._thread, None
@@ -82,8 +104,17 @@ class DayUse:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="llmspell-budgets")
         return self._thread.submit(work)
 
-    def _reserve(self, decide: Callable[[Amounts], Amounts]) -> Reserved:
-        day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)))
+    def _reserve(self, decide: Callable[[Amounts], Amounts], owed: Mapping[str, Amounts]) -> Reserved:
+        try:
+            day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)), owed)
+        except LedgerError:
+            raise  # the day goes on counting what was reserved, as who asks is told of the ledger
+        except BaseException:
+            for settled, by in owed.items():
+                self._change(settled, by)
+            raise
+        for settled, by in owed.items():
+            self._add(settled or day, by)
         others = Amounts(*before).minus(self._added(day))
         self._add(day, Amounts(*added))
         set_aside, self._ledger.set_aside = self._ledger.set_aside, ""

@@ -194,6 +194,28 @@ def test_two_sessions_at_once_never_use_more_than_the_day_together(tmp_path: Pat
     assert in_the_ledger(tmp_path).requests == 50
 
 
+def test_what_a_call_did_not_use_is_given_back_also_where_the_next_one_is_refused(tmp_path: Path) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [Entry(text="yes", usage=Usage(1, 1, 0, 0.0))] * 9, day_tokens=100)
+        asked = [await one.run(f"llm.chat('hi', {{max_tokens = {tokens}}})") for tokens in (60, 1_000, 60)]
+        assert [result.error is None for result in asked] == [True, False, True]
+        assert await used(one.session, "day_tokens") == [4]
+        await one.session.close()
+
+    asyncio.run(play())
+    assert in_the_ledger(tmp_path).tokens == 4
+
+
+def test_what_the_last_call_did_not_use_is_given_back_when_its_session_ends(tmp_path: Path) -> None:
+    async def play() -> None:
+        one = desk(tmp_path, [Entry(text="yes", usage=Usage(1, 1, 0, 0.0))], day_tokens=1_000)
+        async with one.session:
+            await one.run("llm.chat('hi', {max_tokens = 60})")
+
+    asyncio.run(play())
+    assert in_the_ledger(tmp_path).tokens == 2
+
+
 SPEND = """
 import asyncio, os, sys
 from pathlib import Path
