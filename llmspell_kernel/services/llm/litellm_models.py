@@ -10,6 +10,7 @@ from llmspell_kernel.errors import BridgeError
 
 from .catalogue import Catalogue
 from .estimate import RunningUsage
+from .kept_connections import keep_connection
 from .litellm_errors import Failure, bad_response, bridge_error, connection_lost, missing_key, too_large
 from .litellm_library import LitellmLibrary
 from .models import Delta, Request, Usage
@@ -59,6 +60,7 @@ class LitellmModel:
                 num_retries=0,
                 **chat_body(request.options),
             )
+            keep_connection(source)
             running = RunningUsage(request.messages, self._price_of)
             yield Delta(usage=running.usage)  # it has taken the question, which is paid for whatever becomes of the answer
             parts = ToolCallParts()
