@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 import llmspell_kernel.services.llm.local as module
@@ -64,13 +64,28 @@ def test_answers_asked_at_the_same_time_wait_for_each_other(service: LlmService,
     assert one.text == again.text != other.text
 
 
+ALONE = """
+import asyncio, psutil
+from llmspell_kernel.services.llm.models import ChatOptions
+from llmspell_kernel.services.llm.service import LlmService
+
+async def ask():
+    async for _ in LlmService({}).generation("hi", ChatOptions(model="spell/local", max_tokens=2)).texts():
+        pass
+    print([connection.laddr for connection in psutil.Process().net_connections("inet")])
+    print([connection.laddr for connection in psutil.Process().net_connections("unix") if connection.laddr])
+
+asyncio.run(ask())
+"""
+
+
 @needs_model
-def test_it_opens_no_port_and_leaves_no_file(service: LlmService, read: Any) -> None:
-    asyncio.run(read(service, max_tokens=2))
-    assert psutil.Process().net_connections("inet") == []
-    for unix in psutil.Process().net_connections("unix"):
-        assert not (unix.laddr and Path(unix.laddr).exists() and "llmspell-" in unix.laddr)
-    assert [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("llmspell-") and "unused.sock" in name] == []
+def test_it_opens_no_port_and_leaves_no_file(tmp_path: Path) -> None:
+    """In a process of its own: what other tests have opened in this one is not the model's."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["[]", "[]"]
+    assert os.listdir(tmp_path) == []
 
 
 @needs_model
