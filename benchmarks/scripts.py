@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from figures import LANGUAGES, Figure, Language, Measure, Runs, Unmeasurable, median, ms
-from memory import open_state
+from memory import MB, open_state
 
 from llmspell_kernel import Bridge, Context, Resource, method
 from llmspell_kernel.bridges._catalogue import worker_catalogue
@@ -58,7 +58,8 @@ class Noop(Bridge):
 
 
 async def many_scripts(language: Language, scripts: int, rounds: int) -> list[float]:
-    pool = WorkerPool(discover(), policy=WorkerPolicy(states_per_worker=scripts), startup_s=10)
+    policy = WorkerPolicy(states_per_worker=scripts, recycle_cells=20 * scripts, recycle_growth_bytes=scripts * MB)  # one worker for all
+    pool = WorkerPool(discover(), policy=policy, startup_s=10)
     session = Session(pool=pool)
     names = [f"script{number}" for number in range(scripts)]
     taken = []
