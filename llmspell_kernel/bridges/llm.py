@@ -172,7 +172,7 @@ class Llm(Bridge):
             "tool_calls": [msgspec.structs.asdict(call) for call in generation.tool_calls],
         }
 
-    @method
+    @method(replay="again")
     async def object(
         self, ctx: Context, prompt: str | list[dict[str, Any]], schema: dict[str, Any], options: ObjectOptions | None = None
     ) -> Any:
@@ -190,7 +190,7 @@ class Llm(Bridge):
         native = self._service.takes_schema(options.model)
         messages: str | list[dict[str, Any]] = prompt
         for attempt in range(1, asking.attempts + 1):
-            text = (await self._answer(ctx, messages, asking.options(native))).text
+            text = (await ctx.call("llm", "generate", messages, asking.options(native).given))["text"]
             answer = await asyncio.to_thread(asking.read, text)
             if not answer.problems:
                 return answer.value

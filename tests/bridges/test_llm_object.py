@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import ArgumentError, BridgeError
+from llmspell_kernel.host_types._crossing import to_plain
 from llmspell_kernel.services.llm.local import local_weights
 from llmspell_kernel.services.llm.objects import MAX_REPAIRED_BRACKETS, ObjectOptions, ObjectRequest
 from llmspell_kernel.services.llm.service import LlmService
@@ -19,11 +21,23 @@ from llmspell_kernel.testing.openai_server import OpenAIServer, Reply
 CITY = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}, "required": ["city"]}
 
 
+class Asking(FakeContext):
+    """Asks the bridge itself, as a session does."""
+
+    def __init__(self, llm: Llm) -> None:
+        super().__init__()
+        self._llm = llm
+
+    async def call(self, bridge: str, method: str, *args: Any, **_: Any) -> Any:
+        prompt, options = declare(Llm).methods[method].bind([to_plain(arg, "an argument") for arg in args])
+        return await self._llm.generate(self, prompt, options)
+
+
 def asked(*answers: str, schema: dict[str, Any] = CITY, prompt: Any = "A city?", **options: Any) -> tuple[Any, LlmService, FakeContext]:
     service = LlmService({"LLMSPELL_MODEL": "spell/scripted"}, local_installed=False)
     service.scripted.load(answers)
-    context = FakeContext()
-    return asyncio.run(Llm(service).object(context, prompt, schema, ObjectOptions(**options))), service, context
+    context = Asking(llm := Llm(service))
+    return asyncio.run(llm.object(context, prompt, schema, ObjectOptions(**options))), service, context
 
 
 @pytest.mark.parametrize(
@@ -93,7 +107,7 @@ def test_a_listed_model_is_held_to_the_schema_by_its_provider(monkeypatch: pytes
             monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
             service = LlmService(local_installed=False)
             service.set_model("openai/gpt-4o-mini")
-            value = await Llm(service).object(FakeContext(), "A city?", CITY)
+            value = await (llm := Llm(service)).object(Asking(llm), "A city?", CITY)
             return value, server.requests[0]
 
     value, body = asyncio.run(run())
@@ -106,6 +120,6 @@ def test_a_listed_model_is_held_to_the_schema_by_its_provider(monkeypatch: pytes
 def test_the_local_model_is_held_to_the_schema() -> None:
     async def run() -> Any:
         service = LlmService({"LLMSPELL_MODEL": "spell/local"})
-        return await Llm(service).object(FakeContext(), "Name a city.", CITY, ObjectOptions(max_tokens=60, attempts=1))
+        return await (llm := Llm(service)).object(Asking(llm), "Name a city.", CITY, ObjectOptions(max_tokens=60, attempts=1))
 
     assert isinstance(asyncio.run(run())["city"], str)

@@ -48,6 +48,12 @@ class ChatOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_choice: str | dict[str, Any] | None = None
     response_format: str | dict[str, Any] | None = None
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """As a script would write them: what is left to its default is left out, so that a cassette knows nothing of options that come later."""
+        fields = ((known.name, known.default) for known in msgspec.structs.fields(self))
+        return {name: value for name, default in fields if (value := getattr(self, name)) != default}
+
 
 class ToolCall(msgspec.Struct, frozen=True):
     """A model asks for a tool.  `arguments` is the parsed object, or the model's own text where that is not a JSON object."""
