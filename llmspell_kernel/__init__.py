@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bridges._bridge import Bridge, BridgeSession, Context, Reservation, Resource, ScriptFunction, method
+    from .bridges._python_tools import tool
     from .errors import (
         ArgumentError,
         BridgeError,
@@ -76,6 +77,7 @@ __all__ = [
     "register_type",
     "run",
     "run_async",
+    "tool",
     "unload_ipython_extension",
 ]
 
@@ -100,6 +102,7 @@ _HOMES = {
     "Settings": "settings",
     "run": "spells.running",
     "run_async": "spells.running",
+    "tool": "bridges._python_tools",
     "HostType": "host_types._record",
     "register_type": "host_types._registry",
     "load_ipython_extension": "kernel.extension",

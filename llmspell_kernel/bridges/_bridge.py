@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..redaction import StreamRedactor
     from ..services.modules import ModuleLibrary
     from ..services.secrets import Secrets
+    from ..services.tools.library import ToolLibrary
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 Replay = Literal["answer", "call", "again"]
@@ -153,6 +154,10 @@ class BridgeSession(Protocol):
         """The modules that scripts may `require`."""
 
     @property
+    def tools(self) -> ToolLibrary:
+        """The Python functions that are tools."""
+
+    @property
     def folder(self) -> Path:
         """The notebook's or project's: where relative paths begin."""
 
@@ -248,6 +253,8 @@ class Context(Protocol):
     engine: str
     restoring: bool
     """Is this call made again because its state was lost, or is copied?"""
+    depth: int
+    """How many calls this one is within: of the bridges that ask it, and of the functions of scripts that they run."""
 
     def chunk(self, text: str) -> None:
         """Text of an answer in progress: shown live and written to the journal."""
@@ -318,12 +325,19 @@ class Context(Protocol):
         """An entry of the script's log."""
 
     async def call(
-        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+        self,
+        bridge: str,
+        method: str,
+        *args: Value,
+        on_text: Callable[[str], None] | None = None,
+        level: Level = "read",
+        capability: str = "",
     ) -> Any:
         """Asks a method of any bridge within this call, as the script itself could: policy, budgets, journal, cassette and trace apply.
 
-        `on_text` is told the text of an answer as it comes; `level` is the method's where that is higher.  Raises SpellError.  Only methods
-        with `replay="again"` may ask, or those that are never asked twice.
+        `on_text` is told the text of an answer as it comes; `level` is the method's where that is higher, and `capability` what
+        policies know it by, where that is not its name.  Raises SpellError.  Only methods with `replay="again"` may ask, or those that are
+        never asked twice.
         """
 
     def function(self, callback: Callback) -> ScriptFunction:

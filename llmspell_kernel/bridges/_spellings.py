@@ -16,6 +16,7 @@ SPELLINGS: Mapping[str, Mapping[str, str]] = {
         "get_provider": "provider",
         "get_current_provider": "provider",
     },
+    "tools": {"execute": "call"},
 }
 """By bridge: the other name, and the method that it is."""
 

@@ -27,6 +27,7 @@ from ..policy.limits import Limits
 from ..policy.network import NetworkPolicy
 from ..services.modules import ModuleLibrary
 from ..services.secrets import Secrets
+from ..services.tools.library import ToolLibrary
 from .faults import contained, report
 from .model_records import ModelRecords
 
@@ -43,6 +44,7 @@ class Surroundings:
     files: FilePolicy
     secrets: Secrets
     records: ModelRecords
+    tools: ToolLibrary
 
 
 class BridgeSet:
@@ -237,6 +239,10 @@ class SessionView:
     @property
     def modules(self) -> ModuleLibrary:
         return self._bridges.surroundings.modules
+
+    @property
+    def tools(self) -> ToolLibrary:
+        return self._bridges.surroundings.tools
 
     @property
     def folder(self) -> Path:

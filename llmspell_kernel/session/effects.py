@@ -67,6 +67,7 @@ class EffectContext:
         *,
         level: Level | None = None,
         on_text: Callable[[str], None] | None = None,
+        capability: str = "",
     ) -> None:
         self.run = run
         self.call_id = call_id
@@ -76,10 +77,13 @@ class EffectContext:
         """Does a bridge ask, and no script?"""
         self.grants = run.grants if level is None else run.inner_grants
         self._level = level or "read"
+        self.capability = capability
+        """What policies know it by, "" for its name."""
         self._on_text = on_text
         self._is_open = True
         self.state, self.engine, self.restoring = run.state_name, run.engine, run.playback is not None
         self.cell = run.chunk
+        self.depth: int = 0 if within is None else within.depth + 1
         self.ended_s = 0.0
         """What clocks of scripts are to show after the call, where that is not the time of day."""
         self.replayed = False
@@ -208,9 +212,15 @@ class EffectContext:
         self._record(Logged(self.run.cell, time.time(), level, message, to_plain(fields, "fields")))
 
     async def call(
-        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+        self,
+        bridge: str,
+        method: str,
+        *args: Value,
+        on_text: Callable[[str], None] | None = None,
+        level: Level = "read",
+        capability: str = "",
     ) -> Any:
-        within = EffectContext(self.run, self.run.next_call(), self, level=level, on_text=on_text)
+        within = EffectContext(self.run, self.run.next_call(), self, level=level, on_text=on_text, capability=capability)
         plain = [to_plain(value, f"argument {position} of {bridge}.{method}") for position, value in enumerate(args, 1)]
         return value_of(await perform(self.run, within, Effect(0, bridge, method), plain))
 
@@ -482,7 +492,7 @@ class Planned(NamedTuple):
 async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
-    facts = context.facts = EffectFacts(f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
+    facts = context.facts = EffectFacts(context.capability or f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
     verdict = decide(facts, context.grants)
     if isinstance(verdict, Deny):
         raise DeniedError(verdict.reason, capability=verdict.capability)

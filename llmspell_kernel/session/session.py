@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from .. import __version__ as VERSION
 from ..bridges._bridge import Bridge
 from ..bridges._checking import converted
 from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
+from ..bridges._python_tools import ToolOptions, python_tool
 from ..bridges._registry import discover as discover_bridges
 from ..bridges._threads import allow as allow_threads
 from ..configuration.sources import state_folder as state_folder_of
@@ -40,6 +41,7 @@ from ..protocol.transitions import Phase
 from ..redaction import Redactor
 from ..services.modules import ModuleLibrary, chunk_of
 from ..services.secrets import Secrets, sources_of
+from ..services.tools.library import DECLARED, ToolLibrary
 from ..settings import PYTHON, Settings
 from ..values import Callback, Value, loads
 from ..workers.host_memory import shield_host
@@ -118,8 +120,11 @@ class Session:
         self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
         self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
+        self.tools = ToolLibrary(DECLARED)
         records = ModelRecords(self.folder)
-        surroundings = Surroundings(self.modules, self.folder, secrets=self.secrets, records=records, **_policies(self.settings))
+        surroundings = Surroundings(
+            self.modules, self.folder, secrets=self.secrets, records=records, tools=self.tools, **_policies(self.settings)
+        )
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
         self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
@@ -525,6 +530,25 @@ class Session:
             raise ConfigError(f"expose: '{bridge.name}' is the name of another bridge; {mend}")
         self._keeper.declared(self.bridges.add(bridge, replace=True), [])
         self._exposed = functions
+        return target
+
+    @overload
+    def tool(self, target: F, **options: Unpack[ToolOptions]) -> F: ...
+
+    @overload
+    def tool(self, target: None = None, **options: Unpack[ToolOptions]) -> Callable[[F], F]: ...
+
+    def tool(self, target: F | None = None, **options: Unpack[ToolOptions]) -> F | Callable[[F], F]:
+        """Makes a typed Python function a tool, for scripts (`tools.call`) and models; a decorator, with or without options.
+
+        Its annotations say what it takes and its docstring what it does; `name`, `description`, `level`, `version`, `deprecated` and
+        `timeout_s` are as in `tools.register`.  A function that is not async runs in a thread.  A name again replaces the function.  Raises
+        ConfigError for what has no annotations, a name that no tool can have, or that of a built-in tool.
+        """
+        if target is None:
+            return lambda target: self.tool(target, **options)
+        function: Callable[..., Any] = target  # type: ignore[assignment]  # F is what `expose` takes, too
+        self.tools.add(python_tool(function, **options))
         return target
 
     def add_module(self, name: str, source: str, engine: str = "lua") -> None:

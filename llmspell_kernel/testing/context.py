@@ -17,6 +17,7 @@ from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.redaction import Redactor, StreamRedactor
 from llmspell_kernel.services.modules import ModuleLibrary
 from llmspell_kernel.services.secrets import Secrets
+from llmspell_kernel.services.tools.library import ToolLibrary
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
 
@@ -37,6 +38,7 @@ class FakeBridgeSession:
     ) -> None:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
+        self.tools = ToolLibrary()
         self.folder = folder or Path.cwd()
         self.network = network or NetworkPolicy()
         self.files = files or FilePolicy()
@@ -114,6 +116,7 @@ class FakeContext:
         self.cell = cell
         self.engine = engine
         self.restoring = False
+        self.depth = 0
         self.answers = dict(answers or {})
         self.functions = dict(functions or {})
         self.calls: list[tuple[str, Any]] = []
@@ -192,7 +195,13 @@ class FakeContext:
         self.calls.append(("log", (level, message, fields)))
 
     async def call(
-        self, bridge: str, method: str, *args: Value, on_text: Callable[[str], None] | None = None, level: Level = "read"
+        self,
+        bridge: str,
+        method: str,
+        *args: Value,
+        on_text: Callable[[str], None] | None = None,
+        level: Level = "read",
+        capability: str = "",
     ) -> Any:
         """Gives what `answers` has for it; a KeyError is a test that forgot to give it."""
         self.calls.append(("call", (f"{bridge}.{method}", args)))

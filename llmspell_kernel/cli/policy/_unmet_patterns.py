@@ -20,7 +20,8 @@ def told(settings: Settings) -> Iterator[str]:
     known = [*calls, *(f"{name}.*" for name in bridges)]
     for field in ("allow", "deny", "ask"):
         for pattern in getattr(settings, field):
-            is_of_the_notebook = pattern.startswith(f"{HOST}.")  # what Python exposes there is not known yet
+            # what Python exposes and what tools scripts register is not known yet
+            is_of_the_notebook = pattern.startswith((f"{HOST}.", "tools.call."))
             if not is_of_the_notebook and not any(fnmatchcase(call, pattern) for call in calls):
                 origin = settings.origin(f"grants.{field}")
                 hint = nearest(pattern, known) if "." in pattern else f"; write '{pattern}.*'" if pattern in bridges else ""
