@@ -158,6 +158,10 @@ class BridgeSession(Protocol):
         """The Python functions that are tools."""
 
     @property
+    def languages(self) -> Sequence[str]:
+        """What scripts can be written in, by the names of their engines."""
+
+    @property
     def folder(self) -> Path:
         """The notebook's or project's: where relative paths begin."""
 

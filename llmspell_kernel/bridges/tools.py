@@ -83,18 +83,19 @@ class Tools(Bridge):
         self._built_in = built_in
         self._registry_made: Registry | None = None
         self._library = ToolLibrary()
+        self._languages: tuple[str, ...] = ()
         self._figures = Figures()
         self._granted: dict[Owner, tuple[frozenset[str], int]] = {}
         """To scripts of models: the tools that there are for them, and how many such scripts are within each other."""
         self._told: set[str] = set()
 
     async def open(self, session: BridgeSession) -> None:
-        self._library = session.tools
+        self._library, self._languages = session.tools, tuple(session.languages)
 
     @property
     def _registry(self) -> Registry:
         if self._registry_made is None:
-            found = built_ins() if self._built_in is None else {tool.spec.name: tool for tool in self._built_in}
+            found = built_ins(self._languages) if self._built_in is None else {tool.spec.name: tool for tool in self._built_in}
             self._registry_made = Registry(found, self._library, _of_built_in)
         return self._registry_made
 
@@ -122,12 +123,20 @@ class Tools(Bridge):
         ArgumentError for what is no schema.
         """
         given = tool if isinstance(tool, Registration) else _positional(tool, description, parameters, run)
+        await ctx.call("tools", "keep", given.name, given.run)
         function = ctx.function(given.run)
 
         async def called(ctx: Context, arguments: dict[str, Any]) -> Any:
             return await function(ctx, arguments)
 
         await self._add(ctx, Tool(spec := given.spec(), "script", called, Checks(spec), given.timeout_s, _asking(ctx), function))
+
+    @method(inner=True)
+    async def keep(self, ctx: Context, name: str, run: Callback) -> None:
+        """A function was given to be a tool.
+
+        Kept as a call, so that what called it later can be played: a call that is made again is no part of what is kept.
+        """
 
     @method(inner=True, replay="again")
     async def provide(self, ctx: Context, tool: About, bridge: str, method: str, leading: Sequence[Value] = ()) -> None:

@@ -45,6 +45,7 @@ class Surroundings:
     secrets: Secrets
     records: ModelRecords
     tools: ToolLibrary
+    languages: Sequence[str]
 
 
 class BridgeSet:
@@ -243,6 +244,10 @@ class SessionView:
     @property
     def tools(self) -> ToolLibrary:
         return self._bridges.surroundings.tools
+
+    @property
+    def languages(self) -> Sequence[str]:
+        return self._bridges.surroundings.languages
 
     @property
     def folder(self) -> Path:

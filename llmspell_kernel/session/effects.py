@@ -108,6 +108,10 @@ class EffectContext:
             found = found.within
         return found
 
+    def is_within(self, other: EffectContext) -> bool:
+        """Is it that call, or asked within it?"""
+        return self is other or (self.within is not None and self.within.is_within(other))
+
     def chunk(self, text: str) -> None:
         if text:
             if self._on_text is not None:
@@ -248,7 +252,11 @@ class EffectContext:
             args = tuple(redactor.redact_value(to_plain(arg, "an argument")) for arg in args)
         if self.made is not None:
             self.made.add_invocation(callback, bytes(write_values(args)))
-        value = await self.run.invoke(callback, args, self, undecided=as_type is not Any)
+        try:
+            value = await self.run.invoke(callback, args, self, undecided=as_type is not Any)
+        except asyncio.CancelledError:
+            self.run.script.exchange.give_up(self)
+            raise
         return value if as_type is Any else converted(value, as_type, "the function's result")
 
     def _record(self, event: AnyEvent) -> None:

@@ -40,6 +40,9 @@ class _Due(NamedTuple):
     invocations: list[Invocation]
 
 
+_GIVEN_UP = Fault("given_up", "the call that ran this function has ended without it")
+
+
 class Exchange:
     """`news` is set whenever there is something to send, or somebody wants the state looked after."""
 
@@ -55,6 +58,8 @@ class Exchange:
         """By effect: how large its arguments are, while it has no answer."""
         self._waiting_bytes = 0
         """All of them."""
+        self._asked_within: dict[int, EffectContext] = {}
+        """By effect without an answer: the call that runs the function which asks it."""
         self._due: dict[EffectContext | None, _Due] = {}
         """By the call within which it was asked; the one that waits longest goes first."""
         self._given: dict[int, list[int]] = {}
@@ -86,6 +91,8 @@ class Exchange:
         within = run.asks_within
         for effect in step.effects:
             self._sizes[effect.id] = len(effect.args)
+            if within is not None:
+                self._asked_within[effect.id] = within
             self._waiting_bytes += len(effect.args)
             answering = self._answer(effect, run, within)
             self._tasks[effect.id] = asyncio.create_task(answering, name=f"{effect.bridge}.{effect.method}")
@@ -150,12 +157,25 @@ class Exchange:
         written = write_values(args)
         check_size(written, "the arguments of the script's function", self._value_bytes)
         self._last_invocation += 1
+        number = self._last_invocation
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
-        self._due_within(within.innermost_open).invocations.append(Invocation(self._last_invocation, callback.id, written))
-        self._returns[self._last_invocation] = future
+        self._due_within(within.innermost_open).invocations.append(Invocation(number, callback.id, written))
+        self._returns[number] = future
         self.news.set()
-        text = await future
+        try:
+            text = await future
+        finally:
+            self._returns.pop(number, None)  # of a call that was given up, nobody waits for it
         return await by_size(len(text), read_value, text, "the result of the script's function", self._value_bytes, not undecided)
+
+    def give_up(self, within: EffectContext) -> None:
+        """A call ends before the function that it runs: what that one waits for is given up and fails, so that the function ends too."""
+        for number, asked in tuple(self._asked_within.items()):
+            if asked.is_within(within) and (task := self._taken_out(number)) is not None:
+                task.cancel()
+                self._drop(number)
+                self._due_within(asked).answers.append(Answer(number, fault=_GIVEN_UP))
+                self.news.set()
 
     def with_fields(self, fault: Fault) -> Fault:
         """The script's fault with the fields of the answer that it is; the text tells, as no engine keeps more."""
@@ -203,6 +223,7 @@ class Exchange:
 
     def _taken_out(self, number: int) -> asyncio.Task[None] | None:
         self._waiting_bytes -= self._sizes.pop(number, 0)
+        self._asked_within.pop(number, None)
         return self._tasks.pop(number, None)
 
     def _abandon(self, numbers: set[int]) -> None:

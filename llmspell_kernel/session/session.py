@@ -123,7 +123,13 @@ class Session:
         self.tools = ToolLibrary(DECLARED)
         records = ModelRecords(self.folder)
         surroundings = Surroundings(
-            self.modules, self.folder, secrets=self.secrets, records=records, tools=self.tools, **_policies(self.settings)
+            self.modules,
+            self.folder,
+            secrets=self.secrets,
+            records=records,
+            tools=self.tools,
+            languages=[engine.name for engine in self.engines],
+            **_policies(self.settings),
         )
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed

@@ -39,6 +39,7 @@ class FakeBridgeSession:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
         self.tools = ToolLibrary()
+        self.languages: Sequence[str] = ()
         self.folder = folder or Path.cwd()
         self.network = network or NetworkPolicy()
         self.files = files or FilePolicy()
