@@ -33,7 +33,7 @@ class Command(NamedTuple):
         return run
 
 
-STATES, JOURNAL = ".state_commands", ".journal_commands"
+STATES, JOURNAL, TOOLS = ".state_commands", ".journal_commands", ".tool_commands"
 _ALL = (
     Command(STATES, "states", [("states", "what states there are")], 0),
     Command(STATES, "status", [("status", "what each of them uses, against what it may")], 0),
@@ -58,6 +58,8 @@ _ALL = (
         split=pairs,
     ),
     Command(STATES, "policy", [("policy", "what scripts may call and use, and the layers around them")], 0),
+    Command(TOOLS, "tools", [("tools [TEXT]", "the tools there are, or those whose name or description has TEXT")], 1, is_awaited=True),
+    Command(TOOLS, "tool", [("tool NAME", "a form that calls a tool")], 1, is_awaited=True),
     Command(
         JOURNAL,
         "record",

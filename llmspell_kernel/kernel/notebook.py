@@ -9,8 +9,9 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from ..bridges._python_tools import ToolOptions
 from ..configuration.rules import Entry, apply, entry_of
 from ..configuration.sources import names_of
 from ..engines._registry import EngineRegistry
@@ -395,6 +396,22 @@ class Notebook:
         """Makes a typed Python function callable from scripts, as `host.NAME`, or an object's methods; see `Session.expose`."""
         try:
             return self.session.expose(target, name=name)
+        except SpellError as error:
+            raise self._shown(error) from None
+
+    def tool(self, target: Any = None, **options: Unpack[ToolOptions]) -> Any:
+        """Makes a typed Python function a tool, for scripts and models; a decorator; see `Session.tool`."""
+        if target is None:
+            return lambda target: self.tool(target, **options)
+        try:
+            return self.session.tool(target, **options)
+        except SpellError as error:
+            raise self._shown(error) from None
+
+    async def call_tool(self, name: str, **arguments: Value) -> Any:
+        """Calls a tool from Python, whoever wrote it: `await llmspell.call_tool("weather", city="Paris")`.  Raises what it raises."""
+        try:
+            return await self.session.call_bridge("tools", "call", name, arguments)
         except SpellError as error:
             raise self._shown(error) from None
 

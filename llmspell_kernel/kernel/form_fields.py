@@ -1,0 +1,91 @@
+"""What a form asks for a tool's arguments, and the arguments that its texts stand for.  Pure.
+
+Rule: what a person leaves empty is left out, so that the schema's own defaults hold, and what is required and missing is told by its path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+SHOWN_CHARS = 200
+
+
+class Field(NamedTuple):
+    """`kind` is `text`, `json`, `choice` or `yes_no`; `choices` and `initial` are as the widget shows them."""
+
+    name: str
+    kind: str
+    label: str
+    hint: str
+    initial: Any
+    choices: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
+
+
+def fields_of(schema: Mapping[str, Any]) -> list[Field]:
+    """One for each property, the required ones first."""
+    properties, required = schema.get("properties"), schema.get("required") or ()
+    known = properties if isinstance(properties, Mapping) else {}
+    return [_field(name, known[name], name in required) for name in sorted(known, key=lambda name: (name not in required, name))]
+
+
+def arguments_of(fields: Sequence[Field], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What to call the tool with.  Raises ValueError that names the field whose text is no JSON."""
+    arguments: dict[str, Any] = {}
+    for field in fields:
+        raw = given[field.name]
+        match field.kind:
+            case "yes_no":
+                arguments[field.name] = bool(raw)
+            case "choice":
+                if raw in field.choices[1:]:
+                    arguments[field.name] = field.values[field.choices.index(raw) - 1]
+            case "json":
+                if raw.strip():
+                    arguments[field.name] = _json(field.name, raw)
+            case _:
+                if raw:
+                    arguments[field.name] = raw
+    return arguments
+
+
+def problems_by_field(fields: Sequence[Field], errors: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """What does not fit, by the field it is about; "" for what is about none."""
+    told: dict[str, list[str]] = {}
+    for error in errors:
+        path, message = error["path"], error["message"]
+        about = next((field.name for field in fields if _is_about(path, message, field.name)), "")
+        told.setdefault(about, []).append(message if path in ("$", f"$.{about}") else f"{path}: {message}")
+    return told
+
+
+def _is_about(path: str, message: str, name: str) -> bool:
+    inside = path.removeprefix("$.").removeprefix(name)
+    if path.startswith(f"$.{name}") and inside[:1] in ("", ".", "["):
+        return True
+    return path == "$" and message == f"{name!r} is a required property"
+
+
+def _field(name: str, of: Any, is_required: bool) -> Field:
+    schema = of if isinstance(of, Mapping) else {}
+    kind, default = schema.get("type"), schema.get("default")
+    label = f"{name} *" if is_required else name
+    hint = " ".join(str(part) for part in (kind if isinstance(kind, str) else "", schema.get("description", "")) if part)[:SHOWN_CHARS]
+    if isinstance(values := schema.get("enum"), list):
+        choices = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
+        initial = choices[values.index(default)] if default in values else ""
+        return Field(name, "choice", label, hint, initial, ("", *choices), tuple(values))
+    if kind == "boolean" and (is_required or isinstance(default, bool)):
+        return Field(name, "yes_no", label, hint, bool(default))
+    if kind == "string":
+        return Field(name, "text", label, hint, default if isinstance(default, str) else "")
+    return Field(name, "json", label, hint, "" if default is None else json.dumps(default, ensure_ascii=False))
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f'{name}: this is no JSON; write it as in 3, true, [1, 2] or {{"a": 1}}, and a text in quotation marks') from None

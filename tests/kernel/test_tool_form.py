@@ -1,0 +1,115 @@
+"""`%llmspell tools`, `%llmspell tool NAME` and its form, and Python's side of tools."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.kernel.form_fields import arguments_of, fields_of, problems_by_field
+from llmspell_kernel.kernel.tool_commands import tool, tools
+from llmspell_kernel.kernel.tool_form import ToolForm
+from llmspell_kernel.session import Session
+from llmspell_kernel.shown import Table
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "description": "where"},
+        "days": {"type": "integer", "default": 2},
+        "unit": {"enum": ["C", "F", 3], "default": "F"},
+        "wind": {"type": "boolean", "default": True},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["city"],
+}
+
+
+def test_there_is_a_field_for_each_property_by_its_type_and_the_required_ones_come_first_and_are_marked() -> None:
+    fields = fields_of(SCHEMA)
+    assert [(field.label, field.kind, field.initial) for field in fields] == [
+        ("city *", "text", ""),
+        ("days", "json", "2"),
+        ("tags", "json", ""),
+        ("unit", "choice", "F"),
+        ("wind", "yes_no", True),
+    ]
+    assert fields[0].hint == "string where"
+
+
+def test_what_is_written_becomes_arguments_and_what_is_empty_is_left_out() -> None:
+    fields = fields_of(SCHEMA)
+    given = {"city": "Nice", "days": "3", "tags": '["a"]', "unit": "3", "wind": False}
+    assert arguments_of(fields, given) == {"city": "Nice", "days": 3, "tags": ["a"], "unit": 3, "wind": False}
+    assert arguments_of(fields, {"city": "", "days": "", "tags": " ", "unit": "", "wind": True}) == {"wind": True}
+    with pytest.raises(ValueError, match="days: this is no JSON"):
+        arguments_of(fields, {**given, "days": "three"})
+
+
+def test_what_does_not_fit_is_told_at_its_field() -> None:
+    errors = [
+        {"path": "$", "message": "'city' is a required property"},
+        {"path": "$.days", "message": "wrong"},
+        {"path": "$.tags[0]", "message": "deep"},
+        {"path": "$", "message": "all of it"},
+    ]
+    told = problems_by_field(fields_of(SCHEMA), errors)
+    assert told == {"city": ["'city' is a required property"], "days": ["wrong"], "tags": ["$.tags[0]: deep"], "": ["all of it"]}
+
+
+def weather(city: str, days: int = 2) -> dict[str, str]:
+    """The weather."""
+    if city == "nowhere":
+        raise ValueError("no such place")
+    return {"text": f"<b>{city}</b> {days}"}
+
+
+def test_the_form_checks_calls_and_shows_the_answer_as_text(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Session(folder=tmp_path) as session:
+            session.tool(weather)
+            about: Any = await session.call_bridge("tools", "describe", "weather")
+            form = ToolForm(about, session)
+            await form.call()
+            assert form.errors["city"].value == "'city' is a required property" and form.answer.outputs == ()
+            form.inputs["city"].value = "Nice"
+            form.inputs["days"].value = '"x"'
+            await form.call()
+            assert form.errors["city"].value == "" and "is not of type 'integer'" in form.errors["days"].value
+            form.inputs["days"].value = "3"
+            await form.call()
+            (output,) = form.answer.outputs
+            assert "<b>Nice</b> 3" in output["data"]["text/plain"]
+            assert "<b>" not in output["data"].get("text/html", "")
+            form.inputs["city"].value = "nowhere"
+            await form.call()
+            assert "no such place" in form.errors[""].value and form.answer.outputs == ()
+
+    asyncio.run(play())
+
+
+class Book:
+    def __init__(self, session: Session, display: str = "static") -> None:
+        self.session = session
+        self.settings = session.settings._replace(display=display)
+
+
+def test_the_commands_list_tools_and_describe_one_where_nothing_can_be_clicked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def play() -> None:
+        async with Session(folder=tmp_path) as session:
+            session.tool(weather)
+            shown: list[Any] = []
+            await tools(["weath"], Book(session), shown.append)
+            await tool(["weather"], Book(session), shown.append)
+            await tools(["nothing like it"], Book(session), shown.append)
+            table, page = shown
+            assert isinstance(table, Table) and [row["name"] for row in table.rows] == ["weather"]
+            assert page.text.startswith("## weather")
+            with pytest.raises(ConfigError, match="needs the tool's name"):
+                await tool([], Book(session), shown.append)
+
+    asyncio.run(play())
+    assert capsys.readouterr().out == "There is no such tool.\n"
