@@ -72,8 +72,11 @@ def question(request: ApprovalRequest) -> str:
     place = (
         f"{quoted(request.cell, NAME_CHARS)[1:-1]}, {quoted(request.engine, NAME_CHARS)[1:-1]} state {quoted(request.state, NAME_CHARS)}"
     )
-    # names and levels of methods are those of our bridges: no script chose them, and the first line can be left to the screen
+    # names and levels of methods are those of our bridges: no script chose them, and the first line can be left to the screen; names of tools
+    # have a second dot, and are a script's
     first = f"llmspell: a script asks to call {name} (level: {level})"
+    if request.capability.count(".") > 1:
+        first = _broken(first)
     lines: list[str] = []
     if request.what:
         lines.append(f"  to do:  {quoted(request.what, SHOWN_CHARS)}")
