@@ -65,6 +65,29 @@ def bridge_table(bridges: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def tool_table(tools: Iterable[tuple[str, str, str]]) -> Table:
+    """Of (name, level, what it does)."""
+    table = _grid()
+    for name, level, what in tools:
+        table.add_row(Text(f"  {name}"), Text(level, style="dim"), Text(what))
+    return table
+
+
+def tool_use_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Names come from journals, which may be a stranger's."""
+    from ..render.trace import money
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("tool", "calls", "failures", "p50", "p95", "tokens", "cost", "unpriced"):
+        table.add_column(head, justify="left" if head == "tool" else "right")
+    for row in rows:
+        times = [Text("-" if row[key] is None else f"{1000 * row[key]:,.1f} ms") for key in ("latency_p50_s", "latency_p95_s")]
+        counts = [Text(f"{count:,}") for count in (row["calls"], sum(row["failures"].values()))]
+        spent = [Text(f"{row['tokens']:,}"), Text(money(row["cost_usd"])), Text(f"{row['unpriced']:,}")]
+        table.add_row(Text(clean_line(row["name"], NAME_CHARS)), *counts, *times, *spent)
+    return table
+
+
 def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
     table = _grid()
     for spec in specs:
