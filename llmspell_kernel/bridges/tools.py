@@ -191,7 +191,7 @@ class Tools(Bridge):
         Raises ScriptError with the code unknown_tool, naming the nearest one.
         """
         tool = await self._living(ctx, name)
-        value, problems = await asyncio.to_thread(tool.checks.arguments, arguments or {})
+        value, problems = await tool.checks.apart(tool.checks.arguments, arguments or {})
         return {"valid": not problems, "errors": [{"path": path, "message": message} for path, message in problems], "value": value}
 
     @method(replay="again")
@@ -236,7 +236,7 @@ class Tools(Bridge):
         What the user and the schema say is kept with the call: when it is made again, nobody is asked again.
         """
         tool = await self._living(ctx, name)
-        value, problems = await asyncio.to_thread(tool.checks.arguments, arguments)
+        value, problems = await tool.checks.apart(tool.checks.arguments, arguments)
         if problems:
             raise refused(name, problems)
         return {"source": tool.source, "owner": None if tool.owner is None else [*tool.owner], "arguments": value}
@@ -296,7 +296,7 @@ class Tools(Bridge):
             tool = self._permitted(name, permit["owner"])
         self._tell_deprecated(ctx, tool)
         value = await _in_time(tool, ctx, permit["arguments"])
-        return await asyncio.to_thread(tool.checks.result, value)
+        return await tool.checks.apart(tool.checks.result, value)
 
     def _permitted(self, name: str, owner: Sequence[str] | None) -> Tool:
         tool = self._registry.find(name) if owner is None else self._registry.registered(Owner(*owner), name)
@@ -362,7 +362,7 @@ async def _fits(tool: Tool, arguments: Mapping[str, Any]) -> bool:
     if tool.spec.level == "read":
         return True
     try:
-        return not (await asyncio.to_thread(tool.checks.arguments, arguments)).problems
+        return not (await tool.checks.apart(tool.checks.arguments, arguments)).problems
     except SpellError:
         return False
 

@@ -8,9 +8,10 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000
 """Of arguments, and of a result; a model would read some hundred thousand tokens of it."""
+
+
+LIGHT_BYTES = 4_000
+"""A check of so much takes a fraction of a millisecond, which handing it to a thread does too."""
+LIGHT_ITEMS = 50
+_LIGHT_WORDS = {
+    *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "default", "description", "title", "examples"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"),
+}
+
+T = TypeVar("T")
 
 
 class Fitted(NamedTuple):
@@ -41,16 +53,28 @@ class Checks:
         self._lock = threading.Lock()  # a Schema counts the work of one check at a time
         self._parameters: Schema | None = None
         self._returns: Schema | None = None
+        self._are_light = False
 
     def check_schemas(self) -> None:
         """Raises ArgumentError that says which of them is none."""
         with self._lock:
-            for name, schema in (("parameters", self._spec.parameters), ("returns", self._spec.returns)):
-                if schema is not None:
-                    try:
-                        _compiled(schema)
-                    except ArgumentError as error:
-                        raise ArgumentError(f"the tool '{self._spec.name}': {name}: {error.message}") from None
+            self._parameters = self._named("parameters", self._spec.parameters)
+            self._returns = None if self._spec.returns is None else self._named("returns", self._spec.returns)
+            self._are_light = all(schema is None or is_light(schema) for schema in (self._spec.parameters, self._spec.returns))
+
+    async def apart(self, check: Callable[[Any], T], value: Any) -> T:
+        """`arguments` or `result` of a value: in a thread, but where that is sure to take longer than the check itself."""
+        if self._parameters is None:
+            await asyncio.to_thread(self.check_schemas)
+        if self._are_light and len(msgspec.json.encode(value)) <= LIGHT_BYTES and not self._lock.locked():
+            return check(value)
+        return await asyncio.to_thread(check, value)
+
+    def _named(self, name: str, schema: dict[str, Any]) -> Schema:
+        try:
+            return _compiled(schema)
+        except ArgumentError as error:
+            raise ArgumentError(f"the tool '{self._spec.name}': {name}: {error.message}") from None
 
     def arguments(self, given: Mapping[str, Value]) -> Fitted:
         """Raises ScriptError for what is no data, LimitError for what is too large or asks for too much work."""
@@ -71,6 +95,18 @@ class Checks:
         if fitted.problems:
             raise ScriptError(f"{what} does not fit what it says that it returns: {told(fitted.problems)}", code="invalid_result")
         return fitted.value
+
+
+def is_light(schema: Any) -> bool:
+    """Is the work that it asks for of the size of the value, whatever that is?"""
+    if not isinstance(schema, Mapping):
+        return True
+    if not schema.keys() <= _LIGHT_WORDS or len(schema.get("enum", ())) > LIGHT_ITEMS:
+        return False
+    properties = schema.get("properties", {})
+    if not isinstance(properties, Mapping) or len(properties) > LIGHT_ITEMS:
+        return False
+    return all(map(is_light, [*properties.values(), schema.get("items"), schema.get("additionalProperties")]))
 
 
 def told(problems: list[Problem]) -> str:
