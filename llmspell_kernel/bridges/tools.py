@@ -333,7 +333,7 @@ class Tools(Bridge):
             ctx.write("stderr", f"[the tool '{name}' is deprecated: {tool.spec.deprecated}]\n")
 
     def _count(self, ctx: Context, name: str, began: float, error: str = "") -> None:
-        if not ctx.restoring and error != "unknown_tool":
+        if not ctx.restoring and self._registry.find(name) is not None:  # whatever else is called, there is no end of names
             self._figures.count(name, time.monotonic() - began, error)
 
 

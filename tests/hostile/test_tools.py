@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import SpellError
+from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.tools.registry import MAX_OF_A_STATE
 
 from ..bridges.test_tools import World, call, play, register
@@ -195,3 +196,13 @@ def test_a_function_that_loops_for_ever_is_stopped_by_its_tools_time(tmp_path: P
         assert await at.run("lua", "return kept") == 1
 
     play(tmp_path, use)
+
+
+def test_calls_of_names_that_no_tool_has_are_counted_nowhere(tmp_path: Path) -> None:
+    async def use(at: World) -> None:
+        for name in ("x" * 10_000, "no_such", ""):
+            with pytest.raises(SpellError):
+                await at.session.call_bridge("tools", "call", name)
+        assert await at.session.call_bridge("tools", "stats") == []
+
+    play(tmp_path, use, grants=Grants(deny=("tools.call.no_such",)))
