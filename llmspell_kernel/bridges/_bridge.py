@@ -158,8 +158,8 @@ class BridgeSession(Protocol):
         """The Python functions that are tools."""
 
     @property
-    def languages(self) -> Sequence[str]:
-        """What scripts can be written in, by the names of their engines."""
+    def languages(self) -> Mapping[str, Sequence[str]]:
+        """What scripts can be written in: the endings of files, by the name of the engine."""
 
     @property
     def folder(self) -> Path:

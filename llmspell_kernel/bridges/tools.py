@@ -14,6 +14,7 @@ from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError, Spell
 from llmspell_kernel.services.tools.available import built_ins
 from llmspell_kernel.services.tools.checks import Checks, refused
 from llmspell_kernel.services.tools.figures import Figures
+from llmspell_kernel.services.tools.files import module_of, read_source
 from llmspell_kernel.services.tools.library import ToolLibrary
 from llmspell_kernel.services.tools.pages import page
 from llmspell_kernel.services.tools.parameters import parameters_of, returns_of
@@ -23,6 +24,7 @@ from llmspell_kernel.services.tools.tool_names import check_name, is_name, unkno
 from llmspell_kernel.values import Callback, Value
 
 from ._bridge import Bridge, BridgeSession, Context, method
+from ._threads import in_thread
 
 Level = Literal["read", "write", "network", "dangerous"]
 MAX_DEPTH = 60
@@ -83,19 +85,20 @@ class Tools(Bridge):
         self._built_in = built_in
         self._registry_made: Registry | None = None
         self._library = ToolLibrary()
-        self._languages: tuple[str, ...] = ()
+        self._session: BridgeSession | None = None
         self._figures = Figures()
         self._granted: dict[Owner, tuple[frozenset[str], int]] = {}
         """To scripts of models: the tools that there are for them, and how many such scripts are within each other."""
         self._told: set[str] = set()
 
     async def open(self, session: BridgeSession) -> None:
-        self._library, self._languages = session.tools, tuple(session.languages)
+        self._library, self._session = session.tools, session
 
     @property
     def _registry(self) -> Registry:
         if self._registry_made is None:
-            found = built_ins(self._languages) if self._built_in is None else {tool.spec.name: tool for tool in self._built_in}
+            languages = tuple(self._session.languages) if self._session is not None else ()
+            found = built_ins(languages) if self._built_in is None else {tool.spec.name: tool for tool in self._built_in}
             self._registry_made = Registry(found, self._library, _of_built_in)
         return self._registry_made
 
@@ -113,10 +116,10 @@ class Tools(Bridge):
         `run` gets the arguments as one table, checked, with the schema's defaults filled in; what it gives is the result, and data alone.
         The table may also have `returns` (a schema that results must fit), `level`, `version`, `deprecated` and `timeout_s`. A name that
         is registered again gets the new function. The tool lives as long as the state that registered it.
+
         - tool: the name (small letters, digits and _), or a table with everything
         - description: what it does, for models and readers
-        - parameters: the JSON Schema of an object, or the short form {city = "string", days = "integer?"}: by name a type or a schema,
-        required unless it ends in ? or has a default
+        - parameters: the JSON Schema of an object, or by name a type or a schema, as in {city = "string", days = "integer?"}
         - run: the function
 
         Raises ScriptError with the code tool_name for what cannot be a name, or is the name of a built-in or Python tool, and
@@ -165,6 +168,31 @@ class Tools(Bridge):
             raise
         self._count(ctx, name, began)
         return value
+
+    @method(replay="again")
+    async def load(self, ctx: Context, name: str) -> str:
+        """Make a file of the notebook's folder `tools` a module, which registers its tools where it is required.
+
+        `require(tools.load("weather"))` runs `tools/weather.lua`, or the file with the ending of whoever asks; the module's name is
+        `tools/weather`.
+
+        Raises ScriptError with the code not_found where there is no such file, or tool_name for what cannot be a name.
+        """
+        source = await ctx.call("tools", "source", name, ctx.engine)
+        if self._session is None:
+            raise ScriptError("no modules can be registered here", code="not_found")
+        self._session.modules.add(module_of(name), source, ctx.engine)
+        return module_of(name)
+
+    @method(inner=True)
+    async def source(self, ctx: Context, name: str, language: str) -> str:
+        """The text of a file of tools."""
+        session = self._session
+        endings = session.languages.get(language, ()) if session is not None else ()
+        if session is None or not endings:
+            raise ScriptError(f"files of tools are scripts, and {language} has none", code="not_found")
+        text: str = await in_thread(read_source, session.folder.absolute(), lambda: session.files, name, endings)
+        return text
 
     @method
     async def list(self, ctx: Context, filter: str | Filter | None = None) -> Sequence[dict[str, Any]]:

@@ -45,7 +45,7 @@ class Surroundings:
     secrets: Secrets
     records: ModelRecords
     tools: ToolLibrary
-    languages: Sequence[str]
+    languages: Mapping[str, Sequence[str]]
 
 
 class BridgeSet:
@@ -246,7 +246,7 @@ class SessionView:
         return self._bridges.surroundings.tools
 
     @property
-    def languages(self) -> Sequence[str]:
+    def languages(self) -> Mapping[str, Sequence[str]]:
         return self._bridges.surroundings.languages
 
     @property

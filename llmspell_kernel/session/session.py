@@ -128,7 +128,7 @@ class Session:
             secrets=self.secrets,
             records=records,
             tools=self.tools,
-            languages=[engine.name for engine in self.engines],
+            languages={engine.name: engine.file_endings for engine in self.engines},
             **_policies(self.settings),
         )
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)

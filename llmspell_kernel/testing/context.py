@@ -39,7 +39,7 @@ class FakeBridgeSession:
         self.settings: Mapping[str, Any] = dict(settings or {})
         self.modules = ModuleLibrary(1_000_000)
         self.tools = ToolLibrary()
-        self.languages: Sequence[str] = ()
+        self.languages: Mapping[str, Sequence[str]] = {}
         self.folder = folder or Path.cwd()
         self.network = network or NetworkPolicy()
         self.files = files or FilePolicy()
