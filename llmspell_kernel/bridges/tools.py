@@ -126,7 +126,7 @@ class Tools(Bridge):
         ArgumentError for what is no schema.
         """
         given = tool if isinstance(tool, Registration) else _positional(tool, description, parameters, run)
-        await ctx.call("tools", "keep", given.name, given.run)
+        await ctx.call("tools", "keep", given.name, given.run, capability="tools.register")
         function = ctx.function(given.run)
 
         async def called(ctx: Context, arguments: dict[str, Any]) -> Any:
@@ -178,7 +178,7 @@ class Tools(Bridge):
 
         Raises ScriptError with the code not_found where there is no such file, or tool_name for what cannot be a name.
         """
-        source = await ctx.call("tools", "source", name, ctx.engine)
+        source = await ctx.call("tools", "source", name, ctx.engine, capability="tools.load")
         if self._session is None:
             raise ScriptError("no modules can be registered here", code="not_found")
         self._session.modules.add(module_of(name), source, ctx.engine)
@@ -228,7 +228,7 @@ class Tools(Bridge):
 
         Raises ScriptError with the code unknown_tool where there is none, or tool_name for a built-in or Python one.
         """
-        await ctx.call("tools", "describe", name)  # its answer is kept, so that it raises again what it raised
+        await ctx.call("tools", "describe", name, capability="tools.remove")  # its answer is kept, so that it raises again what it raised
         self._registry.remove(name, _asking(ctx), again=ctx.restoring)
 
     @method(volatile=["mean_ms", "longest_ms"])
@@ -289,7 +289,7 @@ class Tools(Bridge):
                 used=within + 1,
             )
         for name in names:
-            await ctx.call("tools", "describe", name)  # granted only what there is for whoever asks
+            await ctx.call("tools", "describe", name, capability=_rule("run_script"))  # granted only what there is for whoever asks
         async with ctx.fresh_state(language, allow=_FOR_A_SCRIPT) as state:
             owner = Owner(language, state.name)
             self._granted[owner] = frozenset(names), within + 1
@@ -313,8 +313,7 @@ class Tools(Bridge):
             )
         known = self._registry.find(name, _asking(ctx) if ctx.restoring else None) if self._is_there(ctx, name) else None
         level = known.spec.level if known is not None and await _fits(known, arguments) else "read"
-        rule = f"tools.call.{name}" if is_name(name) else ""
-        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=rule)
+        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name))
         if permit["source"] == "python":
             python = self._registry.find(name)
             if python is None:  # a replay, which has the answer and needs no function
@@ -371,6 +370,11 @@ def _positional(name: str, description: str, parameters: dict[str, Any] | None, 
     return Registration(name=name, description=description, parameters=parameters, run=run)
 
 
+def _rule(name: str) -> str:
+    """What policies know the calls of a tool by; "" for what is no name of one."""
+    return f"tools.call.{name}" if is_name(name) else ""
+
+
 def _asking(ctx: Context) -> Owner:
     return Owner(ctx.engine, ctx.state)
 
@@ -378,7 +382,8 @@ def _asking(ctx: Context) -> Owner:
 def _of_built_in(tool: BuiltIn) -> Tool:
     async def called(ctx: Context, arguments: dict[str, Any]) -> Any:
         async def calls(bridge: str, method: str, *args: Value) -> Any:
-            return await ctx.call(bridge, method, *args)
+            # a tool that is allowed is so with what it asks here; what it asks of others is theirs to allow
+            return await ctx.call(bridge, method, *args, capability=_rule(tool.spec.name) if bridge == "tools" else "")
 
         return await tool.run(calls, arguments)
 
@@ -396,7 +401,7 @@ async def _fits(tool: Tool, arguments: Mapping[str, Any]) -> bool:
 
 
 async def _run_python(ctx: Context, name: str, arguments: dict[str, Any]) -> Any:
-    return await ctx.call("tools", "run_python", name, arguments)
+    return await ctx.call("tools", "run_python", name, arguments, capability=_rule(name))
 
 
 async def _in_time(tool: Tool, ctx: Context, arguments: dict[str, Any]) -> Any:

@@ -643,3 +643,17 @@ def test_a_state_whose_tool_took_too_long_comes_back_with_that_error(engine: str
         assert await at.run(engine, "got", chunk="cell[3]") == "limit"
 
     play(tmp_path, use)
+
+
+@every_engine
+def test_who_may_register_and_call_a_tool_needs_no_other_grant(engine: str, tmp_path: Path) -> None:
+    async def use(at: World) -> None:
+        at.session.tool(double)
+        await at.run(engine, register(engine, "mine", "return 7"))
+        assert await at.run(engine, call(engine, "mine")) == 7
+        assert await at.session.call_bridge("tools", "call", "double", {"number": 1}) == {"result": 2}
+        made: Any = await at.session.call_bridge("tools", "call", "run_script", {"language": engine, "code": "1 + 1", "tools": ["mine"]})
+        assert made["values"] == [2], made
+        await at.session.call_bridge("tools", "remove", "mine")
+
+    play(tmp_path, use, grants=Grants(allow=("tools.register", "tools.remove", "tools.call", "tools.call.*")))
