@@ -91,8 +91,9 @@ def method(
 
     A replay answers a call from its cassette; a method that only shows or computes says `replay="call"`, and is called again.  One that asks
     other methods, by `Context.call`, or keeps something of the script's in the host, says `replay="again"`: it is called again in a replay
-    and where a lost state is restored, and what it asks is answered as it was.  `volatile` are members of an answer, such as a time taken,
-    that are recorded as 0, so that recording the same answers changes nothing.  An `inner` method can be asked by `Context.call` alone.
+    and where a lost state is restored, and what it asks is answered as it was.  `volatile` are members of an answer, or of each item of one
+    that is a list, such as a time taken: they are recorded as 0, so that recording the same answers changes nothing.  An `inner` method can
+    be asked by `Context.call` alone.
     """
     mark = Marked(deprecated, since, level, replay, volatile, inner)
 

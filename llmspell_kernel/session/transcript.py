@@ -249,6 +249,8 @@ def _lasting(answer: bytes, volatile: Sequence[str]) -> bytes:
         return answer  # it has neither keys that have an order nor ids
     if volatile:
         value = msgspec.json.decode(answer)
-        if isinstance(value, dict):
-            answer = msgspec.json.encode({**value, **{name: 0 for name in volatile if name in value}})
+        items = value if isinstance(value, list) else [value]
+        if all(isinstance(item, dict) for item in items):
+            lasting = [{**item, **{name: 0 for name in volatile if name in item}} for item in items]
+            answer = msgspec.json.encode(lasting if isinstance(value, list) else lasting[0])
     return canonical(answer)

@@ -657,3 +657,17 @@ def test_who_may_register_and_call_a_tool_needs_no_other_grant(engine: str, tmp_
         await at.session.call_bridge("tools", "remove", "mine")
 
     play(tmp_path, use, grants=Grants(allow=("tools.register", "tools.remove", "tools.call", "tools.call.*")))
+
+
+def test_figures_that_differ_from_run_to_run_are_recorded_as_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+
+    async def use(at: World) -> None:
+        at.session.tape("record", file)
+        await at.run("lua", register("lua", "one", "return 1") + " tools.call('one')")
+        assert (await at.run("lua", "return tools.stats()[1]"))["longest_ms"] > 0
+        await at.run("lua", "return tools.stats('one')")
+
+    play(tmp_path, use)
+    text = file.read_text(encoding="utf-8")
+    assert text.count('"longest_ms":0,') == 2 and text.count('"mean_ms":0,') == 2
