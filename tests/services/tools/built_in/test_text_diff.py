@@ -22,7 +22,7 @@ def patched(a: str, diff: str) -> str:
     """The text after, by the text before and the diff, each of whose lines must fit."""
     before, made, at = lines_of(a), [], 0
     shown = diff.split("\n")[2:-1]
-    for line, following in zip(shown, [*shown[1:], ""], strict=True):
+    for line, following in zip(shown, [*shown[1:], ""], strict=False):
         text = line[1:] if following.startswith("\\") else f"{line[1:]}\n"
         if line.startswith("@@"):
             start, _, length = line.split()[1][1:].partition(",")

@@ -30,7 +30,7 @@ ARTICLE = f"""<!doctype html><html><head><title> The  garden </title><style>p {{
 @asynccontextmanager
 async def site(folder: Path) -> AsyncIterator[tuple[Session, HttpServer]]:
     async with HttpServer() as server:
-        network = {"allow_private": (server.authority,), "schemes": ("http", "https")}
+        network = {"allow_private": (server.authority,)}
         async with session_with_tools(folder, network=network) as session:
             yield session, server
 
