@@ -330,7 +330,7 @@ def test_a_text_needs_no_quotes_where_a_person_types_it(key: str) -> None:
         ("secrets.github", {"env": "TOKEN", "hosts": ["https://api.github.com/v3"]}, "without https:// and path"),
         ('secrets."a b"', {"env": "TOKEN"}, "a secret's name is a letter"),
         ("mcp.shop", {"comand": ["x"]}, "did you mean 'command'"),
-        ("mcp.a_b", {"command": ["x"]}, "a server's name is a letter"),
+        ("mcp.a_b", {"command": ["x"]}, "a server's name is a small letter"),
     ],
 )
 def test_a_wrong_secret_is_told_with_its_place_and_without_its_value(key: str, value: Any, told: str) -> None:

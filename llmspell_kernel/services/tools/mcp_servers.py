@@ -36,7 +36,8 @@ NAME_CHARS = 64
 CLOSE_S = 5.0
 SLACK_S = 5.0
 """By so much the package's own timeouts are longer than ours, which say what was waited for."""
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+_NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 Secret = Callable[[str, str, str], str]
 """`secret(name, host, scheme)` gives the value of a secret for a host, or raises why not."""
 
@@ -54,35 +55,52 @@ class McpServers:
     """All servers of the settings.  `declared` is `[mcp]`; raises ConfigError for what is wrong with it."""
 
     def __init__(self, declared: Mapping[str, Any], secret: Secret, environ: Mapping[str, str]) -> None:
+        self.declared = declared
         self._servers = {name: _Connection(name, settings, secret, environ) for name, settings in servers_of(declared).items()}
         self.faults: dict[str, SpellError] = {}
         """By server, why its tools are not there."""
 
     async def list(self) -> Sequence[ToolSpec]:
-        """The tools of all servers, by server and name; starts those that do not run."""
-        found = await asyncio.gather(*(self._listed(name) for name in self._servers))
-        return [remote.spec for tools in found for remote in tools]
+        """The tools of all servers, by server; starts those that do not run, and says in `faults` which could not be."""
+        found = await asyncio.gather(*(self._offered_or_fault(name) for name in self._servers))
+        return [spec for specs in found for spec in specs]
+
+    async def offered(self, server: str) -> Sequence[ToolSpec]:
+        """The tools of one server, which is started where it does not run.
+
+        Raises ScriptError for a server that is not declared, BridgeError (mcp_start), ConfigError and LimitError where it does not start.
+        """
+        return [remote.spec for remote in (await self._server(server).tools(anew=True)).values()]
+
+    def longest_s(self, server: str) -> float:
+        """How long a call may take, where the server has to be started for it."""
+        settings = self._server(server).settings
+        return settings.start_s + settings.timeout_s
 
     async def call(self, name: str, args: dict[str, Value]) -> Value:
         """What a tool gives; `name` as `list` has it.
 
-        Raises ScriptError with the code unknown_tool, BridgeError with mcp_start, mcp_lost and tool_failed, LimitError where it takes too long.
+        Raises ScriptError with the codes unknown and unknown_tool, BridgeError with mcp_start, mcp_lost and tool_failed, and LimitError where
+        it takes too long.
         """
-        server = self._servers.get(name.partition("_")[0])
-        if server is None:
-            raise ScriptError(
-                f"there is no MCP server for the tool '{name[:NAME_CHARS]}'{nearest(name, list(self._servers))}", code="unknown_tool"
-            )
-        return await server.call(name, args)
+        return await self._server(name.partition("_")[0]).call(name, args)
 
     async def close(self) -> None:
         """Ends every server; what does not end by itself is killed."""
         await asyncio.gather(*(server.close() for server in self._servers.values()))
 
-    async def _listed(self, name: str) -> Sequence[Remote]:
+    def _server(self, name: str) -> _Connection:
+        found = self._servers.get(name)
+        if found is None:
+            shown = name[:NAME_CHARS]
+            hint = nearest(shown, list(self._servers)) or f"; declare it in your own settings: [mcp.{shown}]"
+            raise ScriptError(f"there is no MCP server '{shown}'{hint}", code="unknown")
+        return found
+
+    async def _offered_or_fault(self, name: str) -> Sequence[ToolSpec]:
         self.faults.pop(name, None)
         try:
-            return list((await self._servers[name].tools()).values())
+            return await self.offered(name)
         except SpellError as error:
             self.faults[name] = error
             return []
@@ -105,7 +123,7 @@ class _Connection:
 
     def __init__(self, name: str, settings: McpServer, secret: Secret, environ: Mapping[str, str]) -> None:
         self._name = name
-        self._settings = settings
+        self.settings = settings
         self._secret = secret
         self._environ = environ
         self._turn = asyncio.Lock()
@@ -114,11 +132,21 @@ class _Connection:
         self._client: Any = None
         self._tools: dict[str, Remote] = {}
         self._program: Program | None = None
+        self._is_lost = False
         self._is_closed = False
 
-    async def tools(self) -> dict[str, Remote]:
-        """By the names of their specs.  Raises BridgeError, ConfigError, LimitError where the server does not start."""
-        await self._started()
+    async def tools(self, *, anew: bool = False) -> dict[str, Remote]:
+        """By the names of their specs; `anew` asks a server that runs already once more.
+
+        Raises BridgeError, ConfigError, LimitError where the server does not start.
+        """
+        was_running = await self._started()
+        if anew and was_running:
+            try:
+                async with asyncio.timeout(self.settings.start_s):
+                    self._tools = await self._offered(self._client)
+            except Exception as error:
+                raise self._failed(f"the list of tools of the MCP server '{self._name}'", error) from error
         return self._tools
 
     async def call(self, name: str, args: dict[str, Value]) -> Value:
@@ -128,14 +156,14 @@ class _Connection:
             raise ScriptError(
                 f"the MCP server '{self._name}' offers no tool '{name[:NAME_CHARS]}'{nearest(name, list(tools))}", code="unknown_tool"
             )
-        timeout_s = self._settings.timeout_s
+        timeout_s = self.settings.timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._client.call_tool(remote.name, args)
         except TimeoutError:
             raise LimitError(f"{name}: no answer within {timeout_s:g} s", limit=f"mcp.{self._name}.timeout_s", value=timeout_s) from None
         except Exception as error:
-            raise await self._failed(name, error) from error
+            raise self._failed(name, error) from error
         return _value_of(answer, remote)
 
     async def close(self) -> None:
@@ -145,18 +173,20 @@ class _Connection:
         async with self._turn:
             await self._ended()
 
-    async def _started(self) -> None:
+    async def _started(self) -> bool:
+        """Did it run already?"""
         async with self._turn:
             if self._is_closed:
                 raise self._stopped()
-            if self._task is not None and not self._task.done() and not (self._program is not None and self._program.ended.is_set()):
-                return
+            if self._task is not None and not self._task.done() and not self._is_lost and not self._has_ended:
+                return True
             await self._ended()
+            self._is_lost = False
             self._stop = asyncio.Event()
             ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             ready.add_done_callback(_looked_at)
             self._task = asyncio.create_task(self._live(ready), name=f"mcp {self._name}")
-            start_s = self._settings.start_s
+            start_s = self.settings.start_s
             try:
                 async with asyncio.timeout(start_s):
                     await asyncio.shield(ready)
@@ -171,6 +201,7 @@ class _Connection:
             except asyncio.CancelledError:
                 await self._ended(at_once=True)
                 raise
+            return False
 
     async def _live(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -199,7 +230,7 @@ class _Connection:
             raise ConfigError(
                 f"the MCP server '{self._name}' needs the package mcp: pip install 'llmspell-kernel[mcp]'", key=f"mcp.{self._name}"
             ) from None
-        settings = self._settings
+        settings = self.settings
         if settings.command:
             self._program = Program(settings.command, settings.env, self._environ)
             return Client(self._program.talk(), read_timeout_seconds=settings.timeout_s + SLACK_S, cache=None)
@@ -208,10 +239,10 @@ class _Connection:
         return _Closing(Client(transport, read_timeout_seconds=settings.timeout_s + SLACK_S, cache=None), http)
 
     def _headers(self) -> dict[str, str]:
-        if not self._settings.auth:
+        if not self.settings.auth:
             return {}
-        parts = urlsplit(self._settings.url)
-        return {"authorization": f"Bearer {self._secret(self._settings.auth, parts.netloc, parts.scheme)}"}
+        parts = urlsplit(self.settings.url)
+        return {"authorization": f"Bearer {self._secret(self.settings.auth, parts.netloc, parts.scheme)}"}
 
     async def _offered(self, client: Any) -> dict[str, Remote]:
         tools: dict[str, Remote] = {}
@@ -219,7 +250,7 @@ class _Connection:
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             for tool in page.tools:
-                remote = _remote(self._name, self._settings, tool)
+                remote = _remote(self._name, self.settings, tool)
                 if remote is not None and len(tools) < MAX_TOOLS:
                     tools.setdefault(remote.spec.name, remote)
             cursor = page.next_cursor
@@ -242,13 +273,17 @@ class _Connection:
     def _stopped(self) -> BridgeError:
         return BridgeError(f"the MCP server '{self._name}' was stopped with its session", code="mcp_lost")
 
-    async def _failed(self, name: str, error: Exception) -> SpellError:
+    @property
+    def _has_ended(self) -> bool:
+        return self._program is not None and self._program.ended.is_set()
+
+    def _failed(self, name: str, error: Exception) -> SpellError:
         from mcp.shared.exceptions import MCPError
 
-        is_answer = isinstance(error, MCPError) and not (self._program is not None and self._program.ended.is_set())
         told = f"{name}: {_clipped(str(error) or type(error).__name__)}"
-        if is_answer:
+        if isinstance(error, MCPError) and not self._has_ended:  # an answer
             return BridgeError(told, code="tool_failed")
+        self._is_lost = True
         return BridgeError(
             f"{told}; the connection to the MCP server '{self._name}' is lost{self._told()}", code="mcp_lost", retryable=True
         )
@@ -303,9 +338,14 @@ def _remote(server: str, settings: McpServer, tool: Any) -> Remote | None:
     if returns is not None and is_wrapped:
         # what it refers to stays where it was
         returns = {**{key: part for key, part in returns.items() if key == "$defs"}, **_mapping(returns["properties"]["result"])}
-    name = f"{server}_{_NOT_IN_NAMES.sub('_', tool.name)}"[:NAME_CHARS]
+    name = f"{server}_{_snake(tool.name)}"[:NAME_CHARS]
     description = _clipped(tool.description or "", DESCRIPTION_CHARS)
     return Remote(ToolSpec(name, description, tool.input_schema, returns, level), tool.name, is_wrapped)
+
+
+def _snake(name: str) -> str:
+    """`getWeather` and `get-weather` as `get_weather`, which every language and every model takes."""
+    return _NOT_IN_NAMES.sub("_", _NEW_WORD.sub("_", name[: 2 * NAME_CHARS]).lower()).strip("_")
 
 
 def _is_schema(document: Any) -> bool:

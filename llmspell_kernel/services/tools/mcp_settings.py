@@ -18,7 +18,7 @@ from llmspell_kernel.errors import nearest
 
 from .tool import Level
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")
+NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 """Without _, which stands between it and the tool's own name."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 LEVELS = get_args(Level)
@@ -50,7 +50,9 @@ class WrongServer(ValueError):
 def check_server_name(name: str) -> None:
     """Raises WrongServer for what cannot name a server."""
     if not NAME.fullmatch(name):
-        raise WrongServer("a server's name is a letter, then letters and digits, at most 32 in all; its tools are called NAME_tool")
+        raise WrongServer(
+            "a server's name is a small letter, then small letters and digits, at most 32 in all; its tools are called NAME_tool"
+        )
 
 
 def server_of(table: Any) -> McpServer:

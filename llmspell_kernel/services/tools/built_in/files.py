@@ -9,7 +9,9 @@ from llmspell_kernel.values import Value
 
 from ..tool import BuiltIn, Calls, ToolSpec
 
-MAX_TEXT_CHARS = 1_000_000
+MAX_TEXT_CHARS = 900_000
+"""Arguments and results of tools are at most a megabyte."""
+FEW_CHARS = 200_000
 MAX_ENTRIES = 1_000
 PATH = {
     "type": "string",
@@ -28,7 +30,7 @@ async def text_of_file(call: Calls, path: str) -> str:
 
 
 async def _read(call: Calls, args: dict[str, Any]) -> Value:
-    text, most = await text_of_file(call, args["path"]), int(args.get("max_chars", MAX_TEXT_CHARS))
+    text, most = await text_of_file(call, args["path"]), int(args.get("max_chars", FEW_CHARS))
     return {"path": args["path"], "text": text[:most], "truncated": len(text) > most}
 
 
@@ -54,7 +56,7 @@ FILE_READ = BuiltIn(
                     "type": "integer",
                     "minimum": 1,
                     "maximum": MAX_TEXT_CHARS,
-                    "default": MAX_TEXT_CHARS,
+                    "default": FEW_CHARS,
                     "description": "the most to give; a longer text is cut",
                 },
             },

@@ -12,7 +12,9 @@ from . import page_text
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ACCEPTED = "text/html,application/xhtml+xml,text/plain;q=0.9,application/json;q=0.9,*/*;q=0.1"
-MAX_TEXT_CHARS = 1_000_000
+MAX_TEXT_CHARS = 900_000
+"""Arguments and results of tools are at most a megabyte."""
+BODY_CHARS = 200_000
 PAGE_BYTES = 4 * page_text.MAX_CHARS
 WORTH_TRYING_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 URL = {"type": "string", "minLength": 1, "maxLength": 8_000, "description": "https://host/path"}
@@ -47,7 +49,8 @@ def _is_text(kind: str) -> bool:
 async def _request(call: Calls, args: dict[str, Any]) -> Value:
     options = {name: args[name] for name in ("method", "headers", "body", "json") if args.get(name) is not None}
     answer = await call("http", "request", args["url"], options)
-    return {"status": answer["status"], "headers": answer["headers"], "body": answer["text"]}
+    text, most = answer["text"], int(args.get("max_chars", BODY_CHARS))
+    return {"status": answer["status"], "headers": answer["headers"], "body": text[:most], "truncated": len(text) > most}
 
 
 WEB_FETCH = BuiltIn(
@@ -95,6 +98,13 @@ HTTP_REQUEST = BuiltIn(
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 50, "description": "by name"},
                 "body": {"type": "string", "maxLength": MAX_TEXT_CHARS, "description": "a text to send as it is"},
                 "json": {"description": "a value to send as JSON, in place of body"},
+                "max_chars": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_TEXT_CHARS,
+                    "default": BODY_CHARS,
+                    "description": "the most of the answer's body to give; a longer one is cut",
+                },
             },
             "required": ["url"],
             "additionalProperties": False,
@@ -105,8 +115,9 @@ HTTP_REQUEST = BuiltIn(
                 "status": {"type": "integer"},
                 "headers": {"type": "object", "description": "by name in lower case"},
                 "body": {"type": "string"},
+                "truncated": {"type": "boolean"},
             },
-            "required": ["status", "headers", "body"],
+            "required": ["status", "headers", "body", "truncated"],
         },
         level="network",
     ),

@@ -91,9 +91,11 @@ def test_a_request_is_sent_as_it_says_and_any_status_is_an_answer(tmp_path: Path
                 session, "http_request", method="PUT", url=f"{server.address}/items", json={"name": "pen"}, headers={"x-shop": "1"}
             )
             assert (made["status"], made["body"], made["headers"]["content-type"]) == (201, '{"id": 7}', "application/json")
-            (received,) = server.requests
+            received = server.requests[0]
             assert (received.method, json.loads(received.body), received.header("x-shop")) == ("PUT", {"name": "pen"}, "1")
             assert (await use_in(session, "http_request", url=f"{server.address}/nowhere"))["status"] == 404
+            cut = await use_in(session, "http_request", url=f"{server.address}/items", max_chars=5)
+            assert (cut["body"], cut["truncated"]) == ('{"id"', True)
 
     asyncio.run(play())
 
