@@ -42,7 +42,7 @@ def _is_page(kind: str, text: str) -> bool:
 
 
 def _is_text(kind: str) -> bool:
-    known = ("application/json", "application/xml", "application/javascript", "application/yaml", "application/x-ndjson")
+    known = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
     return not kind or kind.startswith("text/") or kind in known or kind.endswith(("+json", "+xml"))
 
 
