@@ -7,6 +7,7 @@ holds, each part as often as it is there, before anything goes on with it.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import LimitError, ScriptError
@@ -36,6 +37,8 @@ def queried(data: Value, query: str) -> Value:
         raise LimitError(f"json_query: the query is longer than {MAX_QUERY_CHARS:,} characters", limit="query_chars", value=MAX_QUERY_CHARS)
     try:
         found: Value = _counting().visit(Parser().parse(query).parsed, data)
+        if not _is_finite(found):
+            raise ValueError("the result has a number that is infinite or none, which JSON has not")
         return found
     except RecursionError:
         raise LimitError("json_query: the query or the data is nested too deep", limit="query_depth") from None
@@ -43,6 +46,17 @@ def queried(data: Value, query: str) -> Value:
         told = " ".join(str(error).partition(", for expression")[0].split())
         told = told if len(told) <= MESSAGE_CHARS else f"{told[:MESSAGE_CHARS]}…"
         raise ScriptError(f"json_query: {told}; a query is JMESPath, such as items[?price > `3`].name", code="query") from None
+
+
+def _is_finite(value: Any) -> bool:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            return False
+        if isinstance(item, list | dict):
+            left += item if isinstance(item, list) else item.values()
+    return True
 
 
 def _counting() -> TreeInterpreter:

@@ -36,6 +36,8 @@ def test_a_query_finds_what_jmespath_says(query: str, value: Any) -> None:
         ("sum(items)", "In function sum(), invalid type"),
         ("items[::0]", "slice step cannot be zero"),
         ("[&name]", "is no value"),
+        ("`1e999`", "a number that is infinite"),
+        ("{a: [to_number('1e999')]}", "a number that is infinite"),
     ],
 )
 def test_what_is_wrong_with_a_query_is_told(query: str, says: str) -> None:
