@@ -70,6 +70,8 @@ class Settings(NamedTuple):
     """By name of a secret: where its value comes from, and the hosts it may be sent to."""
     init: Mapping[str, str] = MappingProxyType({})
     """By engine: a script that runs in every fresh state."""
+    mcp: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """By name of an MCP server: the program or the URL whose tools scripts and agents may call."""
     origins: Mapping[str, Origin] = MappingProxyType({})
     """By key (`display`, `limits.effects`, `grants.deny`), of the values that are not defaults."""
 

@@ -314,6 +314,9 @@ class Context(Protocol):
         The question is written by us, with every detail quoted.  Raises DeniedError where the user says no or nobody can be asked.
         """
 
+    def now(self) -> float:
+        """The time of day by the clock that scripts see, in seconds since 1970: while calls are recorded or replayed, the cassette's."""
+
     def passes(self, seconds: float) -> None:
         """So long was the call asked to let pass: clocks of scripts go on by it in a replay, which does not wait."""
 

@@ -1,4 +1,4 @@
-"""Bridge `timer`: waiting without keeping the script's engine busy."""
+"""Bridge `timer`: waiting without keeping the script's engine busy, and the time of day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Seconds = Annotated[float, Meta(ge=0, le=86_400, description="how long, at most 
 
 
 class Timer(Bridge):
-    """Waits."""
+    """Waits, and tells the time."""
 
     name = "timer"
 
@@ -22,3 +22,8 @@ class Timer(Bridge):
         """Waits that many seconds; other calls of the script go on, and the stop button ends the wait."""
         ctx.passes(seconds)
         await asyncio.sleep(seconds)
+
+    @method
+    async def now(self, ctx: Context) -> float:
+        """The time of day, in seconds since 1970; a replay is told the time of its recording."""
+        return ctx.now()

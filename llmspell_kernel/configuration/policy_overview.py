@@ -46,6 +46,7 @@ def overview(settings: Settings, layers: Mapping[str, str] | None, states: Mappi
         },
         "secrets": sorted(settings.secrets),
         "init": dict(settings.init),
+        "mcp": {name: server.get("url") or " ".join(server["command"]) for name, server in settings.mcp.items()},
         "layers": {name: "not known yet" if layers is None else layers.get(name, "not reported") for name in confinement.layers},
         "required": confinement.required,
         "confinement": settings.confinement,
@@ -72,6 +73,8 @@ def parts(found: Mapping[str, Any]) -> Iterator[Part]:
     for name, entries in found["tables"].items():
         yield Part(f"[{name}]", [_entry_line(one) for one in entries])
     yield Part("Secrets that bridges may use, by name", [Line(name, "") for name in found["secrets"]] or [Line("none", "")])
+    if found["mcp"]:
+        yield Part("MCP servers, whose tools scripts may call", [Line(name, written(runs)) for name, runs in found["mcp"].items()])
 
 
 def _entry_line(entry: Mapping[str, Any]) -> Line:

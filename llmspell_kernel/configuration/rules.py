@@ -8,7 +8,7 @@ Rules
   seed, engine, model: a script of the project could name a model as well) and it may tighten, never loosen: a preset or a limit above the
   user's, a confinement switched off, or a grant that no grant of the user covers, is refused; its `deny` and `ask` add to the user's.  It may
   switch `journal` and `keep_journal` off and not on: with a cassette of its own, every answer of a call would be a stranger's.  Of the
-  other tables it may change what policy.tables says, and of `secrets` and `init` nothing.  Where the user's `trust` names the project's
+  other tables it may change what policy.tables says, and of `secrets`, `init` and `mcp` nothing.  Where the user's `trust` names the project's
   folder, or one above it, the file counts as the user's own.
 - Unknown keys and wrong types are errors, in every layer; no value is ever taken for another one.
 """
@@ -27,6 +27,7 @@ from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
 from ..services.secret_sources import WrongSource, check_name, source_of
+from ..services.tools.mcp_settings import WrongServer, check_server_name, server_of
 from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings
 
 TRUST = "trust"
@@ -144,6 +145,11 @@ def _secret(value: Any, engines: Collection[str]) -> dict[str, Any]:
     return value
 
 
+def _mcp_server(value: Any, engines: Collection[str]) -> dict[str, Any]:
+    server_of(value)
+    return dict(value)
+
+
 CHECKS: Mapping[str, Check] = {
     "preset": _one_of(PRESETS),
     "display": _one_of(DISPLAY_MODES),
@@ -160,7 +166,7 @@ CHECKS: Mapping[str, Check] = {
     "grants.ask": _patterns,
     **{key: check for name in TABLES if name != "limits" for key, check in _checks_of(name).items()},
 }
-OPEN_TABLES: Mapping[str, Check] = {"secrets": _secret, "init": _text}
+OPEN_TABLES: Mapping[str, Check] = {"secrets": _secret, "init": _text, "mcp": _mcp_server}
 """Tables whose keys are names of the user's choice."""
 _COVERS: Mapping[str, Callable[[Any, Any], bool]] = {"covered": patterns.covers, "hosts": hosts.covers, "paths": files.covers}
 """By direction: does what the user wrote stand for all that the project's does?"""
@@ -278,8 +284,10 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
     try:
         if table == "secrets":
             check_name(name)
+        if table == "mcp":
+            check_server_name(name)
         return check(entry.value, engines)
-    except (WrongValue, WrongSource) as error:
+    except (WrongValue, WrongSource, WrongServer) as error:
         raise wrong(entry.key, entry.origin, str(error)) from None
 
 

@@ -180,6 +180,10 @@ class EffectContext:
             )
         )
 
+    def now(self) -> float:
+        taping = self.run.taping
+        return time.time() if taping is None else taping.pass_time(0)
+
     def passes(self, seconds: float) -> None:
         if self.made is not None:
             self.made.passed_s += seconds

@@ -111,7 +111,9 @@ class FakeContext:
         engine: str = "lua",
         functions: Mapping[int, Callable[..., Value]] | None = None,
         answers: Mapping[str, Callable[..., Value]] | None = None,
+        now_s: float = 0.0,
     ) -> None:
+        self.now_s = now_s
         self.call_id = call_id
         self.state = state
         self.cell = cell
@@ -179,6 +181,9 @@ class FakeContext:
                 break
         used = {"model": model, "input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
         self.calls.append(("usage", {**used, "cost_usd": cost_usd, "attempts": attempts, "finish_reason": finish_reason}))
+
+    def now(self) -> float:
+        return self.now_s
 
     def passes(self, seconds: float) -> None:
         self.calls.append(("passes", seconds))

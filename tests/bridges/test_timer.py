@@ -53,3 +53,7 @@ def test_any_other_length_is_one_clear_error(seconds: Value, given: str) -> None
     with pytest.raises(ArgumentError) as caught:
         SLEEP.bind([seconds])
     assert str(caught.value) == f"timer.sleep: argument 1 (seconds) must be a number from 0 to 86400, not {given}"
+
+
+def test_now_is_the_time_by_the_clock_of_scripts() -> None:
+    assert asyncio.run(Timer().now(FakeContext(now_s=1_767_225_600.5))) == 1_767_225_600.5

@@ -48,3 +48,10 @@ def test_a_layer_is_active_missing_or_not_known_yet() -> None:
     strict = [" ".join(line) for line in lines(Settings(preset="strict"), {"landlock": "too old"})]
     assert any("missing: too old, and no script runs without it" in line for line in strict)
     assert any(line[:2] == ["none", "confinement"] for line in lines(Settings(confinement="off")))
+
+
+def test_servers_are_shown_with_what_they_run_where_there_are_any() -> None:
+    declared = Settings(mcp={"shop": {"command": ["shop", "--open"]}, "maps": {"url": "https://maps.example/mcp"}})
+    (found,) = [part for part in parts(overview(declared, None, {})) if part.title.startswith("MCP servers")]
+    assert [(line.name, line.value) for line in found.lines] == [("shop", "shop --open"), ("maps", "https://maps.example/mcp")]
+    assert "MCP servers" not in text(overview(Settings(), None, {}))

@@ -227,6 +227,7 @@ def test_every_field_of_the_settings_can_be_set() -> None:
         ("files.read_only", True, True),
         ("secrets.token", {"env": "TOKEN"}, {"env": "TOKEN"}),
         ("init.lua", "begin.lua", "begin.lua"),
+        ("mcp.shop", {"command": ["shop"]}, {"command": ["shop"]}),
         ("workers.spares", 0, 0),
         ("workers.idle_s", 5, 5.0),
         ("grants.ask", ["llm.*"], ["llm.*"]),
@@ -252,7 +253,13 @@ def test_a_project_adds_to_what_is_forbidden_and_asked_and_widens_no_host() -> N
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("network.allow_private", ["127.0.0.1:1"]), ("files.root", "/"), ("secrets.token", {"env": "X"}), ("init.lua", "x.lua")],
+    [
+        ("network.allow_private", ["127.0.0.1:1"]),
+        ("files.root", "/"),
+        ("secrets.token", {"env": "X"}),
+        ("init.lua", "x.lua"),
+        ("mcp.x", {"command": ["x"]}),
+    ],
 )
 def test_a_project_may_not_set_what_is_the_users_alone(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match="a project's file may not set this"):
@@ -322,6 +329,8 @@ def test_a_text_needs_no_quotes_where_a_person_types_it(key: str) -> None:
         ("secrets.github", {"file": "ghp_pasted_here"}, "and not hold the value"),
         ("secrets.github", {"env": "TOKEN", "hosts": ["https://api.github.com/v3"]}, "without https:// and path"),
         ('secrets."a b"', {"env": "TOKEN"}, "a secret's name is a letter"),
+        ("mcp.shop", {"comand": ["x"]}, "did you mean 'command'"),
+        ("mcp.a_b", {"command": ["x"]}, "a server's name is a small letter"),
     ],
 )
 def test_a_wrong_secret_is_told_with_its_place_and_without_its_value(key: str, value: Any, told: str) -> None:

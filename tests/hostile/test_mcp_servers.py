@@ -1,0 +1,129 @@
+"""MCP servers that mean harm: none of them holds the host, fills its memory, or outlives the session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from llmspell_kernel.errors import BridgeError, LimitError
+from llmspell_kernel.services.tools import mcp_servers
+from llmspell_kernel.services.tools.mcp_process import Program
+from llmspell_kernel.services.tools.mcp_servers import McpServers
+
+
+@asynccontextmanager
+async def attacker(attack: str, **settings: Any) -> AsyncIterator[McpServers]:
+    command = [sys.executable, str(Path(__file__).with_name("mcp_attacker.py")), attack]
+    found = McpServers({"bad": {"command": command, **settings}}, lambda name, host, scheme: "", os.environ)
+    try:
+        yield found
+    finally:
+        await found.close()
+    assert not [process for process in psutil.Process().children(recursive=True) if "mcp_attacker" in " ".join(process.cmdline())]
+
+
+@pytest.mark.parametrize("attack", ["deaf", "silent", "babble"])
+def test_a_server_that_answers_nothing_is_given_up_in_time_and_killed(attack: str) -> None:
+    async def play() -> None:
+        async with attacker(attack, start_s=1.0) as found:
+            started = time.monotonic()
+            assert await found.list() == []
+            assert isinstance(found.faults["bad"], LimitError) and time.monotonic() - started < 20
+
+    asyncio.run(play())
+
+
+def test_a_line_without_end_ends_the_conversation() -> None:
+    async def play() -> None:
+        async with attacker("flood", start_s=20.0) as found:
+            assert await found.list() == []
+            assert "more than 8,388,608 bytes" in str(found.faults["bad"])
+
+    asyncio.run(play())
+
+
+def test_pages_of_tools_without_end_are_cut() -> None:
+    async def play() -> None:
+        async with attacker("many") as found:
+            tools = await found.list()
+            assert len(tools) == mcp_servers.MAX_TOOLS
+            assert all(len(spec.description) == mcp_servers.DESCRIPTION_CHARS for spec in tools)
+
+    asyncio.run(play())
+
+
+def test_tools_whose_schemas_are_none_or_too_large_are_not_offered() -> None:
+    async def play() -> None:
+        async with attacker("schemas") as found:
+            assert [spec.name for spec in await found.list()] == ["bad_t0"]
+
+    asyncio.run(play())
+
+
+def test_a_list_of_tools_that_is_none_is_a_server_that_does_not_start() -> None:
+    async def play() -> None:
+        async with attacker("shapeless") as found:
+            assert await found.list() == []
+            assert found.faults["bad"].code == "mcp_start"
+
+    asyncio.run(play())
+
+
+def test_a_session_that_ends_does_not_wait_for_a_server_that_is_still_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Program._started
+
+    async def play() -> None:
+        begun = asyncio.Event()
+
+        async def telling(self: Program) -> asyncio.subprocess.Process:
+            process = await start(self)
+            begun.set()
+            return process
+
+        monkeypatch.setattr(Program, "_started", telling)
+        async with attacker("silent", start_s=600) as found:
+            listing = asyncio.create_task(found.list())
+            await begun.wait()
+            started = time.monotonic()
+            await found.close()
+            assert time.monotonic() - started < 10
+            assert await listing == [] and "stopped with its session" in str(found.faults["bad"])
+
+    asyncio.run(play())
+
+
+def test_a_pattern_of_the_servers_own_schema_is_not_tried_on_its_own_answer() -> None:
+    async def play() -> None:
+        async with attacker("pattern") as found:
+            started = time.monotonic()
+            assert await found.call("bad_t", {}) == {"text": "a" * 60 + "!"}
+            assert time.monotonic() - started < 10
+
+    asyncio.run(play())
+
+
+def test_a_long_failure_is_clipped() -> None:
+    async def play() -> None:
+        async with attacker("error") as found:
+            with pytest.raises(BridgeError) as caught:
+                await found.call("bad_u", {})
+            assert len(str(caught.value)) < 3_000
+
+    asyncio.run(play())
+
+
+def test_a_server_that_asks_for_a_model_is_refused() -> None:
+    async def play() -> None:
+        async with attacker("asks") as found:
+            assert int(str(await found.call("bad_u", {}))) < 0
+
+    asyncio.run(play())
