@@ -108,7 +108,7 @@ class FakeContext:
         call_id: int = 1,
         state: str = "main",
         cell: str = "cell[1]",
-        engine: str = "lua",
+        engine: str = "",
         functions: Mapping[int, Callable[..., Value]] | None = None,
         answers: Mapping[str, Callable[..., Value]] | None = None,
         now_s: float = 0.0,
