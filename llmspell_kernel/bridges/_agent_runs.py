@@ -214,8 +214,8 @@ class Host:
             case "registered":
                 return await self._ctx.call("tools", "call", tool.target, arguments)
             case "agent":
-                return await self._ctx.call("agent", "ask", self._run, tool.target, arguments["input"])
-        return await self._ctx.call("agent", "tool", self._run, tool.name, arguments)
+                return await self._ctx.call("agent", "ask", tool.target, arguments["input"], self._run)
+        return await self._ctx.call("agent", "tool", tool.name, arguments, self._run)
 
     def tell(self, event: Event) -> None:
         if self._play.tell is not None:

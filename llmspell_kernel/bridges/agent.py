@@ -159,14 +159,12 @@ class AgentBridge(Bridge):
         return ""
 
     @method(replay="again", inner=True)
-    async def tool(self, ctx: Context, run: int, name: str, arguments: dict[str, Any]) -> Any:
+    async def tool(self, ctx: Context, name: str, arguments: dict[str, Any], run: int) -> Any:
         """A call of an agent's own tool: a function of its script, or another agent."""
-        going = self._runs.going[run]
-        entry = next(entry for entry in going.member.definition.tools if entry.name == name)
-        return await going.member.functions[entry.name](ctx, arguments)
+        return await self._runs.going[run].member.functions[name](ctx, arguments)
 
     @method(replay="again", inner=True)
-    async def ask(self, ctx: Context, run: int, name: str, input: str) -> Any:
+    async def ask(self, ctx: Context, name: str, input: str, run: int) -> Any:
         """An agent asks another one, which begins a conversation for it."""
         going = self._runs.going[run]
         seat = self._runs.roster.find((ctx.state, ctx.engine), name)

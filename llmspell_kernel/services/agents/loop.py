@@ -48,6 +48,8 @@ class _Tools(AbstractToolset[None]):
         self._schemas: dict[str, Schema] = {}
         self.too_large: dict[str, str] = {}
         self.handoff: ToolEntry | None = None
+        self.results: dict[str, str] = {}
+        """Of this run, by the id of the call: a run that is stopped tells the library's history only those of calls before."""
 
     @property
     def id(self) -> str | None:
@@ -78,7 +80,8 @@ class _Tools(AbstractToolset[None]):
             self._host.tell({"type": "tool_result", "id": number, "name": name, "error": error.message})
             raise ModelRetry(_cut(f"{name} failed: {error.message}")) from error
         self._host.tell({"type": "tool_result", "id": number, "name": name, "result": result})
-        return _cut(result if isinstance(result, str) else msgspec.json.encode(result).decode())
+        text = self.results[number] = _cut(result if isinstance(result, str) else msgspec.json.encode(result).decode())
+        return text
 
     def _checked(self, entry: ToolEntry, arguments: dict[str, Any]) -> dict[str, Any]:
         """With defaults.  Raises ArgumentError naming every place that does not fit."""
@@ -143,7 +146,7 @@ async def play(
     except (AgentRunError, UserError) as error:
         raise BridgeError(f"{account.owner} could not go on: {error}", code="agent") from error
     finally:
-        keep(closed(from_library(messages)))
+        keep(closed(from_library(messages), run.tools.results))
 
 
 class _Run:

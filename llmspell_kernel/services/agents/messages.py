@@ -8,7 +8,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -62,22 +62,22 @@ def _plain(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": message.content}
 
 
-def closed(messages: Sequence[Message]) -> list[Message]:
-    """The conversation with a result for each call that has none."""
+def closed(messages: Sequence[Message], results: Mapping[str, str] | None = None) -> list[Message]:
+    """The conversation with a result for each call that has none: of those by id that came, or that the run was stopped."""
     whole: list[Message] = []
     open_calls: dict[str, Call] = {}
     for message in messages:
         if message.role != "tool":
-            whole += _missing(open_calls)
+            whole += _missing(open_calls, results or {})
             open_calls = {call.id: call for call in message.tool_calls}
         else:
             open_calls.pop(message.tool_call_id, None)
         whole.append(message)
-    return [*whole, *_missing(open_calls)]
+    return [*whole, *_missing(open_calls, results or {})]
 
 
-def _missing(calls: dict[str, Call]) -> list[Message]:
-    return [Message("tool", STOPPED, tool_call_id=call.id, name=call.name) for call in calls.values()]
+def _missing(calls: Mapping[str, Call], results: Mapping[str, str]) -> list[Message]:
+    return [Message("tool", results.get(call.id, STOPPED), tool_call_id=call.id, name=call.name) for call in calls.values()]
 
 
 def check_size(messages: Sequence[Message]) -> None:
