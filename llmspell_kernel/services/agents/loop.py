@@ -197,7 +197,7 @@ class _Run:
         self._told = message
         self._host.tell({"type": "retry", "message": message})
         self._host.log(
-            f"{self._account.owner} is shown what is wrong with {what}: {message[:500]}",
+            f"{self._account.owner} is shown what is wrong with {what}: {' '.join(message[:500].split())}",
             {"retry": self._retries, "problem": message[:2_000]},
         )
 
