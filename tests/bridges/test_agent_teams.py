@@ -9,6 +9,7 @@ import pytest
 
 from llmspell_kernel.errors import SpellError
 from llmspell_kernel.journal.events import CallStarted
+from llmspell_kernel.services.llm.local import local_weights
 from tests.session.test_approval import Scripted as Approver
 from tests.session.test_kept_functions import kill
 
@@ -23,7 +24,8 @@ def lua_js(lua: str, javascript: str) -> dict[str, str]:
 
 PAIR = lua_js(
     'a = agent.create{name = "front", system = "front"} b = agent.create{name = "back", system = "back", description = "knows more"}',
-    "let a = await agent.create({name: 'front', system: 'front'}), b = await agent.create({name: 'back', system: 'back', description: 'knows more'});",
+    "let a = await agent.create({name: 'front', system: 'front'});"
+    " let b = await agent.create({name: 'back', system: 'back', description: 'knows more'});",
 )
 
 
@@ -31,7 +33,8 @@ PAIR = lua_js(
 def test_an_agent_is_a_tool_of_another_one_and_begins_anew_each_time(engine: str, tmp_path: Path) -> None:
     cell = lua_js(
         'b:run("mine") a:add_tool(b:as_tool("ask_back")) local r = a:run("x") return {r.text, r.usage.requests, #b:messages()}',
-        "await b.run('mine'); await a.addTool(await b.asTool('ask_back')); const r = await a.run('x'); [r.text, r.usage.requests, (await b.messages()).length]",
+        "await b.run('mine'); await a.addTool(await b.asTool('ask_back')); const r = await a.run('x');"
+        " [r.text, r.usage.requests, (await b.messages()).length]",
     )
 
     async def play() -> None:
@@ -131,7 +134,8 @@ def test_a_conversation_that_is_handed_to_and_fro_without_end_is_stopped(engine:
 def test_a_team_hands_over_and_goes_on_with_who_answered_last(engine: str, tmp_path: Path) -> None:
     cell = lua_js(
         'local t = agent.team({a, b}) local r = t:run("x") local who = t:active() t:run("y") return {r.text, r.usage.requests, who}',
-        "const t = await agent.team([a, b]); const r = await t.run('x'); const who = await t.active(); await t.run('y'); [r.text, r.usage.requests, who]",
+        "const t = await agent.team([a, b]); const r = await t.run('x'); const who = await t.active(); await t.run('y');"
+        " [r.text, r.usage.requests, who]",
     )
 
     async def play() -> None:
@@ -251,5 +255,23 @@ def test_the_user_is_asked_before_a_tool_and_a_no_is_told_to_the_model(engine: s
             await kill(told.session, engine)
             again = await run(told.session, engine, lua_js("#a:messages()", "(await a.messages()).length"), chunk="cell[2]")
             assert again == [6] and len(approver.asked) == 2
+
+    asyncio.run(play())
+
+
+@pytest.mark.skipif(local_weights() is None, reason="spell/local is not installed")
+@every_engine
+def test_a_tool_loop_asks_a_real_model(engine: str, tmp_path: Path) -> None:
+    cell = lua_js(
+        'local small = agent.create{name = "small", model = "spell/local", settings = {max_tokens = 8, temperature = 0}}'
+        ' local a = agent.create{tools = {small:as_tool()}} return a:run("go").text',
+        "const small = await agent.create({name: 'small', model: 'spell/local', settings: {maxTokens: 8, temperature: 0}});"
+        " const a = await agent.create({tools: [await small.asTool()]}); (await a.run('go')).text",
+    )
+
+    async def play() -> None:
+        async with agents(tmp_path, call("ask_small", {"input": "Say hello."}), "It spoke.") as told:
+            assert await run(told.session, engine, cell) == ["It spoke."]
+            assert told.model.seen[1].messages[-1]["content"].strip()
 
     asyncio.run(play())

@@ -119,7 +119,7 @@ NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 class Definition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An agent's options once they were looked at; what `set_system`, `add_tool` and `remove_tool` change."""
 
-    name: str = ""
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)] = ""
     model: str | None = None
     system: str | None = None
     tools: list[ToolEntry] = []

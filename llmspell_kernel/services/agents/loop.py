@@ -46,7 +46,7 @@ class _Tools(AbstractToolset[None]):
         self._host = host
         self._account = account
         self._schemas: dict[str, Schema] = {}
-        self.too_large: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}
         self.handoff: ToolEntry | None = None
         self.results: dict[str, str] = {}
         """Of this run, by the id of the call: a run that is stopped tells the library's history only those of calls before."""
@@ -67,8 +67,8 @@ class _Tools(AbstractToolset[None]):
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]) -> str:
         entry = next(entry for entry in self._definition.tools if entry.name == name)
         number = ctx.tool_call_id or ""
-        if number in self.too_large:
-            raise ModelRetry(self.too_large[number])
+        if number in self.unusable:
+            raise ModelRetry(self.unusable[number])
         try:
             arguments = tool_args if _is_checked_there(entry) else await asyncio.to_thread(self._checked, entry, tool_args)
         except ArgumentError as error:
@@ -159,7 +159,7 @@ class _Run:
         self._told = ""
         self.tools = _Tools(definition, host, account)
         self.model = BridgedModel(definition, host, account, CallIds(history), self._system())
-        self.tools.too_large = self.model.too_large
+        self.tools.unusable = self.model.unusable
         self.agent: Agent[None, Any] = Agent(
             self.model,
             output_type=str if self._output is None else TextOutput(self._read),

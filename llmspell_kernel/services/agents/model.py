@@ -24,11 +24,12 @@ from .translation import from_library
 MAX_CALLS = 64
 """Tool calls of one answer."""
 MAX_ARGUMENTS_CHARS = 200_000
+QUOTED_CHARS = 500
 FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "tool_call", "content_filter": "content_filter"}
 
 
 class BridgedModel(Model):
-    """`too_large` are the tool calls whose arguments were left out, with why."""
+    """`unusable` are the tool calls whose arguments were left out, with what the model is told of them."""
 
     def __init__(self, definition: Definition, host: Host, account: Account, ids: CallIds, system: str | None) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class BridgedModel(Model):
         self.steps = 0
         self.answered_by = ""
         self.finish_reason = ""
-        self.too_large: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}
 
     @property
     def model_name(self) -> str:
@@ -116,8 +117,18 @@ class BridgedModel(Model):
         found: list[ModelResponsePart] = []
         for call in calls:
             number, arguments = self._ids.own(call.get("id")), call["arguments"]
-            if (chars := arguments_chars(arguments)) > MAX_ARGUMENTS_CHARS:
-                self.too_large[number] = f"The arguments have {chars:,} characters, {MAX_ARGUMENTS_CHARS:,} is the most: say it in fewer."
+            if fault := _fault(arguments):
+                self.unusable[number] = fault
+            if fault or isinstance(arguments, str):
                 arguments = {}
             found.append(ToolCallPart(str(call["name"])[:128], arguments, tool_call_id=number))
         return found
+
+
+def _fault(arguments: dict[str, Any] | str) -> str:
+    """A text is what a model wrote in place of a JSON object; nothing is what some write for no arguments."""
+    if (chars := arguments_chars(arguments)) > MAX_ARGUMENTS_CHARS:
+        return f"The arguments have {chars:,} characters, {MAX_ARGUMENTS_CHARS:,} is the most: say it in fewer."
+    if isinstance(arguments, str) and arguments.strip() not in ("", "null"):
+        return f"The arguments are no JSON object: {arguments[:QUOTED_CHARS]}"
+    return ""
