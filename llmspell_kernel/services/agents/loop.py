@@ -23,10 +23,9 @@ from pydantic_core import SchemaValidator, core_schema
 
 from llmspell_kernel.errors import ArgumentError, BridgeError, ScriptError, SpellError
 from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
-from llmspell_kernel.services.schema.defaults import filled
-from llmspell_kernel.services.schema.validation import Schema
 
 from .accounts import Account, exceeded, limit_error, usage_limits
+from .arguments import Arguments
 from .definition import NOTHING, Definition, ToolEntry
 from .host import Host, Outcome
 from .messages import CallIds, Message, check_size, closed
@@ -45,7 +44,7 @@ class _Tools(AbstractToolset[None]):
         self._definition = definition
         self._host = host
         self._account = account
-        self._schemas: dict[str, Schema] = {}
+        self._arguments: dict[str, Arguments] = {}
         self.unusable: dict[str, str] = {}
         self.handoff: ToolEntry | None = None
         self.results: dict[str, str] = {}
@@ -70,7 +69,7 @@ class _Tools(AbstractToolset[None]):
         if number in self.unusable:
             raise ModelRetry(self.unusable[number])
         try:
-            arguments = tool_args if _is_checked_there(entry) else await asyncio.to_thread(self._checked, entry, tool_args)
+            arguments = await self._checked(entry, tool_args)
         except ArgumentError as error:
             raise ModelRetry(error.message) from error
         self._host.tell({"type": "tool_call", "id": number, "name": name, "arguments": arguments})
@@ -83,15 +82,14 @@ class _Tools(AbstractToolset[None]):
         text = self.results[number] = _cut(result if isinstance(result, str) else msgspec.json.encode(result).decode())
         return text
 
-    def _checked(self, entry: ToolEntry, arguments: dict[str, Any]) -> dict[str, Any]:
-        """With defaults.  Raises ArgumentError naming every place that does not fit."""
-        schema = self._schemas.get(entry.name)
-        if schema is None:
-            schema = self._schemas[entry.name] = Schema(entry.parameters)
-        complete = filled(arguments, entry.parameters)
-        if problems := schema.problems(complete):
-            raise ArgumentError(f"the arguments of {entry.name} do not fit: {'; '.join(map(str, problems))}")
-        return dict(complete)
+    async def _checked(self, entry: ToolEntry, arguments: dict[str, Any]) -> dict[str, Any]:
+        """With defaults.  A registered tool checks its arguments itself.  Raises ArgumentError naming every place that does not fit."""
+        if entry.kind == "registered" or not entry.parameters:
+            return arguments
+        checked = self._arguments.get(entry.name)
+        if checked is None:
+            checked = self._arguments[entry.name] = await asyncio.to_thread(Arguments, entry)
+        return checked.fit(arguments) if checked.is_quick(arguments) else await asyncio.to_thread(checked.fit, arguments)
 
     async def _made(self, entry: ToolEntry, arguments: dict[str, Any]) -> Any:
         if self._definition.asks_before(entry.name) and (refusal := await self._host.approve(entry.name, arguments)):
@@ -103,11 +101,6 @@ class _Tools(AbstractToolset[None]):
             raise ScriptError(f"the conversation goes to '{self.handoff.target}' already, and to one agent alone")
         self.handoff = entry
         return "The conversation is handed over."
-
-
-def _is_checked_there(entry: ToolEntry) -> bool:
-    """A registered tool checks its arguments itself."""
-    return entry.kind == "registered" or not entry.parameters
 
 
 def _cut(text: str) -> str:
