@@ -12,7 +12,10 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.errors import SpellError
+from llmspell_kernel.journal.events import CallStarted
 from llmspell_kernel.services.agents.messages import STOPPED
+from llmspell_kernel.session import Session
+from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import Value
 from tests.session.test_kept_functions import kill
 
@@ -203,5 +206,81 @@ def test_a_saved_agent_goes_through_its_own_language_and_comes_back(engine: str,
         async with agents(tmp_path, "y") as told:
             (messages,) = await run(told.session, engine, cell)
             assert [message["content"] for message in messages] == ["x", "y"]  # type: ignore[union-attr,index,call-overload]
+
+    asyncio.run(play())
+
+
+def asked_model(session: Session) -> asyncio.Event:
+    """Set as soon as a model is asked."""
+    begun = asyncio.Event()
+    session.recorder.listen(lambda event: begun.set() if isinstance(event, CallStarted) and event.bridge == "llm" else None)
+    return begun
+
+
+@every_engine
+def test_a_run_that_is_stopped_while_its_model_speaks_leaves_an_agent_that_goes_on(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with agents(tmp_path, {"text": "never said", "delay_s": 60.0}, "after") as told:
+            await run(told.session, engine, CREATE)
+            begun = asked_model(told.session)
+            going = asyncio.ensure_future(run(told.session, engine, ask("x")))
+            await begun.wait()
+            told.session.interrupt()
+            with pytest.raises(SpellError, match="stopped"):
+                await going
+            assert await run(told.session, engine, ask("y")) == ["after"]
+            assert [message["content"] for message in told.model.seen[-1].messages] == ["x", "y"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_stream_that_is_closed_stops_its_run_and_the_agent_goes_on(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'local s = a:stream("x") local first = s:next() s:close() return first.text, a:run("y").text, #a:messages()',
+        "javascript": 'const s = await a.stream("x"); const first = await s.next(); await s.close();'
+        ' [first.text, (await a.run("y")).text, (await a.messages()).length]',
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, {"chunks": ["one ", "two "], "error": {"message": "cut"}}, "after") as told:
+            await run(told.session, engine, CREATE)
+            values = await run(told.session, engine, cell)
+            assert (values if engine == "lua" else values[0]) == ["one ", "after", 3]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_agents_come_back_with_saved_states(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        file = tmp_path / "states.jsonl"
+        async with agents(tmp_path, call("own"), "first") as told:
+            await run(told.session, engine, CREATE, chunk="cell[1]")
+            await run(told.session, engine, ask("one"), chunk="cell[2]")
+            before = await run(told.session, engine, MESSAGES, chunk="cell[3]")
+            told.session.save(file)
+        async with agents(tmp_path, call("own"), "second") as told:
+            await told.session.resume(file)
+            assert await run(told.session, engine, MESSAGES, chunk="cell[4]") == before
+            assert await run(told.session, engine, ask("two"), chunk="cell[5]") == ["second"]
+            assert await run(told.session, engine, N, chunk="cell[6]") == [2]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_run_that_failed_comes_back_as_it_failed(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'b = agent.create{max_steps = 1, tools = {"add"}} ok, e = pcall(function() return b:run("x") end)',
+        "javascript": "let b = await agent.create({maxSteps: 1, tools: ['add']}), e; try { await b.run('x') } catch (x) { e = x.code }",
+    }
+    after = {"lua": "{e.code, #b:messages(), b:run('y').text}", "javascript": "[e, (await b.messages()).length, (await b.run('y')).text]"}
+
+    async def play() -> None:
+        async with agents(tmp_path, call("add", {"a": 1, "b": 1}), "later", settings=Settings(budgets={"cell_steps": 1})) as told:
+            await run(told.session, engine, cell, chunk="cell[1]")
+            await kill(told.session, engine)
+            assert await run(told.session, engine, after, chunk="cell[2]") == [["limit", 3, "later"]]
 
     asyncio.run(play())
