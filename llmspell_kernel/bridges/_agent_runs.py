@@ -26,6 +26,8 @@ MAX_DEPTH = 8
 """How deep agents may call agents: each level holds a run of pydantic-ai."""
 MAX_HANDOFFS = 20
 MAX_PIECES = 10_000
+MEMORY_TOKENS = 4_000
+"""Of a kept conversation that an agent begins with."""
 LOOP = "llmspell_kernel.services.agents.loop"
 
 
@@ -79,12 +81,16 @@ class AgentRuns:
         if member.is_script:
             return await self._run_script(ctx, member, input, play), seat
         prompt: str | None = input_text(input)
+        prompt_said = prompt
         await self.load_loop()
         from llmspell_kernel.services.agents.accounts import Account
 
         account = Account(member.definition.limits, member.title, play.within)
         caller = (ctx.state, ctx.engine)
         history = [] if alone else member.conversation.before(caller, ctx.restoring)
+        remembers = None if alone else member.definition.memory
+        if remembers and not history:
+            history = await _remembered(ctx, remembers)
         taken = [seat]
         steps = 0
         while True:
@@ -107,6 +113,9 @@ class AgentRuns:
             if play.tell is not None:
                 play.tell({"type": "handoff", "agent": member.definition.name})
             history, prompt = outcome.messages, None
+        if remembers:
+            said = [{"role": "user", "content": prompt_said}, {"role": "assistant", "content": outcome.text}]
+            await ctx.call("memory", "append", remembers, [message for message in said if message["content"]], level="write")
         if not alone:
             for earlier in {id(one): one for one in taken[:-1] if one is not taken[-1]}.values():
                 earlier.member.conversation.keep(caller, ctx.restoring, outcome.messages)
@@ -223,6 +232,14 @@ class Host:
 
     def log(self, message: str, fields: dict[str, Value]) -> None:
         self._ctx.log("warn", message, fields)
+
+
+async def _remembered(ctx: Context, name: str) -> list[Message]:
+    """What a kept conversation holds, the newest of it; its summary is told by the user, as an agent has instructions of its own."""
+    found = await ctx.call("memory", "recent", name, MEMORY_TOKENS)
+    told = found.get("messages", []) if isinstance(found, dict) else []
+    kept = [Message("assistant" if one.get("role") == "assistant" else "user", str(one.get("content", ""))) for one in told]
+    return [message for message in kept if message.content]
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

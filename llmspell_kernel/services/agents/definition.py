@@ -77,6 +77,7 @@ class AgentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     - approve: true, or names of tools, whose calls the user is asked about
     - retries: how often a wrong call of one tool, or an answer that does not fit, is shown to the model before the run ends
     - description: what others are told of it, where it is their tool
+    - memory: the name of a kept conversation: what that holds comes before the agent's own, and what is asked and answered is added to it
     """
 
     name: Name | None = None
@@ -90,6 +91,7 @@ class AgentOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approve: bool | list[str] = False
     retries: Retries = 3
     description: str = ""
+    memory: Name | None = None
 
 
 class ToolEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -130,6 +132,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     approve: bool | list[str] = False
     retries: Retries = 3
     description: str = ""
+    memory: Name | None = None
 
     def add(self, entry: ToolEntry) -> None:
         """Raises ArgumentError for a name that is taken, or that no provider would take."""
