@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 8
 """How deep agents may call agents: each level holds a run of pydantic-ai."""
+MAX_AT_ONCE = 500
+"""Runs of a session: each that a function of a script begins within another holds all of those around it."""
 MAX_HANDOFFS = 20
 MAX_PIECES = 10_000
 MEMORY_TOKENS = 4_000
@@ -56,6 +58,7 @@ class AgentRuns:
         self.roster = Roster()
         self.going: dict[int, Run] = {}
         self._last = 0
+        self._at_once = 0
 
     async def load_loop(self) -> None:
         """Once a session, in a thread: pydantic-ai takes more than a second to import, and the event loop would stand still."""
@@ -70,6 +73,22 @@ class AgentRuns:
         self, ctx: Context, seat: Seat, input: Value, play: Play, extra: Mapping[Seat, Sequence[ToolEntry]], *, alone: bool = False
     ) -> tuple[dict[str, Any], Seat]:
         """A run, and who has answered; `extra` are the tools that each has for it."""
+        if self._at_once >= MAX_AT_ONCE:
+            raise LimitError(
+                f"{MAX_AT_ONCE} runs of agents go on at once; an agent may be asking itself by a function of its script",
+                limit="agent_runs",
+                value=MAX_AT_ONCE,
+                used=self._at_once + 1,
+            )
+        self._at_once += 1
+        try:
+            return await self._relay(ctx, seat, input, play, extra, alone)
+        finally:
+            self._at_once -= 1
+
+    async def _relay(
+        self, ctx: Context, seat: Seat, input: Value, play: Play, extra: Mapping[Seat, Sequence[ToolEntry]], alone: bool
+    ) -> tuple[dict[str, Any], Seat]:
         member = await seat.ready()
         if play.depth >= MAX_DEPTH:
             raise LimitError(

@@ -140,3 +140,19 @@ def test_a_thousand_agents_are_the_most_of_a_session(engine: str, tmp_path: Path
                 await run(told.session, engine, many)
 
     asyncio.run(play())
+
+
+@every_engine
+def test_an_agent_that_asks_itself_without_end_is_stopped_and_the_session_goes_on(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'agent.register("self", function(input) return agent.run("self", input).text end) agent.run("self", "x")',
+        "javascript": "await agent.register('self', async input => (await agent.run('self', input)).text); await agent.run('self', 'x')",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told, asyncio.timeout(60):
+            with pytest.raises(SpellError, match="500 runs of agents go on at once"):
+                await run(told.session, engine, cell)
+            assert await run(told.session, engine, {"lua": "1 + 1", "javascript": "1 + 1"}) == [2]
+
+    asyncio.run(play())
