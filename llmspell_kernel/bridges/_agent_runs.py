@@ -11,7 +11,7 @@ import msgspec
 
 from llmspell_kernel.errors import BridgeError, LimitError, ScriptError
 from llmspell_kernel.services.agents.definition import ToolEntry
-from llmspell_kernel.services.agents.messages import Message
+from llmspell_kernel.services.agents.messages import Message, plain
 from llmspell_kernel.services.agents.parts import input_text
 from llmspell_kernel.services.agents.roster import Member, Roster, Seat
 from llmspell_kernel.values import Value
@@ -99,8 +99,8 @@ class AgentRuns:
             )
         if member.is_script:
             return await self._run_script(ctx, member, input, play), seat
-        prompt: str | None = input_text(input)
-        prompt_said = prompt
+        asked = input_text(input)
+        prompt: str | None = asked
         await self.load_loop()
         from llmspell_kernel.services.agents.accounts import Account
 
@@ -133,8 +133,8 @@ class AgentRuns:
                 play.tell({"type": "handoff", "agent": member.definition.name})
             history, prompt = outcome.messages, None
         if remembers:
-            said = [{"role": "user", "content": prompt_said}, {"role": "assistant", "content": outcome.text}]
-            await ctx.call("memory", "append", remembers, [message for message in said if message["content"]], level="write")
+            said = [Message("user", asked), Message("assistant", outcome.text)]
+            await ctx.call("memory", "append", remembers, plain([message for message in said if message.content]), level="write")
         if not alone:
             for earlier in {id(one): one for one in taken[:-1] if one is not taken[-1]}.values():
                 earlier.member.conversation.keep(caller, ctx.restoring, outcome.messages)
@@ -237,7 +237,7 @@ class Host:
     async def approve(self, tool: str, arguments: dict[str, Any]) -> str:
         return str(await self._ctx.call("agent", "approval", self._agent, tool, arguments))
 
-    async def use(self, tool: ToolEntry, arguments: dict[str, Any], account: Any) -> Value:
+    async def use(self, tool: ToolEntry, arguments: dict[str, Any]) -> Value:
         match tool.kind:
             case "registered":
                 return await self._ctx.call("tools", "call", tool.target, arguments)

@@ -181,6 +181,23 @@ def test_a_supervisor_has_the_others_as_tools_within_limits_for_all(engine: str,
 
 
 @every_engine
+def test_tools_that_members_call_count_for_the_team(engine: str, tmp_path: Path) -> None:
+    cell = lua_js(
+        'a:add_tool("add") agent.team({a, b}, {mode = "sequence", limits = {tool_calls = 1}}):run("x")',
+        "await a.addTool('add'); await (await agent.team([a, b], {mode: 'sequence', limits: {toolCalls: 1}})).run('x')",
+    )
+
+    async def play() -> None:
+        async with agents(tmp_path, call("add", {"a": 1, "b": 1}), call("add", {"a": 1, "b": 1}), "never said") as told:
+            await run(told.session, engine, PAIR)
+            with pytest.raises(SpellError, match="the team met its limit of 1 tool calls"):
+                await run(told.session, engine, cell)
+            assert len(told.tools.calls) == 1
+
+    asyncio.run(play())
+
+
+@every_engine
 def test_a_team_needs_two(engine: str, tmp_path: Path) -> None:
     async def play() -> None:
         async with agents(tmp_path) as told:

@@ -61,12 +61,16 @@ class Account:
             with told(account):
                 usage_limits(account.limits).check_tokens(account.usage)
 
-    def tool_called(self) -> None:
+    def before_tool(self) -> None:
+        """Raises LimitError where a run or team around this one may call no more tools."""
         for account in self.outer():
             most = account.limits.tool_calls
-            account.usage.tool_calls += 1
-            if most is not None and account.usage.tool_calls > most:
+            if most is not None and account.usage.tool_calls >= most:
                 raise limit_error(account, "tool_calls")
+
+    def tool_called(self) -> None:
+        for account in self.outer():
+            account.usage.tool_calls += 1
 
     def add_cost(self, cost_usd: float | None) -> None:
         self.cost_usd = None if cost_usd is None or self.cost_usd is None else self.cost_usd + cost_usd

@@ -45,8 +45,8 @@ class Host(Protocol):
     async def approve(self, tool: str, arguments: dict[str, Any]) -> str:
         """Why the user will not have this call, "" where they will."""
 
-    async def use(self, tool: ToolEntry, arguments: dict[str, Any], account: Any) -> Value:
-        """What the tool gives; an agent that is called counts on `account`."""
+    async def use(self, tool: ToolEntry, arguments: dict[str, Any]) -> Value:
+        """What the tool gives."""
 
     def tell(self, event: Event) -> None:
         """What happened."""

@@ -94,9 +94,11 @@ class _Tools(AbstractToolset[None]):
     async def _made(self, entry: ToolEntry, arguments: dict[str, Any]) -> Any:
         if self._definition.asks_before(entry.name) and (refusal := await self._host.approve(entry.name, arguments)):
             return f"The user refused this call: {refusal}"
-        self._account.tool_called()
+        self._account.before_tool()
         if entry.kind != "handoff":
-            return await self._host.use(entry, arguments, self._account)
+            result = await self._host.use(entry, arguments)
+            self._account.tool_called()
+            return result
         if self.handoff is not None:
             raise ScriptError(f"the conversation goes to '{self.handoff.target}' already, and to one agent alone")
         self.handoff = entry
