@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import agents
 import bridge
 import cells
 import interrupt
@@ -28,7 +29,7 @@ from report import Facts
 
 MEASURES: Mapping[str, Measure] = {
     name: measure
-    for group in (start, cells, output, interrupt, bridge, scripts, memory, stream, protocol, journal)
+    for group in (start, cells, output, interrupt, bridge, agents, scripts, memory, stream, protocol, journal)
     for name, measure in group.MEASURES.items()
 }
 ROOT = Path(__file__).parent.parent

@@ -42,6 +42,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _logging_as_it_was: No
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("LLMSPELL_SCRIPT", "answers.json")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -1,0 +1,263 @@
+"""What a script holds of agents: an agent, its run as it happens, and a team."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from llmspell_kernel.services.agents.definition import Limits
+from llmspell_kernel.services.agents.messages import plain
+from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
+from llmspell_kernel.services.agents.roster import Seat
+from llmspell_kernel.services.agents.saved import saved
+from llmspell_kernel.values import Value
+
+from ._agent_runs import AgentRuns, Play, refuse_script
+from ._agent_tools import add_tools
+from ._bridge import Context, Resource, method
+
+if TYPE_CHECKING:
+    from llmspell_kernel.services.agents.accounts import Account
+    from llmspell_kernel.services.agents.host import Event
+
+READ_AHEAD = 32
+"""How many events a stream may be ahead of its script when the model is asked again."""
+
+
+class AgentStream(Resource):
+    """A run as it happens: loop over its events."""
+
+    type = "agent.stream"
+    iterate = "next"
+    lasting = ("result",)
+
+    def __init__(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._result: dict[str, Any] | None = None
+        self._task = asyncio.create_task(self._run(start))
+
+    @method(replay="again")
+    async def next(self, ctx: Context) -> dict[str, Any] | None:
+        """The next event, or nothing at the end.
+
+        `{type, ...}`: "text" with `text`, a piece of the model's answer; "tool_call" with `id, name, arguments`; "tool_result" with `id, name`
+        and `result` or `error`; "retry" with `message`, what the model is shown of its fault; "handoff" with `agent`, who goes on; "output"
+        with `output`, the value that fits the schema; "done" with `result`, as `run` gives it.  Raises what `run` raises, once.
+        """
+        if self._ended:
+            return None
+        event = await self._events.get()
+        if self._events.qsize() < READ_AHEAD:
+            self._drained.set()
+        if event is not None:
+            return dict(event)
+        self._ended = True
+        self._events.put_nowait(None)  # others may wait here: each passes the end on
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return None
+
+    @method(replay="again")
+    async def result(self, ctx: Context) -> dict[str, Any] | None:
+        """What `run` gives; waits for the end, and events that were not read are left out.  Nothing where the run failed or was closed."""
+        while await self.next(ctx) is not None:
+            pass
+        return self._result
+
+    @method(replay="again")
+    async def close(self, ctx: Context) -> None:
+        """Stops the run; the agent keeps its conversation so far.  Closing again does nothing."""
+        await self.release()
+
+    async def release(self) -> None:
+        self._ended = True
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        self._events.put_nowait(None)
+
+    def _tell(self, event: Event) -> None:
+        self._events.put_nowait(event)
+        if self._events.qsize() >= READ_AHEAD:
+            self._drained.clear()
+
+    async def _run(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+        try:
+            self._result = await start(Play(tell=self._tell, room=self._drained.wait))
+            self._events.put_nowait({"type": "done", "result": self._result})
+        except Exception as error:
+            # Kept for the reader, who meets it after the events that came before it.
+            self._error = error
+        self._events.put_nowait(None)
+
+
+class Agent(Resource):
+    """A model with its tools and its conversation."""
+
+    type = "agent.agent"
+
+    def __init__(self, runs: AgentRuns, seat: Seat) -> None:
+        self._runs = runs
+        self._seat = seat
+
+    @property
+    def seat(self) -> Seat:
+        return self._seat
+
+    @method(replay="again")
+    async def run(self, ctx: Context, input: Value) -> dict[str, Any]:
+        """Let the agent work until it has an answer; the conversation goes on from the last run.
+
+        `{text, output, usage, cost_usd, steps, messages, model, finish_reason, agent}`: `output` is the value where the agent has an output
+        schema; `usage = {input_tokens, output_tokens, total_tokens, requests, tool_calls}`, with the agents that it called; `cost_usd` is
+        in US dollars, nothing where a price is not known; `messages` is the length of the conversation; `agent` is who answered at last.
+        - input: a text, or anything else, which the model gets as JSON
+
+        Raises LimitError with the limit agent_max_steps, agent_requests and so on; DeniedError where a tool is not allowed; BridgeError
+        with the code agent_gave_up where the model keeps to its mistakes, and those of `llm.chat`; ScriptError with the code agent_busy
+        where it runs already.  However it ends, the agent can be run again.
+        """
+        return await self._runs.play(ctx, self._seat, input, Play())
+
+    @method(replay="again")
+    async def stream(self, ctx: Context, input: Value) -> AgentStream:
+        """`run`, with all that happens as it happens: loop over the result.
+
+        The model is asked again only when fewer than 32 events wait to be read.
+        """
+        input_text(input)
+        return AgentStream(lambda play: self._runs.play(ctx, self._seat, input, play))
+
+    @method(replay="again")
+    async def messages(self, ctx: Context) -> list[dict[str, Any]]:
+        """The conversation, as `llm.chat` takes it: `{role, content}`, with `tool_calls = {{id, name, arguments}}` and `tool_call_id`."""
+        return plain(self._seat.member.conversation.messages)
+
+    @method(replay="again")
+    async def save(self, ctx: Context) -> dict[str, Any]:
+        """The agent and its conversation as a JSON table, for `agent.load` in any session and language.
+
+        Functions cannot be saved: of its own tools, the names and schemas are.  Raises ScriptError for an agent that a script wrote.
+        """
+        refuse_script(self._seat.member, "saved")
+        return await asyncio.to_thread(saved, self._seat.member.definition, self._seat.member.conversation.messages)
+
+    @method(replay="again")
+    async def add_tool(self, ctx: Context, tool: Value) -> None:
+        """Give the agent one more tool, from its next run on.
+
+        - tool: as in `tools` of agent.create
+        """
+        member = self._seat.member
+        refuse_script(member, "given tools")
+        if self._is_replayed_elsewhere(ctx):
+            return
+        await add_tools(ctx, member, [tool])
+
+    @method(replay="again")
+    async def remove_tool(self, ctx: Context, name: str) -> bool:
+        """Take a tool from the agent; was there one of that name?"""
+        member = self._seat.member
+        member.functions.pop(name, None)
+        return member.definition.remove(name)
+
+    @method(replay="again")
+    async def set_system(self, ctx: Context, system: str | None) -> None:
+        """Give the agent other instructions, from its next run on."""
+        refuse_script(self._seat.member, "given instructions")
+        self._seat.member.definition.system = system
+
+    @method(replay="again")
+    async def as_tool(self, ctx: Context, name: str = "", description: str = "") -> dict[str, Any]:
+        """The agent as a tool, for `tools` of another one.  Each call is a new conversation: this agent's own is not changed.
+
+        - name: as the other one's model sees it, else "ask_" and the agent's name
+        - description: what it is good for, else the agent's own
+        """
+        return as_table(agent_tool(self._seat.name, name, description or self._seat.member.definition.description))
+
+    @method(replay="again")
+    async def close(self, ctx: Context) -> None:
+        """Ends the agent; it cannot be found by its name any more."""
+        self._runs.roster.close(self._seat)
+
+    async def release(self) -> None:
+        self._runs.roster.drop(self._seat)
+
+    def _is_replayed_elsewhere(self, ctx: Context) -> bool:
+        """Does another state than the agent's own come back?  What it did to the agent is still done."""
+        return ctx.restoring and self._seat.owner != (ctx.state, ctx.engine)
+
+
+class TeamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several agents that work together.
+
+    - agents: their names
+    - mode: "handoff": each can give the conversation to any other; "sequence": each works on what the one before it gave;
+      "supervisor": the first has the others as tools
+    - limits: what all of them may use together in one run
+    """
+
+    agents: list[str] = []
+    mode: Literal["handoff", "sequence", "supervisor"] = "handoff"
+    limits: Limits = Limits()
+
+
+class AgentTeam(Resource):
+    """Several agents that work together."""
+
+    type = "agent.team"
+
+    def __init__(self, runs: AgentRuns, seats: Sequence[Seat], options: TeamOptions) -> None:
+        self._runs = runs
+        self._seats = list(seats)
+        self._options = options
+        self._active = self._seats[0]
+
+    @method(replay="again")
+    async def run(self, ctx: Context, input: Value) -> dict[str, Any]:
+        """Let the team work until it has an answer; as `run` of an agent, with what all of them used.
+
+        In the mode "handoff", the one who answered last is the one who is asked next.
+        """
+        await self._runs.load_loop()
+        from llmspell_kernel.services.agents.accounts import Account
+
+        account = Account(self._options.limits, "the team")
+        mode = getattr(self, f"_{self._options.mode}")
+        result: dict[str, Any] = await mode(ctx, input, account)
+        return {**result, "usage": account.counts(), "cost_usd": account.cost_usd}
+
+    @method(replay="again")
+    async def active(self, ctx: Context) -> str:
+        """The name of the agent that is asked next."""
+        return self._active.member.definition.name
+
+    async def _handoff(self, ctx: Context, input: Value, account: Account) -> dict[str, Any]:
+        extra = {
+            seat: [handoff_to(other.name, "", other.member.definition.description) for other in self._seats if other is not seat]
+            for seat in self._seats
+        }
+        result, self._active = await self._runs.relay(ctx, self._active, input, Play(within=account), extra)
+        return result
+
+    async def _sequence(self, ctx: Context, input: Value, account: Account) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        steps = 0
+        for seat in self._seats:
+            result = await self._runs.play(ctx, seat, input, Play(within=account))
+            steps += result["steps"]
+            input = result["text"] if result["output"] is None else result["output"]
+        return {**result, "steps": steps}
+
+    async def _supervisor(self, ctx: Context, input: Value, account: Account) -> dict[str, Any]:
+        first, *others = self._seats
+        tools = [agent_tool(seat.name, "", seat.member.definition.description) for seat in others]
+        return await self._runs.play(ctx, first, input, Play(tools, account))

@@ -1,0 +1,70 @@
+"""What a run of an agent asks of the bridge that started it, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
+
+from llmspell_kernel.values import Value
+
+from .definition import ToolEntry
+from .messages import Message
+
+
+class Event(TypedDict):
+    """What happens in a run, as it happens.
+
+    "text": a piece of the model's answer; "tool_call" and "tool_result": one call, by `id`; "retry": the model is shown `message` and asked
+    again; "handoff": `agent` goes on; "output": the answer that fits the schema; "done": `result` is what `run` gives.
+    """
+
+    type: Literal["text", "tool_call", "tool_result", "retry", "handoff", "output", "done"]
+    text: NotRequired[str]
+    id: NotRequired[str]
+    name: NotRequired[str]
+    arguments: NotRequired[dict[str, Any]]
+    result: NotRequired[Value]
+    error: NotRequired[str]
+    message: NotRequired[str]
+    agent: NotRequired[str]
+    output: NotRequired[Value]
+
+
+class Host(Protocol):
+    """The world of one run.  All that is asked here is a call of its own, and raises SpellError."""
+
+    async def step(self, number: int) -> None:
+        """Before the model is asked for the `number`th time."""
+
+    async def generate(
+        self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any], on_text: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """`llm.generate`."""
+
+    async def approve(self, tool: str, arguments: dict[str, Any]) -> str:
+        """Why the user will not have this call, "" where they will."""
+
+    async def use(self, tool: ToolEntry, arguments: dict[str, Any]) -> Value:
+        """What the tool gives."""
+
+    def tell(self, event: Event) -> None:
+        """What happened."""
+
+    def log(self, message: str, fields: dict[str, Value]) -> None:
+        """A warning."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run, also of one that failed: `messages` are the whole conversation then, valid."""
+
+    messages: list[Message]
+    text: str = ""
+    output: Value = None
+    steps: int = 0
+    model: str = ""
+    finish_reason: str = ""
+    handoff: ToolEntry | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+    cost_usd: float | None = 0.0

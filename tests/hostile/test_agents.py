@@ -1,0 +1,158 @@
+"""Models that will not stop, ask for what is not there or send too much, and tools that give too much: each meets its limit."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.errors import SpellError
+from llmspell_kernel.services.agents.loop import RESULT_CHARS
+from tests.bridges.agent_world import ENGINES, agents, call, run
+
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+CREATE = {"lua": 'a = agent.create{tools = {"add"}}', "javascript": "let a = await agent.create({tools: ['add']});"}
+RUN = {"lua": 'a:run("x").text', "javascript": "(await a.run('x')).text"}
+
+
+@every_engine
+def test_a_model_that_calls_tools_for_ever_is_stopped_by_its_steps(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with agents(tmp_path, *[call("add", {"a": 1, "b": 1})] * 30, "alive") as told:
+            await run(told.session, engine, CREATE)
+            with pytest.raises(SpellError, match="took 20 steps") as raised:
+                await run(told.session, engine, RUN)
+            assert raised.value.code == "limit" and len(told.model.seen) == 20
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_tools_that_do_not_exist_end_the_run_soon(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        strange = [call("rm -rf /"), call("x" * 100_000), call("\x1b[2J"), call("__import__")]
+        async with agents(tmp_path, *[strange[0]] * 5, *strange, "alive") as told:
+            await run(told.session, engine, CREATE)
+            with pytest.raises(SpellError, match="ended without an answer") as raised:
+                await run(told.session, engine, RUN)
+            assert len(told.model.seen) == 4 and len(raised.value.message) < 2_000
+            assert told.tools.calls == []
+
+    asyncio.run(play())
+
+
+@every_engine
+@pytest.mark.parametrize(
+    "arguments",
+    [{"a": "x" * 1_000_000, "b": 1}, "x" * 1_000_000, "[1, 2]", "{", '{"a": 1', "null", '{"a": NaN}'],
+    ids=lambda value: str(value)[:12],
+)
+def test_arguments_that_are_too_large_or_no_object_never_reach_a_tool_nor_the_conversation(
+    engine: str, arguments: Any, tmp_path: Path
+) -> None:
+    async def play() -> None:
+        async with agents(tmp_path, call("add", arguments), "sorry") as told:
+            await run(told.session, engine, CREATE)
+            assert await run(told.session, engine, RUN) == ["sorry"]
+            assert [arguments for _, arguments in told.tools.calls] == ([{}] if arguments == "null" else [])
+            assert sum(len(str(message)) for message in told.model.seen[1].messages) < 10_000
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_hundred_tool_calls_in_one_answer_are_refused(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        flood = {"tool_calls": [{"name": "add", "arguments": {"a": 1, "b": 1}, "id": "same"} for _ in range(100)]}
+        async with agents(tmp_path, flood, "alive") as told:
+            await run(told.session, engine, CREATE)
+            with pytest.raises(SpellError, match="100 tool calls at once"):
+                await run(told.session, engine, RUN)
+            assert told.tools.calls == []
+            assert await run(told.session, engine, RUN) == ["alive"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_calls_with_one_id_are_told_apart(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        twins = {"tool_calls": [{"name": "add", "arguments": {"a": 1, "b": number}, "id": "same"} for number in (1, 2)]}
+        async with agents(tmp_path, twins, twins, "done") as told:
+            await run(told.session, engine, CREATE)
+            assert await run(told.session, engine, RUN) == ["done"]
+            results = [
+                (message["tool_call_id"], message["content"]) for message in told.model.seen[2].messages if message["role"] == "tool"
+            ]
+            assert len({number for number, _ in results}) == 4 and [content for _, content in results] == ["2", "3", "2", "3"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_result_of_megabytes_is_cut_and_says_so(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'local a = agent.create{tools = {{name = "big", run = function() return ("x"):rep(1000000) end}}} return a:run("x").text',
+        "javascript": "const a = await agent.create({tools: [{name: 'big', run: () => 'x'.repeat(1000000)}]}); (await a.run('x')).text",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, call("big"), "done") as told:
+            assert await run(told.session, engine, cell) == ["done"]
+            content = told.model.seen[1].messages[-1]["content"]
+            assert len(content) < RESULT_CHARS + 100 and "cut after 200,000 of 1,000,000" in content
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_schema_that_backtracks_for_ever_ends_the_run_in_seconds(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'local a = agent.create{output = {type = "object", properties = {t = {pattern = "^(a|a)+$"}}}} return a:run("x").text',
+        "javascript": 'const a = await agent.create({output: {type: "object", properties: {t: {pattern: "^(a|a)+$"}}}}); (await a.run("x")).text',
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, '{"t": "' + "a" * 60 + '!"}') as told, asyncio.timeout(20):
+            with pytest.raises(SpellError, match="backtracks|does not match|ended without"):
+                await run(told.session, engine, cell)
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_thousand_agents_are_the_most_of_a_session(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'for i = 1, 1001 do agent.register("n" .. i, function() end):close() end return #agent.list()',
+        "javascript": "for (let i = 1; i <= 1001; i++) await (await agent.register('n' + i, () => 1)).close(); (await agent.list()).length",
+    }
+    many = {
+        "lua": 'for i = 1, 1001 do agent.register("n" .. i, function() end) end',
+        "javascript": "for (let i = 1; i <= 1001; i++) await agent.register('n' + i, () => 1)",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            assert await run(told.session, engine, cell) == [0]
+            with pytest.raises(SpellError, match="1,000 agents already|open resources"):
+                await run(told.session, engine, many)
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_an_agent_that_asks_itself_without_end_is_stopped_and_the_session_goes_on(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": 'agent.register("self", function(input) return agent.run("self", input).text end) agent.run("self", "x")',
+        "javascript": "await agent.register('self', async input => (await agent.run('self', input)).text); await agent.run('self', 'x')",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told, asyncio.timeout(60):
+            with pytest.raises(SpellError, match="500 runs of agents go on at once"):
+                await run(told.session, engine, cell)
+            assert await run(told.session, engine, {"lua": "1 + 1", "javascript": "1 + 1"}) == [2]
+
+    asyncio.run(play())
