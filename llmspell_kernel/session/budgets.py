@@ -18,7 +18,7 @@ from weakref import WeakMethod
 
 from ..errors import BridgeError, LimitError
 from ..journal.ledger import LedgerError
-from ..policy.budgets import Amounts, Budgets, Line, Tally, admitted, check_model, check_price, lines, may_be_near, out_of_time
+from ..policy.budgets import NO_LIMIT, Amounts, Budgets, Line, Tally, admitted, check_model, check_price, lines, may_be_near, out_of_time
 from ..policy.tables import table_of
 from ..settings import Settings
 from .day_use import DayUse, Reserved
@@ -168,7 +168,9 @@ class SessionBudgets:
 
     async def _of_the_day(self, account: Account, asked: Amounts) -> Reserved:
         caps, pending = self.caps, self._session.reserved.minus(asked)
-        if not self._ledger_failed:
+        # an agent's step costs nothing itself, and its model call asks the ledger at once
+        needs_ledger = asked != Amounts(steps=asked.steps) or caps.day_steps < NO_LIMIT
+        if needs_ledger and not self._ledger_failed:
             try:
                 reserved = await self._day_use.reserve(lambda sums: admitted(caps, "day", Tally(sums.minus(pending), pending), asked))
             except LedgerError as error:
