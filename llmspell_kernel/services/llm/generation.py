@@ -16,7 +16,7 @@ from contextlib import aclosing
 from llmspell_kernel.errors import BridgeError
 
 from .models import Delta, Model, Request, ToolCall, Usage
-from .retries import Retry, next_attempt
+from .retries import Retry, RetryRule, next_attempt
 
 INCOMPLETE = "incomplete"
 """The journal's word too (journal/events.py), which services do not know."""
@@ -44,8 +44,10 @@ against a content policy, which Azure bills."""
 class Generation:
     """Made by `LlmService.generation`; iterate `texts()` once."""
 
-    def __init__(self, model: Model, request: Request, clock: Callable[[], float]) -> None:
+    def __init__(self, model: Model, request: Request, clock: Callable[[], float], rule: RetryRule = next_attempt) -> None:
         self._model = model
+        self._rule = rule
+        self._answers = request.model
         self.request = request
         self._clock = clock
         self._pieces: list[str] = []
@@ -66,7 +68,8 @@ class Generation:
 
     @property
     def model(self) -> str:
-        return self.request.model
+        """Who answers: of a router, the model that was asked last."""
+        return self._answers
 
     @property
     def text(self) -> str:
@@ -108,7 +111,7 @@ class Generation:
         if self._pieces or self.tool_calls:
             return None
         chance = random.random()  # noqa: S311  spreads waits, guards nothing
-        return next_attempt(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
+        return self._rule(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
 
     async def _waited_for(self, retry: Retry) -> bool:
         self.on_retry(retry)
@@ -118,6 +121,7 @@ class Generation:
         return True
 
     def _take(self, delta: Delta) -> None:
+        self._answers = delta.model or self._answers
         self._chars += len(delta.text)
         if self._chars > MAX_CHARS:
             raise BridgeError(
