@@ -58,7 +58,7 @@ class LlmRoutes:
 
     @method(inner=True)
     async def address_of(self, ctx: Context, provider: str) -> dict[str, Any]:
-        """Where a provider's API is: `{name, address, variable}`, the address being "" where it has its own."""
+        """Where a provider lists its models: `{name, address, variable}`, the address being "" where that is not known."""
         return self._service.address_of(provider)
 
 

@@ -39,6 +39,15 @@ PROVIDERS = (
 
 LOCAL_ADDRESSES = {"ollama_chat": "http://127.0.0.1:11434", "ollama": "http://127.0.0.1:11434"}
 """Where providers that run on one's own machine are, unless their variable says otherwise."""
+LISTS = {
+    "openai": "https://api.openai.com/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "deepseek": "https://api.deepseek.com",
+    "xai": "https://api.x.ai/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+}
+"""Where hosted providers list their models in OpenAI's form."""
 
 
 def provider_named(name: str) -> Provider | None:

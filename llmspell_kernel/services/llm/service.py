@@ -18,6 +18,7 @@ from .local import Local, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
 from .providers import (
+    LISTS,
     LOCAL,
     LOCAL_ADDRESSES,
     PROVIDERS,
@@ -157,7 +158,7 @@ class LlmService:
         known = provider_named(name)
         variable = known.address if known else ""
         set_to = self._environ.get(variable, "").strip() if variable else ""
-        return {"name": name, "address": set_to or LOCAL_ADDRESSES.get(name, ""), "variable": variable}
+        return {"name": name, "address": set_to or LOCAL_ADDRESSES.get(name) or LISTS.get(name, ""), "variable": variable}
 
     def add_router(self, options: RouterOptions) -> str:
         """Raises ArgumentError, BridgeError `unknown_model`."""
