@@ -48,6 +48,7 @@ class Generation:
         self._model = model
         self._rule = rule
         self._answers = request.model
+        self._spent_before = NOTHING
         self.request = request
         self._clock = clock
         self._pieces: list[str] = []
@@ -98,6 +99,7 @@ class Generation:
 
     async def _attempt(self) -> AsyncGenerator[str, None]:
         self.attempts += 1
+        self._spent_before = self.usage  # of attempts that failed, and may be paid for all the same
         if self.usage is NOTHING:
             self.usage = NOT_KNOWN
         async with aclosing(self._model.stream(self.request)) as deltas:
@@ -132,7 +134,8 @@ class Generation:
             self._pieces.append(delta.text)
         self.tool_calls.extend(delta.tool_calls)
         self.finish_reason = delta.finish_reason or self.finish_reason
-        self.usage = delta.usage or self.usage
+        if delta.usage is not None:
+            self.usage = delta.usage if self._spent_before is NOTHING else _both(self._spent_before, delta.usage)
 
     async def _next(self, deltas: AsyncGenerator[Delta, None]) -> Delta | None:
         """The next piece, or None at the end.  Only this waiting counts for the timeout, not what the reader does between pieces."""
@@ -152,6 +155,17 @@ class Generation:
             ) from None
         finally:
             self.waited_s += self._clock() - began
+
+
+def _both(one: Usage, other: Usage) -> Usage:
+    known = one.cost_usd is not None and other.cost_usd is not None
+    return Usage(
+        one.input_tokens + other.input_tokens,
+        one.output_tokens + other.output_tokens,
+        one.cached_tokens + other.cached_tokens,
+        (one.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        one.estimated or other.estimated,
+    )
 
 
 async def _nothing() -> None:

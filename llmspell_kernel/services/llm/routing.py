@@ -51,7 +51,7 @@ class RouterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallbacks: list[str] = []
     max_parallel: Count | None = None
     rpm: Count | None = None
-    cooldown_s: Seconds = 30.0
+    cooldown_s: Seconds = 5.0
     allowed_fails: Fails = 2
 
 
