@@ -49,6 +49,7 @@ class Generation:
         self._rule = rule
         self._answers = request.model
         self._spent_before = NOTHING
+        self._out_of_time = False
         self.request = request
         self._clock = clock
         self._pieces: list[str] = []
@@ -110,7 +111,7 @@ class Generation:
 
     def _retry_after(self, error: BridgeError) -> Retry | None:
         options = self.request.options
-        if self._pieces or self.tool_calls:
+        if self._pieces or self.tool_calls or self._out_of_time:
             return None
         chance = random.random()  # noqa: S311  spreads waits, guards nothing
         return self._rule(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
@@ -148,6 +149,7 @@ class Generation:
         except TimeoutError:
             if not timeout.expired():
                 raise
+            self._out_of_time = True
             raise BridgeError(
                 f"{self.model} did not finish within {limit:g} s; ask for less (max_tokens) or raise timeout_s",
                 code="timeout",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,7 @@ class LlmService:
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}
         self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
-        self.routers = Routers(self._model_of, Strategies(self._library), clock)
+        self.routers = Routers(self._model_of, Strategies(self._library, self._token_price), clock)
         self._default = default_model(environ, installed)
         self.model = self._default
         """The name used where a call names none."""
@@ -198,6 +199,10 @@ class LlmService:
                 return Local()
             case _:
                 return LitellmModel(name, self._library, self._catalogue, self._environ)
+
+    def _token_price(self, name: str) -> float:
+        facts = FREE if name in SPELL_MODELS else self._catalogue().facts_of(name)
+        return math.inf if facts is None else facts.input_usd + facts.output_usd
 
     def _model_of(self, name: str, extra: Mapping[str, Any]) -> Model:
         """One of a router's models."""

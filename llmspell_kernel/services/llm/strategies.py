@@ -2,14 +2,14 @@
 
 It only chooses: calls are made as for any model, one request an attempt, and tell litellm by their metadata whose they are, so that its
 callbacks count latency and tokens.  What it would do beside choosing is done elsewhere: it would ask again and fall back within one call, past
-budgets and trace; its cooldowns let a time that is set overrule Retry-After; and its count of busy models never forgets an answer that was
-stopped.  Models of `spell/` are no concern of litellm's, which is not imported for a router that has no others.
+budgets and trace; its cooldowns let a time that is set overrule Retry-After; its count of busy models never forgets an answer that was stopped;
+and it knows no price of a name that has its provider in front.  Models of `spell/` are no concern of litellm's, which is not imported for a router that has no others.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import InternalError
@@ -26,15 +26,18 @@ STRATEGIES = {
     "least-busy": "simple-shuffle",  # among those that are the least busy
     "latency-based-routing": "latency-based-routing",
     "usage-based-routing": "usage-based-routing-v2",  # litellm keeps the first version for those who have it
-    "cost-based-routing": "cost-based-routing",
+    "cost-based-routing": "simple-shuffle",  # among the cheapest
 }
 STAND_IN = "openai/llmspell-stand-in"
 """A name that litellm takes, for a model that it does not know.  It is never asked."""
 
 
 class Strategies:
-    def __init__(self, library: LitellmLibrary) -> None:
+    """`price` gives what a token in and one out cost, infinity where that is not known."""
+
+    def __init__(self, library: LitellmLibrary, price: Callable[[str], float]) -> None:
         self._library = library
+        self._price = price
         self._router: Any = None
         self._strategy_of: dict[str, str] = {}
 
@@ -48,8 +51,9 @@ class Strategies:
     async def choose(self, options: RouterOptions, name: str, routes: Sequence[Route], messages: Sequence[Mapping[str, Any]]) -> Route:
         """One of `routes`, of which there is at least one."""
         if options.strategy == "least-busy":
-            least = min(route.in_flight for route in routes)
-            routes = [route for route in routes if route.in_flight == least]
+            routes = _lowest(routes, lambda route: route.in_flight)
+        if options.strategy == "cost-based-routing":
+            routes = _lowest(routes, lambda route: self._price(route.model))
         if len(routes) == 1:
             return routes[0]
         if all(_is_ours(model) for model in options.models):
@@ -90,8 +94,7 @@ class Strategies:
         if self._router is None:
             self._router = Router(model_list=[], num_retries=0, disable_cooldowns=True)
         for model in options.models:
-            priced = {"model": STAND_IN, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0} if _is_ours(model) else {"model": model}
-            params = {**priced, **({"weight": _weight(options, model)} if options.weights else {})}
+            params = {"model": STAND_IN if _is_ours(model) else model, **({"weight": _weight(options, model)} if options.weights else {})}
             self._router.add_deployment(Deployment(model_name=name, litellm_params=params, model_info={"id": _id(name, model)}))
         self._strategy_of[name] = STRATEGIES[options.strategy]
         groups = [
@@ -99,6 +102,11 @@ class Strategies:
             for router, strategy in self._strategy_of.items()
         ]
         self._router.update_settings(routing_groups=groups)
+
+
+def _lowest(routes: Sequence[Route], key: Callable[[Route], float]) -> Sequence[Route]:
+    least = min(key(route) for route in routes)
+    return [route for route in routes if key(route) == least]
 
 
 def _is_ours(model: str) -> bool:
