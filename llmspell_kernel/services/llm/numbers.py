@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 DEAREST_TOKEN_USD = 1.0
@@ -12,13 +11,13 @@ LONGEST_TOKENS = 1_000_000_000
 
 def price_of(value: Any) -> float | None:
     """US dollars for a token; None for what is no price, such as a text, NaN or a negative number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value) if 0 <= value <= DEAREST_TOKEN_USD else None
+    return float(value) if _is_number(value) and 0 <= value <= DEAREST_TOKEN_USD else None
 
 
 def tokens_of(value: Any) -> int:
     """0 for what is no number of tokens."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return 0
-    return int(value) if 0 < value <= LONGEST_TOKENS else 0
+    return int(value) if _is_number(value) and 0 < value <= LONGEST_TOKENS else 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
