@@ -143,7 +143,9 @@ def test_a_server_that_the_policy_does_not_allow_is_not_asked(engine: str) -> No
 
 
 @every_engine
-@pytest.mark.parametrize("address", ["http://user:password@host/", "file:///etc/passwd", "http://a b/", "http://x/\\nHost: y", "gopher://x/"])
+@pytest.mark.parametrize(
+    "address", ["http://user:password@host/", "file:///etc/passwd", "http://a b/", "http://x/\\nHost: y", "gopher://x/"]
+)
 def test_an_address_that_is_none_is_an_error_and_nothing_is_opened(engine: str, address: str) -> None:
     async def run() -> None:
         async with Session(settings=Settings(model="spell/echo")) as session:
