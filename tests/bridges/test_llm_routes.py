@@ -183,10 +183,10 @@ def test_providers_tell_that_a_key_is_there_and_no_more_of_it(monkeypatch: pytes
             assert told["openai"]["models"] > 10 and told["ollama"]["address"] == "OLLAMA_API_BASE"
             assert canary not in json.dumps(told)
             assert not [event for event in session.recorder if canary in repr(event)]
-        written = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert written and not [path for path in written if canary.encode() in path.read_bytes()]
 
     asyncio.run(run())
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written and not [path for path in written if canary.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -2,8 +2,9 @@
 
 It only chooses: calls are made as for any model, one request an attempt, and tell litellm by their metadata whose they are, so that its
 callbacks count latency and tokens.  What it would do beside choosing is done elsewhere: it would ask again and fall back within one call, past
-budgets and trace; its cooldowns let a time that is set overrule Retry-After; its count of busy models never forgets an answer that was stopped;
-and it knows no price of a name that has its provider in front.  Models of `spell/` are no concern of litellm's, which is not imported for a router that has no others.
+budgets and trace; its cooldowns let a time that is set overrule Retry-After; its count of busy models never forgets an answer that was
+stopped; and it knows no price of a name that has its provider in front.  Models of `spell/` are no concern of litellm's, which is not imported
+for a router that has no others.
 """
 
 from __future__ import annotations
