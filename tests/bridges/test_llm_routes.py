@@ -18,6 +18,8 @@ from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.testing.openai_server import OpenAIServer, Reply
 
+from ..session.test_kept_functions import kill
+
 ENGINES = ("lua", "javascript")
 A, B = "openai/gpt-4o-mini", "openai/gpt-4o"
 BUSY = Reply(status=503, message="busy")
@@ -38,6 +40,7 @@ ROUTES = {
     "r.cools_for_s > 0} end return got",
     "javascript": "(await llm.routes()).map(r => [r.model, r.fallback, r.healthy, r.calls, r.failures, r.last_error, r.cools_for_s > 0])",
 }
+ALL_ROUTES = {"lua": "return llm.routes()", "javascript": "await llm.routes()"}
 CHOOSE = {"lua": "llm.set_model(name) return llm.chat('hi')", "javascript": "await llm.setModel(name); await llm.chat('hi')"}
 
 
@@ -118,14 +121,19 @@ def test_the_dearest_of_a_routers_models_must_fit_the_budget(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_router_of_one_state_is_there_for_the_others_and_after_its_own_is_gone(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+def test_a_router_of_one_state_is_there_for_the_others_and_after_its_own_was_lost(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     ask = {"lua": "return llm.chat('hi', {model = 'router/mine'})", "javascript": "await llm.chat('hi', {model: 'router/mine'})"}
+    named = {"lua": "return llm.chat('hi', {model = name})", "javascript": "await llm.chat('hi', {model: name})"}
 
     async def run() -> None:
         async with serving(monkeypatch) as (_, session):
             await value(session, engine, MAKE)
             other = next(name for name in ENGINES if name != engine)
             assert await value(session, other, ask) == "Hello from the server"
+            await kill(session, engine)
+            assert await value(session, engine, named) == "Hello from the server"
+            calls = {route["model"]: route["calls"] for route in await value(session, engine, ALL_ROUTES)}
+            assert calls == {A: 2, B: 0}  # made again as it is, it keeps what it knew
             await session.forget("main", engine)
             assert await value(session, engine, ask) == "Hello from the server"
 

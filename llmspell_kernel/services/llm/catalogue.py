@@ -108,7 +108,7 @@ def unknown_provider(name: str, known: Sequence[str]) -> BridgeError:
 
 def installed_prices() -> dict[str, dict[str, Any]]:
     """litellm's list of models, as it is installed.  Raises ConfigError."""
-    file = litellm_folder() / PRICES_FILE
+    file = _litellm_folder() / PRICES_FILE
     try:
         content = file.read_bytes()
         try:
@@ -125,7 +125,7 @@ def installed_prices() -> dict[str, dict[str, Any]]:
 def installed_catalogue() -> Catalogue:
     """The catalogue of the litellm that is installed."""
     prices = installed_prices()
-    providers = msgspec.json.decode((litellm_folder() / PROVIDERS_FILE).read_bytes(), type=dict[str, Any])["providers"]
+    providers = msgspec.json.decode((_litellm_folder() / PROVIDERS_FILE).read_bytes(), type=dict[str, Any])["providers"]
     models = {
         name: str(entry.get("litellm_provider", ""))
         for name, entry in prices.items()
@@ -155,7 +155,7 @@ def _highest(entry: Mapping[str, Any], *keys: str) -> float:
     return max((price for price in tiers if price is not None), default=0.0)
 
 
-def litellm_folder() -> Path:
+def _litellm_folder() -> Path:
     """Where it is installed.  Raises ConfigError."""
     spec = find_spec("litellm")
     if spec is None or not spec.submodule_search_locations:

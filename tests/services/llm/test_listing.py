@@ -126,7 +126,7 @@ def test_an_openapi_document_refers_to_nothing_that_it_does_not_hold() -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b"nonsense", b"\xff", b"[" * 100_000, b'"x"'])
 def test_a_list_that_cannot_be_read_is_told_and_names_its_mend(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / catalogue.PRICES_FILE).write_bytes(content)
-    monkeypatch.setattr(catalogue, "litellm_folder", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "_litellm_folder", lambda: tmp_path)
     with pytest.raises(ConfigError, match="install litellm again"):
         installed_prices()
 
@@ -135,7 +135,7 @@ def test_a_list_with_numbers_that_are_none_can_be_read_and_they_are_no_prices(tm
     entry = {**PLAIN, "input_cost_per_token": float("nan"), "max_input_tokens": float("inf")}
     (tmp_path / catalogue.PRICES_FILE).write_text(json.dumps({"a": entry, "b": "text", "c": {**PLAIN, "max_input_tokens": "many"}}))
     (tmp_path / catalogue.PROVIDERS_FILE).write_bytes(msgspec.json.encode({"providers": {"openai": {}}}))
-    monkeypatch.setattr(catalogue, "litellm_folder", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "_litellm_folder", lambda: tmp_path)
     assert Listing(installed_prices).named("a").price == "unknown"
     read = installed_catalogue()
     assert read.facts_of("a") is None

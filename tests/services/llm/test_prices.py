@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmspell_kernel.services.llm.catalogue import PRICES_FILE, litellm_folder
+from llmspell_kernel.services.llm.catalogue import PRICES_FILE, _litellm_folder
 from llmspell_kernel.services.llm.prices import known_cost
 
 LISTED: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ def test_a_cost_of_0_is_a_price_only_where_the_list_does_not_lack_one(cost: floa
 
 def test_the_list_that_is_installed_has_models_of_both_kinds() -> None:
 
-    listed = msgspec.json.decode((litellm_folder() / PRICES_FILE).read_bytes(), type=dict[str, dict[str, Any]])
+    listed = msgspec.json.decode((_litellm_folder() / PRICES_FILE).read_bytes(), type=dict[str, dict[str, Any]])
     assert known_cost(0.0, "snowflake/gemma-7b", listed) is None
     assert known_cost(0.0, "ollama_chat/llama3.2", listed) == 0.0
     assert known_cost(0.0, "openai/gpt-4o-mini", listed) == 0.0
