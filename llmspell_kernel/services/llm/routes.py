@@ -36,7 +36,7 @@ NO_FAILURES = frozenset({"context_length"})
 class Route:
     """One model of one router.  `calls` were begun, `failures` failed, `in_flight` go on."""
 
-    __slots__ = ("_begun", "_failed_in_a_row", "calls", "cools_until", "failures", "in_flight", "last_error", "model")
+    __slots__ = ("_begun", "_failed_in_a_row", "_used", "calls", "cools_until", "failures", "in_flight", "last_error", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -46,6 +46,7 @@ class Route:
         self.cools_until = 0.0
         self._failed_in_a_row = 0
         self._begun: deque[float] = deque()
+        self._used: deque[tuple[float, int]] = deque()
 
     def cools_for_s(self, now: float) -> float:
         return max(0.0, self.cools_until - now)
@@ -55,6 +56,15 @@ class Route:
         while self._begun and self._begun[0] <= now - MINUTE_S:
             self._begun.popleft()
         return 0.0 if rpm is None or len(self._begun) < rpm else self._begun[0] + MINUTE_S - now
+
+    def used(self, tokens: int, now: float) -> None:
+        self.tokens_in_minute(now)  # else nobody would take the old ones out
+        self._used.append((now, tokens))
+
+    def tokens_in_minute(self, now: float) -> int:
+        while self._used and self._used[0][0] <= now - MINUTE_S:
+            self._used.popleft()
+        return sum(tokens for _, tokens in self._used)
 
     def begin(self, now: float, rpm: int | None) -> None:
         self.calls += 1

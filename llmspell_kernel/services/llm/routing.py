@@ -183,16 +183,20 @@ class RoutedCall:
         options = self._router.options
         self._tried.add(route)
         route.begin(self._clock(), options.rpm)
+        tokens = 0
         try:
             yield Delta(model=route.model)
             async with aclosing(self._models[route].stream(msgspec.structs.replace(request, model=route.model))) as deltas:
                 async for delta in deltas:
+                    if delta.usage is not None:
+                        tokens = delta.usage.input_tokens + delta.usage.output_tokens
                     yield delta
             route.succeeded()
         except BridgeError as error:
             route.failed(error, self._clock(), options.allowed_fails, options.cooldown_s)
             raise
         finally:
+            route.used(tokens, self._clock())
             self._router.end(route)
 
     def next_attempt(self, error: BridgeError, failed: int, retries: int, left_s: float, chance: float) -> Retry | None:
@@ -227,7 +231,7 @@ class RoutedCall:
             elif candidates[0] in self._router.fallbacks:
                 return free[0]
             else:
-                chosen = await self._strategies.choose(self._router.options, self._router.name, free, request.messages)
+                chosen = await self._strategies.choose(self._router.options, self._router.name, free, now)
                 if self._router.is_free(chosen, self._clock()):  # while it was chosen, another call may have begun
                     return chosen
         raise self._all_cool()

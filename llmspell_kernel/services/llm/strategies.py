@@ -1,16 +1,17 @@
 """Which of several models is asked next: litellm's Router, one a session, which keeps the records that its strategies need.
 
 It only chooses: calls are made as for any model, one request an attempt, and tell litellm by their metadata whose they are, so that its
-callbacks count latency and tokens.  What it would do beside choosing is done elsewhere: it would ask again and fall back within one call, past
-budgets and trace; its cooldowns let a time that is set overrule Retry-After; its count of busy models never forgets an answer that was
-stopped; and it knows no price of a name that has its provider in front.  Models of `spell/` are no concern of litellm's, which is not imported
-for a router that has no others.
+callbacks count latency.  What it would do beside choosing is done elsewhere: it would ask again and fall back within one call, past
+budgets and trace; its cooldowns let a time that is set overrule Retry-After; its counts of busy models and of tokens miss answers that were
+stopped, and it knows no price of a name that has its provider in front: so these are counted here, and it chooses among the best.  Models of
+`spell/` are no concern of litellm's, which is not imported for a router that has no others.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import InternalError
@@ -26,7 +27,7 @@ STRATEGIES = {
     "simple-shuffle": "simple-shuffle",
     "least-busy": "simple-shuffle",  # among those that are the least busy
     "latency-based-routing": "latency-based-routing",
-    "usage-based-routing": "usage-based-routing-v2",  # litellm keeps the first version for those who have it
+    "usage-based-routing": "simple-shuffle",  # among those with the fewest tokens in this minute
     "cost-based-routing": "simple-shuffle",  # among the cheapest
 }
 STAND_IN = "openai/llmspell-stand-in"
@@ -49,17 +50,19 @@ class Strategies:
         info = {"id": _id(router, model)}
         return {"metadata": {"model_group": router, "deployment": model, "model_info": info}, "model_info": info}
 
-    async def choose(self, options: RouterOptions, name: str, routes: Sequence[Route], messages: Sequence[Mapping[str, Any]]) -> Route:
+    async def choose(self, options: RouterOptions, name: str, routes: Sequence[Route], now: float) -> Route:
         """One of `routes`, of which there is at least one."""
         if options.strategy == "least-busy":
             routes = _lowest(routes, lambda route: route.in_flight)
+        if options.strategy == "usage-based-routing":
+            routes = _lowest(routes, lambda route: route.tokens_in_minute(now))
         if options.strategy == "cost-based-routing":
             routes = _lowest(routes, lambda route: self._price(route.model))
         if len(routes) == 1:
             return routes[0]
         if all(_is_ours(model) for model in options.models):
             return random.choices(routes, [_weight(options, route.model) for route in routes])[0]  # noqa: S311  guards nothing
-        return await self._asked(options, name, routes, messages)
+        return await self._asked(options, name, routes)
 
     def forget(self, router: str) -> None:
         """Its models are others now."""
@@ -74,13 +77,13 @@ class Strategies:
             self._router.discard()
             self._router = None
 
-    async def _asked(self, options: RouterOptions, name: str, routes: Sequence[Route], messages: Sequence[Mapping[str, Any]]) -> Route:
+    async def _asked(self, options: RouterOptions, name: str, routes: Sequence[Route]) -> Route:
         await self._library.module()
         self._ready(options, name)
         by_id = {_id(name, route.model): route for route in routes}
         left_out = [id for model in options.models if (id := _id(name, model)) not in by_id]
         request = {"metadata": {}, "_excluded_deployment_ids": left_out}
-        chosen = await self._router.async_get_available_deployment(model=name, messages=list(messages), request_kwargs=request)
+        chosen = await self._router.async_get_available_deployment(model=name, messages=[], request_kwargs=request)
         route = by_id.get(chosen["model_info"]["id"])
         if route is None:
             raise InternalError(f"litellm's Router chose a model of {name} that it was not offered; please report this")
@@ -115,7 +118,8 @@ def _is_ours(model: str) -> bool:
 
 
 def _id(router: str, model: str) -> str:
-    return f"{router} {model}"
+    """litellm takes ids apart at their colons, which names of models have."""
+    return sha256(f"{router} {model}".encode()).hexdigest()[:32]
 
 
 def _weight(options: RouterOptions, model: str) -> float:

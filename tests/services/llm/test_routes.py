@@ -58,3 +58,10 @@ def test_requests_of_a_minute_are_counted_from_their_own_beginning() -> None:
     assert route.full_for_s(20.0, rpm=2) == 40
     assert route.full_for_s(MINUTE_S, rpm=2) == 0
     assert route.full_for_s(20.0, rpm=None) == 0
+
+
+def test_tokens_are_counted_for_a_minute() -> None:
+    route = Route("a")
+    route.used(100, 0.0)
+    route.used(10, 30.0)
+    assert [route.tokens_in_minute(now) for now in (30.0, 60.0, 90.0)] == [110, 10, 0]

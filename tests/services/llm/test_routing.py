@@ -279,6 +279,21 @@ def test_the_cheapest_is_asked_where_the_strategy_is_the_cost(provider: Any, rea
     asyncio.run(run())
 
 
+def test_the_one_with_the_fewest_tokens_in_this_minute_is_asked_where_that_is_the_strategy(provider: Any, read: Any) -> None:
+    much = {"prompt_tokens": 900, "completion_tokens": 90, "total_tokens": 990}
+
+    async def run() -> None:
+        async with provider(Reply(chunks=["x"], usage=much)) as (server, service):
+            name = closing(service, models=[A, B], strategy="usage-based-routing")
+            for _ in range(5):
+                await read(service, model=name)
+            first, *others = asked(server)
+            assert set(others) == ({A, B} - {first})
+            service.close()
+
+    asyncio.run(run())
+
+
 def test_the_least_busy_is_asked_where_that_is_the_strategy(provider: Any, read: Any) -> None:
     async def run() -> None:
         async with provider(*[Reply(chunks=["x"], end="hang")] * 4) as (server, service):
