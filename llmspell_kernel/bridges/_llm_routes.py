@@ -20,9 +20,6 @@ class LlmRoutes:
 
     _service: LlmService
 
-    async def close(self) -> None:
-        self._service.close()
-
     @method
     async def providers(self, ctx: Context) -> list[dict[str, Any]]:
         """Providers, and for which of them a key is there; never the key.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from llmspell_kernel.errors import BridgeError
@@ -36,13 +34,11 @@ class LitellmModel:
         library: LitellmLibrary,
         catalogue: Callable[[], Catalogue],
         environ: Mapping[str, str] = os.environ,
-        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._name = name
         self._library = library
         self._catalogue = catalogue
         self._environ = environ
-        self._extra = extra
         self._litellm: Any = None
 
     async def prepare(self) -> None:
@@ -67,7 +63,6 @@ class LitellmModel:
                 max_retries=0,  # a retry is the script's decision, and `attempts` in the ledger must be true
                 num_retries=0,
                 **chat_body(request.options),
-                **copy.deepcopy(dict(self._extra)),  # litellm writes into it
             )
             keep_connection(source)
             running = RunningUsage(request.messages, self._price_of)

@@ -13,6 +13,8 @@ from collections import deque
 from llmspell_kernel.errors import BridgeError
 
 MINUTE_S = 60.0
+LATENCIES = 10
+"""So many of the last count."""
 MOVES_ON = frozenset(
     {
         "rate_limit",
@@ -36,7 +38,7 @@ NO_FAILURES = frozenset({"context_length"})
 class Route:
     """One model of one router.  `calls` were begun, `failures` failed, `in_flight` go on."""
 
-    __slots__ = ("_begun", "_failed_in_a_row", "_used", "calls", "cools_until", "failures", "in_flight", "last_error", "model")
+    __slots__ = ("_begun", "_failed_in_a_row", "_first_s", "_used", "calls", "cools_until", "failures", "in_flight", "last_error", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -46,6 +48,7 @@ class Route:
         self.cools_until = 0.0
         self._failed_in_a_row = 0
         self._begun: deque[float] = deque()
+        self._first_s: deque[float] = deque(maxlen=LATENCIES)
         self._used: deque[tuple[float, int]] = deque()
 
     def cools_for_s(self, now: float) -> float:
@@ -56,6 +59,14 @@ class Route:
         while self._begun and self._begun[0] <= now - MINUTE_S:
             self._begun.popleft()
         return 0.0 if rpm is None or len(self._begun) < rpm else self._begun[0] + MINUTE_S - now
+
+    @property
+    def latency_s(self) -> float:
+        """Until the first of an answer comes, on average lately; 0 for one that is not measured yet, and so is asked first."""
+        return sum(self._first_s) / len(self._first_s) if self._first_s else 0.0
+
+    def answered_after(self, seconds: float) -> None:
+        self._first_s.append(seconds)
 
     def used(self, tokens: int, now: float) -> None:
         self.tokens_in_minute(now)  # else nobody would take the old ones out

@@ -1,14 +1,15 @@
 """Routers: a name that several models answer to, by a strategy, with others to fall back on.
 
 `RoutedCall` is the `Model` of one answer.  Each of its attempts asks one model, so that budgets, ledger and trace know every request that was
-sent; when nothing of an answer has come, the next attempt asks another model at once.  Which one, litellm's Router says (strategies.py).
+sent; when nothing of an answer has come, the next attempt asks another model at once (strategies.py says which).
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from llmspell_kernel.errors import ArgumentError, BridgeError, nearest
 from .models import Count, Delta, Model, Request, Seconds
 from .retries import Retry, next_attempt
 from .routes import MOVES_ON, Route
-from .strategies import Strategies
+from .strategies import Price, next_route
 
 ROUTER_PREFIX = "router/"
 MOST_ROUTERS = 64
@@ -55,8 +56,8 @@ class RouterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_fails: Fails = 2
 
 
-OpenModel = Callable[[str, Mapping[str, Any]], Model]
-"""`open(name, extra)`: the model of that name; `extra` goes with its calls to litellm."""
+OpenModel = Callable[[str], Model]
+"""The model of that name."""
 
 
 class ModelRouter:
@@ -95,9 +96,9 @@ class ModelRouter:
 class Routers:
     """The routers of one session, by name."""
 
-    def __init__(self, open_model: OpenModel, strategies: Strategies, clock: Callable[[], float]) -> None:
+    def __init__(self, open_model: OpenModel, price: Price, clock: Callable[[], float]) -> None:
         self._open_model = open_model
-        self._strategies = strategies
+        self._price = price
         self._clock = clock
         self._routers: dict[str, ModelRouter] = {}
 
@@ -110,8 +111,6 @@ class Routers:
         if known is None or known.options != options:
             if known is None and len(self._routers) >= MOST_ROUTERS:
                 raise ArgumentError(f"a session has at most {MOST_ROUTERS} routers; give one of them new models by its name")
-            if known is not None:
-                self._strategies.forget(known.name)
             self._routers[options.name] = known = ModelRouter(options)
         return known.name
 
@@ -126,7 +125,7 @@ class Routers:
         return self._routers[bare]
 
     def call(self, name: str) -> RoutedCall:
-        return RoutedCall(self.named(name), self._open_model, self._strategies, self._clock)
+        return RoutedCall(self.named(name), self._open_model, self._price, self._clock)
 
     def health(self) -> list[dict[str, Any]]:
         """Of every model of every router."""
@@ -147,17 +146,14 @@ class Routers:
             for route in router.all
         ]
 
-    def close(self) -> None:
-        self._strategies.close()
-
 
 class RoutedCall:
     """One answer of a router, in the making."""
 
-    def __init__(self, router: ModelRouter, open_model: OpenModel, strategies: Strategies, clock: Callable[[], float]) -> None:
+    def __init__(self, router: ModelRouter, open_model: OpenModel, price: Price, clock: Callable[[], float]) -> None:
         self._router = router
         self._open_model = open_model
-        self._strategies = strategies
+        self._price = price
         self._clock = clock
         self._models: dict[Route, Model] = {}
         self._tried: set[Route] = set()
@@ -167,7 +163,7 @@ class RoutedCall:
         """Raises the first model's error where none can be asked at all, and BridgeError `rate_limit` while all cool down."""
         errors: list[BridgeError] = []
         for route in self._router.all:
-            model = self._open_model(route.model, self._strategies.tag(self._router.name, route.model))
+            model = self._open_model(route.model)
             try:
                 await model.prepare()
                 self._models[route] = model
@@ -182,12 +178,16 @@ class RoutedCall:
         route = await self._chosen(request)
         options = self._router.options
         self._tried.add(route)
-        route.begin(self._clock(), options.rpm)
+        route.begin(began := self._clock(), options.rpm)
         tokens = 0
+        is_first = True
         try:
             yield Delta(model=route.model)
             async with aclosing(self._models[route].stream(msgspec.structs.replace(request, model=route.model))) as deltas:
                 async for delta in deltas:
+                    if is_first and (delta.text or delta.tool_calls):
+                        is_first = False
+                        route.answered_after(self._clock() - began)
                     if delta.usage is not None:
                         tokens = delta.usage.input_tokens + delta.usage.output_tokens
                     yield delta
@@ -231,9 +231,9 @@ class RoutedCall:
             elif candidates[0] in self._router.fallbacks:
                 return free[0]
             else:
-                chosen = await self._strategies.choose(self._router.options, self._router.name, free, now)
-                if self._router.is_free(chosen, self._clock()):  # while it was chosen, another call may have begun
-                    return chosen
+                options = self._router.options
+                chance = random.random()  # noqa: S311  spreads calls, guards nothing
+                return next_route(options.strategy, options.weights or {}, free, now, self._price, chance)
         raise self._all_cool()
 
     def _first_back_s(self) -> float:

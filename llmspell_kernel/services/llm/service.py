@@ -33,7 +33,6 @@ from .providers import (
 from .retries import next_attempt
 from .routing import ROUTER_PREFIX, RoutedCall, RouterOptions, Routers
 from .scripted import Scripted
-from .strategies import Strategies
 from .wire import chat_body
 from .worst_case import FREE, WorstCase, dearest, worst_case
 
@@ -59,7 +58,7 @@ class LlmService:
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}
         self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
-        self.routers = Routers(self._model_of, Strategies(self._library, self._token_price), clock)
+        self.routers = Routers(self._model_named, self._token_price, clock)
         self._default = default_model(environ, installed)
         self.model = self._default
         """The name used where a call names none."""
@@ -169,10 +168,6 @@ class LlmService:
         """The models that may answer to a name: itself, or those of a router."""
         return [route.model for route in self.routers.named(name).all] if name.startswith(ROUTER_PREFIX) else [name]
 
-    def close(self) -> None:
-        """Ends what the service keeps in its libraries."""
-        self.routers.close()
-
     def worst_case(self, request: Request) -> WorstCase:
         """What an answer may use at the most; of a router, whichever of its models gives it."""
         if request.model.startswith(ROUTER_PREFIX):
@@ -203,10 +198,6 @@ class LlmService:
     def _token_price(self, name: str) -> float:
         facts = FREE if name in SPELL_MODELS else self._catalogue().facts_of(name)
         return math.inf if facts is None else facts.input_usd + facts.output_usd
-
-    def _model_of(self, name: str, extra: Mapping[str, Any]) -> Model:
-        """One of a router's models."""
-        return LitellmModel(name, self._library, self._catalogue, self._environ, extra) if extra else self._model_named(name)
 
     def _catalogue(self) -> Catalogue:
         if self._loaded is None:

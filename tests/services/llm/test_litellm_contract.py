@@ -1,4 +1,4 @@
-"""What we take for granted of litellm: fails when a new version breaks bare tool calls, caching, costs, or the choices of its Router.
+"""What we take for granted of litellm: fails when a new version breaks bare tool calls, caching or costs.
 
 "Bare" is with the packages that litellm itself declares: some versions need others for tools and caching, and say so only when they are called.
 """
@@ -101,32 +101,3 @@ def test_costs_are_those_of_the_list_that_is_installed(model: str) -> None:
 
     asyncio.run(run())
     assert installed_catalogue().facts_of(model) is not None
-
-
-def test_the_router_leaves_out_whom_it_is_told_to_and_keeps_groups_apart() -> None:
-    """Its two names that its documentation does not have: `_excluded_deployment_ids`, and `routing_groups` that are set anew."""
-
-    async def run() -> None:
-        litellm = await LitellmLibrary().module()
-        router = litellm.Router(model_list=[], num_retries=0, disable_cooldowns=True)
-        for group in ("one", "two"):
-            for number in range(3):
-                params = litellm.types.router.LiteLLM_Params(model="openai/x", api_key="k", weight=1.0)
-                info = {"id": f"{group} {number}"}
-                router.add_deployment(litellm.types.router.Deployment(model_name=group, litellm_params=params, model_info=info))
-        router.update_settings(
-            routing_groups=[
-                {"group_name": "group of one", "models": ["one"], "routing_strategy": "simple-shuffle"},
-                {"group_name": "group of two", "models": ["two"], "routing_strategy": "latency-based-routing"},
-            ]
-        )
-        for group in ("one", "two"):
-            left_out = [f"{group} 0", f"{group} 2"]
-            for _ in range(5):
-                request = {"metadata": {}, "_excluded_deployment_ids": list(left_out)}
-                chosen = await router.async_get_available_deployment(model=group, messages=[], request_kwargs=request)
-                assert chosen["model_info"]["id"] == f"{group} 1"
-        router.update_settings(routing_groups=[])
-        router.discard()
-
-    asyncio.run(run())
