@@ -56,6 +56,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _logging_as_it_was: No
     made = Page(folder)
     yield made
     made.close()
+    for name in [name for name in os.environ if name.startswith("LLMSPELL_")]:  # that the page has set
+        del os.environ[name]
     for name in set(sys.modules) - before:  # modules that the page has written
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)) or name == "__main__":
             del sys.modules[name]

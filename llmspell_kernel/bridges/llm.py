@@ -15,6 +15,7 @@ from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 from llmspell_kernel.values import Callback
 
 from ._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
+from ._llm_routes import LlmRoutes, check_each
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.generation import Generation
@@ -109,7 +110,7 @@ class LlmStream(Resource):
         await self._queue.put(None)
 
 
-class Llm(Bridge):
+class Llm(LlmRoutes, Bridge):
     """Language models: ask, stream, choose a model."""
 
     name = "llm"
@@ -289,9 +290,10 @@ class Llm(Bridge):
 
     async def _reserve(self, ctx: Context, generation: Generation) -> Reservation:
         """Raises LimitError and DeniedError before anything is sent."""
+        model = await check_each(ctx, self._service, generation.request)
         most = self._service.worst_case(generation.request)
         return await ctx.reserve(
-            model=generation.model,
+            model=model,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             cost_usd=most.cost_usd,

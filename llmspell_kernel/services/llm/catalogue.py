@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -15,6 +16,7 @@ import msgspec
 
 from llmspell_kernel.errors import BridgeError, ConfigError, nearest
 
+from .numbers import price_of, tokens_of
 from .providers import PROVIDERS, SPELL_MODELS
 from .worst_case import ModelFacts
 
@@ -104,15 +106,30 @@ def unknown_provider(name: str, known: Sequence[str]) -> BridgeError:
     return BridgeError(f"unknown provider '{name}'{nearest(name, known)}", code="unknown_provider")
 
 
+def installed_prices() -> dict[str, dict[str, Any]]:
+    """litellm's list of models, as it is installed.  Raises ConfigError."""
+    file = _litellm_folder() / PRICES_FILE
+    try:
+        content = file.read_bytes()
+        try:
+            found = msgspec.json.decode(content)
+        except msgspec.DecodeError:
+            found = json.loads(content)  # takes NaN and Infinity, which are no JSON, and yet written by some
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"litellm's list of models ({PRICES_FILE}) cannot be read; install litellm again") from error
+    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
+
+
 def installed_catalogue() -> Catalogue:
     """The catalogue of the litellm that is installed."""
-    folder = _litellm_folder()
-    prices: dict[str, dict[str, Any]] = msgspec.json.decode((folder / PRICES_FILE).read_bytes(), type=dict[str, dict[str, Any]])
-    providers = msgspec.json.decode((folder / PROVIDERS_FILE).read_bytes(), type=dict[str, Any])["providers"]
+    prices = installed_prices()
+    providers = msgspec.json.decode((_litellm_folder() / PROVIDERS_FILE).read_bytes(), type=dict[str, Any])["providers"]
     models = {
         name: str(entry.get("litellm_provider", ""))
         for name, entry in prices.items()
-        if entry.get("mode") in ANSWERING_MODES and name != "sample_spec"
+        if entry.get("mode") in ANSWERING_MODES and name != "sample_spec"  # which describes the others
     }
     facts = {name: found for name in models if (found := _facts(prices[name])) is not None}
     schema_takers = frozenset(name for name in models if prices[name].get("supports_response_schema") is True)
@@ -121,28 +138,25 @@ def installed_catalogue() -> Catalogue:
 
 def _facts(entry: Mapping[str, Any]) -> ModelFacts | None:
     """None for a model that is not priced by tokens alone: what it costs cannot be told before."""
-    if entry.get("input_cost_per_token") is None or entry.get("output_cost_per_token") is None:
+    if price_of(entry.get("input_cost_per_token")) is None or price_of(entry.get("output_cost_per_token")) is None:
         return None
     return ModelFacts(
         _highest(entry, "input_cost_per_token", "cache_creation_input_token_cost"),
         _highest(entry, "output_cost_per_token", "output_cost_per_reasoning_token"),
         _highest(entry, "input_cost_per_request"),
-        _tokens(entry.get("max_input_tokens")),
-        _tokens(entry.get("max_output_tokens") or entry.get("max_tokens")),
+        tokens_of(entry.get("max_input_tokens")),
+        tokens_of(entry.get("max_output_tokens") or entry.get("max_tokens")),
     )
 
 
 def _highest(entry: Mapping[str, Any], *keys: str) -> float:
     """Of the prices under a key, and under the same key for long prompts (`..._above_200k_tokens`)."""
-    tiers = [value for key, value in entry.items() if key in keys or any(key.startswith(f"{of}_above_") for of in keys)]
-    return max((float(value) for value in tiers if isinstance(value, (int, float))), default=0.0)
-
-
-def _tokens(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
+    tiers = [price_of(value) for key, value in entry.items() if key in keys or any(key.startswith(f"{of}_above_") for of in keys)]
+    return max((price for price in tiers if price is not None), default=0.0)
 
 
 def _litellm_folder() -> Path:
+    """Where it is installed.  Raises ConfigError."""
     spec = find_spec("litellm")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError("litellm is not installed; models outside spell/ need it: pip install 'litellm>=1.95,<1.102'")

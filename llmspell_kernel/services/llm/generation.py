@@ -16,7 +16,7 @@ from contextlib import aclosing
 from llmspell_kernel.errors import BridgeError
 
 from .models import Delta, Model, Request, ToolCall, Usage
-from .retries import Retry, next_attempt
+from .retries import Retry, RetryRule, next_attempt
 
 INCOMPLETE = "incomplete"
 """The journal's word too (journal/events.py), which services do not know."""
@@ -44,8 +44,12 @@ against a content policy, which Azure bills."""
 class Generation:
     """Made by `LlmService.generation`; iterate `texts()` once."""
 
-    def __init__(self, model: Model, request: Request, clock: Callable[[], float]) -> None:
+    def __init__(self, model: Model, request: Request, clock: Callable[[], float], rule: RetryRule = next_attempt) -> None:
         self._model = model
+        self._rule = rule
+        self._answers = request.model
+        self._spent_before = NOTHING
+        self._out_of_time = False
         self.request = request
         self._clock = clock
         self._pieces: list[str] = []
@@ -66,7 +70,8 @@ class Generation:
 
     @property
     def model(self) -> str:
-        return self.request.model
+        """Who answers: of a router, the model that was asked last."""
+        return self._answers
 
     @property
     def text(self) -> str:
@@ -95,6 +100,7 @@ class Generation:
 
     async def _attempt(self) -> AsyncGenerator[str, None]:
         self.attempts += 1
+        self._spent_before = self.usage  # of attempts that failed, and may be paid for all the same
         if self.usage is NOTHING:
             self.usage = NOT_KNOWN
         async with aclosing(self._model.stream(self.request)) as deltas:
@@ -105,10 +111,10 @@ class Generation:
 
     def _retry_after(self, error: BridgeError) -> Retry | None:
         options = self.request.options
-        if self._pieces or self.tool_calls:
+        if self._pieces or self.tool_calls or self._out_of_time:
             return None
         chance = random.random()  # noqa: S311  spreads waits, guards nothing
-        return next_attempt(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
+        return self._rule(error, self.attempts, options.retries, self.limit_s - self.waited_s, chance)
 
     async def _waited_for(self, retry: Retry) -> bool:
         self.on_retry(retry)
@@ -118,6 +124,7 @@ class Generation:
         return True
 
     def _take(self, delta: Delta) -> None:
+        self._answers = delta.model or self._answers
         self._chars += len(delta.text)
         if self._chars > MAX_CHARS:
             raise BridgeError(
@@ -128,7 +135,8 @@ class Generation:
             self._pieces.append(delta.text)
         self.tool_calls.extend(delta.tool_calls)
         self.finish_reason = delta.finish_reason or self.finish_reason
-        self.usage = delta.usage or self.usage
+        if delta.usage is not None:
+            self.usage = delta.usage if self._spent_before is NOTHING else _both(self._spent_before, delta.usage)
 
     async def _next(self, deltas: AsyncGenerator[Delta, None]) -> Delta | None:
         """The next piece, or None at the end.  Only this waiting counts for the timeout, not what the reader does between pieces."""
@@ -141,6 +149,7 @@ class Generation:
         except TimeoutError:
             if not timeout.expired():
                 raise
+            self._out_of_time = True
             raise BridgeError(
                 f"{self.model} did not finish within {limit:g} s; ask for less (max_tokens) or raise timeout_s",
                 code="timeout",
@@ -148,6 +157,17 @@ class Generation:
             ) from None
         finally:
             self.waited_s += self._clock() - began
+
+
+def _both(one: Usage, other: Usage) -> Usage:
+    known = one.cost_usd is not None and other.cost_usd is not None
+    return Usage(
+        one.input_tokens + other.input_tokens,
+        one.output_tokens + other.output_tokens,
+        one.cached_tokens + other.cached_tokens,
+        (one.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        one.estimated or other.estimated,
+    )
 
 
 async def _nothing() -> None:

@@ -29,7 +29,11 @@ class LitellmModel:
     """One name.  Keys and addresses come from the environment as it is at each call: a notebook may set them late."""
 
     def __init__(
-        self, name: str, library: LitellmLibrary, catalogue: Callable[[], Catalogue], environ: Mapping[str, str] = os.environ
+        self,
+        name: str,
+        library: LitellmLibrary,
+        catalogue: Callable[[], Catalogue],
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._name = name
         self._library = library

@@ -82,12 +82,16 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """A piece of an answer.  Tool calls come whole; `finish_reason` ("stop", "length", "tool_calls", ...) and `usage` come once, late."""
+    """A piece of an answer.  Tool calls come whole; `finish_reason` ("stop", "length", "tool_calls", ...) and `usage` come once, late.
+
+    `model` is told by one that has others answer: whose answer follows.
+    """
 
     text: str = ""
     tool_calls: list[ToolCall] = []
     finish_reason: str = ""
     usage: Usage | None = None
+    model: str = ""
 
 
 class Model(Protocol):

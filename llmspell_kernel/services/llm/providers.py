@@ -6,7 +6,7 @@ A key found in the environment is never used unasked: it makes a hint, not a def
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ECHO, SCRIPTED, LOCAL = "spell/echo", "spell/scripted", "spell/local"
 SPELL_MODELS = (ECHO, SCRIPTED, LOCAL)
@@ -37,6 +37,18 @@ PROVIDERS = (
     Provider("ollama", (), "ollama/llama3.2", "OLLAMA_API_BASE"),
 )
 
+LOCAL_ADDRESSES = {"ollama_chat": "http://127.0.0.1:11434", "ollama": "http://127.0.0.1:11434"}
+"""Where providers that run on one's own machine are, unless their variable says otherwise."""
+LISTS = {
+    "openai": "https://api.openai.com/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "deepseek": "https://api.deepseek.com",
+    "xai": "https://api.x.ai/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+}
+"""Where hosted providers list their models in OpenAI's form."""
+
 
 def provider_named(name: str) -> Provider | None:
     return next((provider for provider in PROVIDERS if provider.name == name), None)
@@ -54,6 +66,19 @@ def key_hint(environ: Mapping[str, str]) -> str | None:
             if environ.get(variable):
                 return f'{variable} is set but not used unless you ask: llm.set_model("{provider.example}")'
     return None
+
+
+def key_state(provider: Provider, environ: Mapping[str, str], models: int) -> dict[str, Any]:
+    """Whether its key is there and in which variable; nothing of its value."""
+    found = next((variable for variable in provider.keys if environ.get(variable)), "")
+    return {
+        "name": provider.name,
+        "key": bool(found) or not provider.keys,
+        "where": found or next(iter(provider.keys), ""),
+        "models": models,
+        "local": provider.name in LOCAL_ADDRESSES,
+        "address": provider.address,
+    }
 
 
 def missing_keys(provider: str, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from llmspell_kernel.errors import BridgeError
@@ -26,6 +27,10 @@ class Retry(NamedTuple):
     attempts: int
     wait_s: float
     error: BridgeError
+
+
+RetryRule = Callable[[BridgeError, int, int, float, float], Retry | None]
+"""`next_attempt`, or the rule of a model that has others to ask."""
 
 
 def next_attempt(error: BridgeError, failed: int, retries: int, left_s: float, chance: float) -> Retry | None:

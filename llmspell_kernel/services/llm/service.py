@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from .catalogue import Catalogue, installed_catalogue, unknown_model, unknown_provider
 from .echo import Echo
@@ -15,10 +18,23 @@ from .litellm_models import LitellmModel
 from .local import Local, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
-from .providers import LOCAL, SPELL_MODELS, SPELL_PROVIDER, default_model, key_hint, provider_named
+from .providers import (
+    LISTS,
+    LOCAL,
+    LOCAL_ADDRESSES,
+    PROVIDERS,
+    SPELL_MODELS,
+    SPELL_PROVIDER,
+    default_model,
+    key_hint,
+    key_state,
+    provider_named,
+)
+from .retries import next_attempt
+from .routing import ROUTER_PREFIX, RoutedCall, RouterOptions, Routers
 from .scripted import Scripted
 from .wire import chat_body
-from .worst_case import FREE, WorstCase, worst_case
+from .worst_case import FREE, WorstCase, dearest, worst_case
 
 
 class LlmService:
@@ -42,6 +58,7 @@ class LlmService:
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}
         self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
+        self.routers = Routers(self._model_named, self._token_price, clock)
         self._default = default_model(environ, installed)
         self.model = self._default
         """The name used where a call names none."""
@@ -63,7 +80,7 @@ class LlmService:
     def provider(self) -> str:
         """The provider of the model that is used where a call names none."""
         prefix, _, _ = self.model.partition("/")
-        return prefix if prefix == SPELL_PROVIDER else self._catalogue().provider_of(self.model)
+        return prefix if prefix in (SPELL_PROVIDER, ROUTER_PREFIX[:-1]) else self._catalogue().provider_of(self.model)
 
     def set_provider(self, name: str, model: str | None = None) -> str:
         """`set_model` by provider; without a model, its best known or cheapest.  Raises BridgeError `unknown_provider`, `unknown_model`."""
@@ -96,11 +113,15 @@ class LlmService:
             return
         if name.startswith("spell/"):
             raise unknown_model(name, Catalogue({}, frozenset()))
+        if name.startswith(ROUTER_PREFIX):
+            self.routers.named(name)
+            return
         self._catalogue().provider_of(name)
 
     def preload(self) -> None:
         """Begins litellm's import in a thread if the default model needs it and LLMSPELL_PRELOAD is not 0."""
-        if self._preload_wanted and self.model not in SPELL_MODELS:
+        ours = (f"{SPELL_PROVIDER}/", ROUTER_PREFIX)  # a router may have no others, and begins the import itself where it has
+        if self._preload_wanted and not self.model.startswith(ours):
             self._library.start()
 
     def take_hint(self) -> str | None:
@@ -115,21 +136,50 @@ class LlmService:
         self.check(name)
         request = Request(name, messages_of(prompt, options.system), options)
         chat_body(options)  # what it refuses is refused before anything is reserved
-        return Generation(self._model_named(name), request, self._clock)
+        model = self._model_named(name)
+        return Generation(model, request, self._clock, model.next_attempt if isinstance(model, RoutedCall) else next_attempt)
 
     def takes_schema(self, model: str | None) -> bool:
         """Can a model, or the one in use, be held to a JSON Schema while it writes?"""
         name = model or self.model
+        if name.startswith(ROUTER_PREFIX):
+            return all(self.takes_schema(behind) for behind in self.models_behind(name))
         return name == LOCAL if name in SPELL_MODELS else self._catalogue().takes_schema(name)
 
+    def providers(self) -> list[dict[str, Any]]:
+        """Which providers have a key; see bridges.llm.  The value of a key is not looked at beyond whether there is one."""
+        models = self._catalogue()
+        spell = {"name": SPELL_PROVIDER, "key": True, "where": "", "models": len(SPELL_MODELS), "local": True, "address": ""}
+        return [spell, *(key_state(provider, self._environ, len(models.models_of(provider.name))) for provider in PROVIDERS)]
+
+    def address_of(self, name: str) -> dict[str, Any]:
+        """Raises BridgeError `unknown_provider`."""
+        self._check_provider(name)
+        known = provider_named(name)
+        variable = known.address if known else ""
+        set_to = self._environ.get(variable, "").strip() if variable else ""
+        return {"name": name, "address": set_to or LOCAL_ADDRESSES.get(name) or LISTS.get(name, ""), "variable": variable}
+
+    def add_router(self, options: RouterOptions) -> str:
+        """Raises ArgumentError, BridgeError `unknown_model`."""
+        return self.routers.add(options, self.check)
+
+    def models_behind(self, name: str) -> list[str]:
+        """The models that may answer to a name: itself, or those of a router."""
+        return [route.model for route in self.routers.named(name).all] if name.startswith(ROUTER_PREFIX) else [name]
+
     def worst_case(self, request: Request) -> WorstCase:
-        """What an answer may use at the most."""
+        """What an answer may use at the most; of a router, whichever of its models gives it."""
+        if request.model.startswith(ROUTER_PREFIX):
+            return dearest(self.worst_case(replace(request, model=model)) for model in self.models_behind(request.model))
         if request.model.startswith(f"{SPELL_PROVIDER}/"):
             return worst_case(request, self.scripted.facts if request.model == "spell/scripted" else FREE, is_priced=True)
         facts = self._catalogue().facts_of(request.model)
         return worst_case(request, facts or FREE, is_priced=facts is not None)
 
     def _model_named(self, name: str) -> Model:
+        if name.startswith(ROUTER_PREFIX):
+            return self.routers.call(name)
         if name not in self._open:
             self._open[name] = self._open_model(name)
         return self._open[name]
@@ -144,6 +194,10 @@ class LlmService:
                 return Local()
             case _:
                 return LitellmModel(name, self._library, self._catalogue, self._environ)
+
+    def _token_price(self, name: str) -> float:
+        facts = FREE if name in SPELL_MODELS else self._catalogue().facts_of(name)
+        return math.inf if facts is None else facts.input_usd + facts.output_usd
 
     def _catalogue(self) -> Catalogue:
         if self._loaded is None:

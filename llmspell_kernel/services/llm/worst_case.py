@@ -7,6 +7,7 @@ lasts as long as its call, and a guess that is too low would let calls that run 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .models import Request
@@ -48,6 +49,18 @@ def worst_case(request: Request, facts: ModelFacts, *, is_priced: bool) -> Worst
     answer = options.max_tokens or facts.max_output_tokens or UNTOLD_OUTPUT_TOKENS
     cost_usd = facts.request_usd + asked * facts.input_usd + answer * facts.output_usd
     return WorstCase(asked, answer, cost_usd if is_priced else None)
+
+
+def dearest(cases: Iterable[WorstCase]) -> WorstCase:
+    """The most that any of them may use; the cost is not known where one of theirs is not."""
+    found = list(cases)
+    costs = [case.cost_usd for case in found]
+    known = [cost for cost in costs if cost is not None]
+    return WorstCase(
+        max(case.input_tokens for case in found),
+        max(case.output_tokens for case in found),
+        max(known) if len(known) == len(costs) else None,
+    )
 
 
 def _input_tokens(request: Request) -> int:
