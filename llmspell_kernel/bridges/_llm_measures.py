@@ -69,12 +69,8 @@ class Measures:
         `known` is false, and the numbers are 0, for a model whose price is not listed.  Nothing is sent.
         """
         cost = self._service.prices.cost(model, input_tokens, output_tokens)
-        return {
-            "input_usd": cost.input_usd,
-            "output_usd": cost.output_usd,
-            "total_usd": cost.input_usd + cost.output_usd,
-            "known": cost.known,
-        }
+        total_usd = round(cost.input_usd + cost.output_usd, 12)
+        return {**cost._asdict(), "total_usd": total_usd}
 
 
 async def _embedded(ctx: Context, embedder: Embedder, asked: Embedding, reservation: Reservation) -> Embedded:

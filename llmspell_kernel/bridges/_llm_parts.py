@@ -20,10 +20,10 @@ class Parts:
     """
 
     @method(replay="again")
-    async def image(self, ctx: Context, source: str | bytes | PictureSource) -> dict[str, Any]:
+    async def image(self, ctx: Context, source: str | PictureSource) -> dict[str, Any]:
         """A picture as a part of a message: `{role = "user", content = {{type = "text", text = "..."}, llm.image("cat.png")}}`.
 
-        - source: an address (https://...), the name of a file of `storage`, the bytes of a picture, or {url}, {file} or {data} with {detail}
+        - source: an address (https://...), the name of a file of `storage`, or {url}, {file} or {data} with {detail}
 
         Its bytes are fetched or read now, as `http.get` and `storage.read` would, and go with the message.  Raises ArgumentError for what is no
         PNG, JPEG, GIF or WebP, LimitError for more than 8,000,000 bytes, and what those two raise.
@@ -35,10 +35,10 @@ class Parts:
         return await asyncio.to_thread(image_part, data, asked.detail)
 
     @method(replay="again")
-    async def file(self, ctx: Context, source: str | bytes | FileSource) -> dict[str, Any]:
+    async def file(self, ctx: Context, source: str | FileSource) -> dict[str, Any]:
         """A file as a part of a message, such as a PDF, for models that read files.
 
-        - source: an address (https://...), the name of a file of `storage`, the bytes, or {url}, {file} or {data} with {filename, media_type}
+        - source: an address (https://...), the name of a file of `storage`, or {url}, {file} or {data} with {filename, media_type}
 
         As `image`; where the first bytes do not tell what it is, it must be said.
         """
@@ -50,9 +50,7 @@ class Parts:
         return await asyncio.to_thread(file_part, data, asked.media_type, name)
 
 
-def _named(source: str | bytes) -> dict[str, Any]:
-    if isinstance(source, bytes):
-        return {"data": source}
+def _named(source: str) -> dict[str, Any]:
     return {"url": source} if source.startswith(("http://", "https://", "data:")) else {"file": source}
 
 

@@ -93,7 +93,8 @@ def plan_of(options: CompareOptions, model: str) -> tuple[Plan, dict[str, Any]]:
         raise ArgumentError("repeat and repeats are the same; give one of them")
     prompts = [options.prompts] if isinstance(options.prompts, str) else options.prompts
     models = [options.models] if isinstance(options.models, str) else options.models or [model]
-    varied = {name: values for name, values in options.params.items() if isinstance(values, list)}
+    # by name, as a Lua table has no order, and the next run is to say the same
+    varied = {name: values for name, values in sorted(options.params.items()) if isinstance(values, list)}
     fixed = {name: value for name, value in options.params.items() if name not in varied}
     if "model" in options.params:
         raise ArgumentError("params cannot hold the model; name the models in models")

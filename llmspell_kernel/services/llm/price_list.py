@@ -55,7 +55,7 @@ class PriceList:
         input_usd, output_usd = (_price(entry, f"{side}_cost_per_token", input_tokens) for side in ("input", "output"))
         if input_usd is None or output_usd is None:
             return UNKNOWN
-        return Cost(input_usd * input_tokens, output_usd * output_tokens, True)
+        return Cost(round(input_usd * input_tokens, 12), round(output_usd * output_tokens, 12), True)
 
     def embedding_provider(self, name: str, catalogue: Catalogue) -> str:
         """Who answers to the name of a model that makes vectors.  Raises BridgeError `unknown_model`."""
