@@ -10,7 +10,7 @@ import math
 import re
 
 NAME = "spell/embed"
-DIMENSIONS = 256
+DIMENSIONS = 512
 _WORD = re.compile(r"\w+")
 
 
