@@ -108,9 +108,9 @@ def test_templates_cannot_fill_the_hosts_memory(engine: str) -> None:
 def test_a_pattern_that_backtracks_for_ever_ends_the_comparison_with_its_limit(engine: str) -> None:
     cells = {
         "lua": """llm.compare{prompts = ("a"):rep(60) .. "!", cases = {{n = 1}, {n = 2}, {n = 3}}, concurrency = 1,
-            checks = {{regex = "^echo: (a+)+$"}}, ["repeat"] = 50}""",
+            checks = {{regex = "^echo: (a|aa)+$"}}, ["repeat"] = 50}""",
         "javascript": """await llm.compare({prompts: "a".repeat(60) + "!", cases: [{n: 1}, {n: 2}, {n: 3}], concurrency: 1,
-            checks: [{regex: "^echo: (a+)+$"}], repeat: 50})""",
+            checks: [{regex: "^echo: (a|aa)+$"}], repeat: 50})""",
     }
     started = time.monotonic()
     (result,), asked, _ = play(engine, cells)
