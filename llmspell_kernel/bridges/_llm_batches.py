@@ -82,7 +82,7 @@ class Batches:
                     raise
                 return
             entries[number] = answer_entry(number, answer)
-            tally.add(answer.get("cost_usd"))
+            tally.add(answer)
             bar.move()
 
         try:

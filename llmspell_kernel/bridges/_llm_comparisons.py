@@ -120,7 +120,7 @@ class Comparisons:
                     raise
             else:
                 rows[number] = row_of(plan, run, checks, findings, answer)
-                tally.add(answer.get("cost_usd"))
+                tally.add(answer)
             bar.move()
 
         try:

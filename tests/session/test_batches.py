@@ -393,6 +393,23 @@ def test_a_comparison_is_replayed_with_the_latency_that_its_check_saw(engine: st
 
 
 @every_engine
+def test_a_budget_ends_a_comparison_and_its_rows_are_kept(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with scene(engine, tmp_path, monkeypatch, settings={"budgets": {"cell_requests": 2}}) as here:
+            cell = {
+                "lua": "llm.compare{prompts = 'x', repeats = 5, concurrency = 1}",
+                "javascript": "await llm.compare({prompts: 'x', repeat: 5, concurrency: 1})",
+            }
+            result = await here.result(cell)
+            assert result.error is not None and result.error.code == "limit"
+            rows = await here.run(LAST)
+            assert [row["text"] for row in rows] == ["echo: x", "echo: x", ""] and rows[2]["error"].startswith("limit: ")
+            assert here.shown(Table) == []
+
+    asyncio.run(play())
+
+
+@every_engine
 def test_prompts_that_are_kept_by_name_are_compared_by_version(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         async with scene(engine, tmp_path, monkeypatch) as here:

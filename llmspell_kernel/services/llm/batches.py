@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from llmspell_kernel.errors import BridgeError, ScriptError, SpellError
+from llmspell_kernel.errors import BridgeError, LimitError, ScriptError, SpellError
 
 from .models import ChatOptions
 
 MAX_PROMPTS = 10_000
 MAX_AT_ONCE = 200
+MAX_ANSWER_CHARS = 64_000_000
+"""Of all answers together, which are kept until the last has come; a provider may say megabytes to each."""
 NOT_ASKED = "not_asked"
 Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MAX_AT_ONCE)]
 
@@ -77,11 +79,20 @@ class Tally:
         self.unpriced = 0
         self.cost_usd = 0.0
         self._began_s = now_s
+        self._chars = 0
         self._failures: Counter[str] = Counter()
 
-    def add(self, cost_usd: float | None) -> None:
+    def add(self, answer: Mapping[str, Any]) -> None:
+        """What `llm.generate` gave.  Raises LimitError where all the answers are too long to be kept."""
         self.done += 1
-        self._pay(cost_usd)
+        self._pay(answer.get("cost_usd"))
+        self._chars += len(answer["text"])
+        if self._chars > MAX_ANSWER_CHARS:
+            raise LimitError(
+                f"the answers have more than {MAX_ANSWER_CHARS:,} characters in all; ask for less (max_tokens), or in portions",
+                limit="batch_chars",
+                value=MAX_ANSWER_CHARS,
+            )
 
     def add_failure(self, code: str) -> None:
         self.done += 1
