@@ -12,7 +12,7 @@ from llmspell_kernel.errors import BridgeError, ScriptError, SpellError
 from llmspell_kernel.services.llm.batches import Tally, asked_options, is_its_own
 from llmspell_kernel.services.llm.comparisons import CompareOptions
 from llmspell_kernel.services.llm.models import ChatOptions
-from llmspell_kernel.shown import Table
+from llmspell_kernel.shown import Matrix
 
 from ._bridge import Context, method
 from ._checking import converted
@@ -68,9 +68,9 @@ class Comparisons:
         questions = await self._questions(ctx, plan, checks)
         rows = await self._rows(ctx, plan, checks, questions, asked, what.concurrency)
         summary = summary_of(plan, checks, rows)
-        heads, lines = matrix_of(plan, summary)
+        heads, lines, shares = matrix_of(plan, summary)
         passed = sum(row["passed"] for row in rows)
-        ctx.show(Table(lines, heads, f"Comparison: {passed:,} of {len(rows):,} passed"))
+        ctx.show(Matrix(heads, lines, shares, f"Comparison: {passed:,} of {len(rows):,} passed"))
         return {"columns": columns_of(plan, checks), "rows": rows, "summary": summary}
 
     async def _questions(self, ctx: Context, plan: Plan, checks: Sequence[Check]) -> dict[tuple[str, int], Any]:

@@ -14,7 +14,7 @@ from llmspell_kernel.journal.events import CallStarted
 from llmspell_kernel.render.shown import shown_bundle
 from llmspell_kernel.session import ExecutionResult
 from llmspell_kernel.settings import Settings
-from llmspell_kernel.shown import Table
+from llmspell_kernel.shown import Matrix
 
 every_engine = pytest.mark.parametrize("engine", [engine.name for engine in discover()])
 Cell = dict[str, str]
@@ -173,7 +173,7 @@ def test_names_of_prompts_are_text_where_they_are_shown(engine: str) -> None:
     }
     (result,), _, sink = play(engine, cells)
     assert result.error is None
-    (table,) = (thing for thing in sink.things if isinstance(thing, Table))
+    (table,) = (thing for thing in sink.things if isinstance(thing, Matrix))
     shown = shown_bundle(table)
     assert "<script" not in shown["text/html"] and "&lt;script&gt;" in shown["text/html"]
 

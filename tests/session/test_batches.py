@@ -16,7 +16,7 @@ from llmspell_kernel.journal.events import CallFailed, CallStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
-from llmspell_kernel.shown import Progress, Table
+from llmspell_kernel.shown import Matrix, Progress
 from llmspell_kernel.values import Value
 
 from .test_kept_functions import kill
@@ -297,11 +297,12 @@ def test_every_combination_is_a_row_and_the_matrix_says_how_many_pass(engine: st
                 ("short", 0.7, 1.0, 2),
             ]
             assert found["summary"][0]["checks"] == {"contains": 0.0, "long": 1.0}
-            (table,) = here.shown(Table)
+            (table,) = here.shown(Matrix)
             assert table.title == "Comparison: 8 of 16 passed"
             assert table.columns == ["prompt", "temperature", "spell/echo", "spell/echo"]
             assert table.rows[0] == ["The capital of {{country}}?", 0, "0 % (0/2)", "0 % (0/2)"]
             assert table.rows[3] == ["short", 0.7, "100 % (2/2)", "100 % (2/2)"]
+            assert (table.shares[0], table.shares[3]) == ([None, None, 0.0, 0.0], [None, None, 1.0, 1.0])
 
     asyncio.run(play())
 
@@ -404,7 +405,7 @@ def test_a_budget_ends_a_comparison_and_its_rows_are_kept(engine: str, tmp_path:
             assert result.error is not None and result.error.code == "limit"
             rows = await here.run(LAST)
             assert [row["text"] for row in rows] == ["echo: x", "echo: x", ""] and rows[2]["error"].startswith("limit: ")
-            assert here.shown(Table) == []
+            assert here.shown(Matrix) == []
 
     asyncio.run(play())
 

@@ -251,18 +251,27 @@ def _median(values: Sequence[float]) -> float:
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
-def matrix_of(plan: Plan, summary: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Heads and lines of what is shown: a line for each prompt and value of the parameters, a column for each model.
+class MatrixParts(NamedTuple):
+    """Heads, lines, and the pass rates behind the values that show them."""
+
+    heads: list[str]
+    lines: list[list[Any]]
+    shares: list[list[float | None]]
+
+
+def matrix_of(plan: Plan, summary: Sequence[Mapping[str, Any]]) -> MatrixParts:
+    """What is shown: a line for each prompt and value of the parameters, a column for each model.
 
     Without the times, which are others in each run.
     """
     heads = ["prompt", *plan.varied, *plan.models]
     count = len(plan.models)
-    lines = []
+    lines, shares = [], []
     for start in range(0, len(summary), count):
         group = summary[start : start + count]
         lines.append([group[0]["prompt"], *(group[0][name] for name in plan.varied), *map(_rate, group)])
-    return heads, lines
+        shares.append([*[None] * (1 + len(plan.varied)), *(entry["pass_rate"] for entry in group)])
+    return MatrixParts(heads, lines, shares)
 
 
 def _rate(entry: Mapping[str, Any]) -> str:
