@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import BridgeError, ScriptError, SpellError
 from llmspell_kernel.services.llm.batches import Tally, asked_options, is_its_own
-from llmspell_kernel.services.llm.comparisons import CompareOptions
+from llmspell_kernel.services.llm.compare_options import CompareOptions
 from llmspell_kernel.services.llm.models import ChatOptions
 from llmspell_kernel.shown import Matrix
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -76,11 +77,12 @@ class PromptBridge(Bridge):
     name = "prompt"
     resources = (PromptTemplate,)
 
-    def __init__(self) -> None:
-        # not at the top: every kernel declares this bridge
+    @cached_property
+    def _library(self) -> Library:
+        # not at the top, nor when a session begins: few fill templates in their first second
         from llmspell_kernel.services.prompts.library import Library
 
-        self._library: Library = Library()
+        return Library()
 
     @method(replay="again")
     async def template(self, ctx: Context, source: Prompt, options: TemplateOptions | None = None) -> PromptTemplate:

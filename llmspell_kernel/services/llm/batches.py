@@ -33,9 +33,7 @@ class BatchOptions(ChatOptions, frozen=True, forbid_unknown_fields=True):
 
 def asked_options(options: ChatOptions) -> dict[str, Any]:
     """What is set of those that `llm.generate` takes, as it is written in a call of it."""
-    plain = ChatOptions()
-    given = {name: getattr(options, name) for name in ChatOptions.__struct_fields__}
-    return {name: value for name, value in given.items() if value != getattr(plain, name)}
+    return {name: value for name, value in options.given.items() if name in ChatOptions.__struct_fields__}
 
 
 def is_its_own(error: SpellError) -> bool:
