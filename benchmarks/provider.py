@@ -1,4 +1,5 @@
-"""A provider on the loopback, in a process of its own: answers OpenAI chat requests after 20 ms with a short stream, connections kept open."""
+"""A provider on the loopback, in a process of its own: answers OpenAI chat requests after 20 ms, or as long as it is told, with a short stream,
+connections kept open."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 ANSWER_S = 0.020
 WORDS = ("The ", "quick ", "brown ", "fox ", "jumps.")
@@ -36,27 +38,27 @@ ANSWER = b"".join(
 )
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(answer_s: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             await reader.readexactly(int(head.partition("content-length:")[2].partition("\r\n")[0]))
-            await asyncio.sleep(ANSWER_S)
+            await asyncio.sleep(answer_s)
             writer.write(ANSWER)
             await writer.drain()
     writer.close()
 
 
 async def main() -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(partial(serve, float(sys.argv[1])), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def provider() -> Iterator[str]:
+def provider(answer_s: float = ANSWER_S) -> Iterator[str]:
     """The address of a running provider."""
-    with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, __file__, str(answer_s)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import agents
+import batch
 import bridge
 import cells
 import interrupt
@@ -29,7 +30,7 @@ from report import Facts
 
 MEASURES: Mapping[str, Measure] = {
     name: measure
-    for group in (start, cells, output, interrupt, bridge, agents, scripts, memory, stream, protocol, journal)
+    for group in (start, cells, output, interrupt, bridge, batch, agents, scripts, memory, stream, protocol, journal)
     for name, measure in group.MEASURES.items()
 }
 ROOT = Path(__file__).parent.parent

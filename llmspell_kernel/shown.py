@@ -34,6 +34,16 @@ class Table(msgspec.Struct, frozen=True):
     title: str = ""
 
 
+class Matrix(msgspec.Struct, frozen=True):
+    """Rows that are lists under the heads `columns`.  `shares` has a number from 0 to 1 for each value that is one of a whole, as of tests that
+    pass, and None for the others: it is seen at a glance how good each is, and the value says it in words."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Value]]
+    shares: Sequence[Sequence[float | None]]
+    title: str = ""
+
+
 class Tree(msgspec.Struct, frozen=True):
     """Nested data to fold and unfold; `open_levels` are unfolded at first."""
 
@@ -56,7 +66,7 @@ class Progress(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-Shown = Data | Markdown | Table | Tree | Progress
+Shown = Data | Markdown | Table | Matrix | Tree | Progress
 
 
 def measured(shown: Shown) -> tuple[Shown, int]:
@@ -71,6 +81,9 @@ def measured(shown: Shown) -> tuple[Shown, int]:
         case Table(rows, columns, title):
             plain, text = written(rows)
             return msgspec.structs.replace(shown, rows=plain), len(text) + sum(map(_bytes, columns or ())) + _bytes(title)
+        case Matrix(columns, cells, _, title):
+            plain, text = written(cells)
+            return msgspec.structs.replace(shown, rows=plain), len(text) + sum(map(_bytes, columns)) + _bytes(title)
         case Markdown(text):
             return shown, _bytes(text)
         case Progress(label=label, text=text):

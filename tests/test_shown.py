@@ -3,7 +3,7 @@
 import pytest
 
 from llmspell_kernel.errors import ValueCrossingError
-from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, measured
+from llmspell_kernel.shown import Data, Markdown, Matrix, Progress, Shown, Table, Tree, measured
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree, 
         (Data("x" * 98), 100),
         (Data("x" * 98, "title"), 105),
         (Tree([1, 2], "é"), 7),
+        (Matrix(["é"], [[1]], [[0.5]], "t"), 8),
         (Table([[1]], ["a", "bc"], "t"), 9),
         (Markdown("日本"), 6),
         (Progress(1, 1, 2, "label", "text"), 9),

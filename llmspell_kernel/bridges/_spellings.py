@@ -1,4 +1,4 @@
-"""Other names of methods, as go-llmspell spells them: data, in one place.
+"""Other names of methods, most as go-llmspell spells them: data, in one place.
 
 An alias is for scripts that come from there.  It takes what the method takes; where go-llmspell's function takes something else
 (`llm.stream_chat` with a function, `llm.set_provider`), there is a method of that name.
@@ -17,8 +17,9 @@ SPELLINGS: Mapping[str, Mapping[str, str]] = {
         "get_current_provider": "provider",
     },
     "tools": {"execute": "call"},
+    "llm.stream": {"cancel": "close"},
 }
-"""By bridge: the other name, and the method that it is."""
+"""By bridge or kind of resource: the other name, and the method that it is."""
 
 
 def spellings_of(bridge: str, method: str) -> tuple[str, ...]:

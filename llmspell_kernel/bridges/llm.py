@@ -15,6 +15,11 @@ from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 from llmspell_kernel.values import Callback
 
 from ._bridge import Bridge, BridgeSession, Context, Reservation, Resource, method
+from ._llm_batches import Batches
+from ._llm_comparisons import Comparisons
+from ._llm_consensus import Consensus
+from ._llm_measures import Measures
+from ._llm_parts import Parts
 from ._llm_routes import LlmRoutes, check_each
 
 if TYPE_CHECKING:
@@ -72,6 +77,23 @@ class LlmStream(Resource):
         return self._generation.text
 
     @method
+    async def map(self, ctx: Context, fn: Callback) -> list[Any]:
+        """What a function makes of each piece of text that is still to come, as a list, once the answer has ended.
+
+        - fn: is called with each piece as it comes
+
+        Raises the provider's failure, and what the function raises, which stops the answer; `text` has what came until then.
+        """
+        made = []
+        try:
+            while (piece := await self.next(ctx)) is not None:
+                made.append(await ctx.invoke(fn, piece))
+        except BaseException:
+            await self.release()
+            raise
+        return made
+
+    @method
     async def usage(self, ctx: Context) -> dict[str, Any]:
         """What the answer used so far; complete once the stream has ended.
 
@@ -110,8 +132,8 @@ class LlmStream(Resource):
         await self._queue.put(None)
 
 
-class Llm(LlmRoutes, Bridge):
-    """Language models: ask, stream, choose a model."""
+class Llm(Batches, Comparisons, Consensus, LlmRoutes, Measures, Parts, Bridge):
+    """Language models: ask, stream, ask many, compare, measure, choose a model."""
 
     name = "llm"
     resources = (LlmStream,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ..shown import Data, Markdown, Progress, Shown, Table, Tree
+from ..shown import Data, Markdown, Matrix, Progress, Shown, Table, Tree
 from ..values import Value
 from .budget import MAX_PLAIN_CHARS, Budget
 from .pretty import pretty
@@ -29,6 +29,9 @@ def shown_bundle(shown: Shown, null: str = "null") -> dict[str, str]:
         case Table(rows, columns, title):
             grid = grid_of(rows, columns)
             return _titled(title, {"text/html": table_html(grid, Budget(), null), "text/plain": table_plain(grid, null)})
+        case Matrix(columns, rows, shares, title):
+            grid = grid_of(rows, columns)
+            return _titled(title, {"text/html": table_html(grid, Budget(), null, shares), "text/plain": table_plain(grid, null)})
         case Tree(value, title, open_levels):
             html = tree_html(value, Budget(), null, open_levels=open_levels)
             return _titled(title, {"text/html": html, "text/plain": pretty(value, null)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple, TypeGuard
 
 from ..values import Value
@@ -16,6 +17,8 @@ MAX_CELL_CHARS = 1_000
 MAX_PLAIN_CELL_CHARS = 60
 NO_ROWS = "(no rows)"
 _BORDER = "border:1px solid rgba(127,127,127,.35);padding:2px 8px;vertical-align:top"
+Shares = Sequence[Sequence[float | None]]
+"""By row and column, from 0 to 1: the better, the greener is the ground of a value, whose text says the same.  Every theme shines through."""
 _ABSENT = object()
 """Stands in a cell for which its row has nothing, which is not the same as null."""
 
@@ -48,13 +51,13 @@ def grid_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> Grid:
     return Grid(shown, cells, len(rows), len(keys) - len(shown))
 
 
-def table_html(grid: Grid, budget: Budget, null: str = "null") -> str:
+def table_html(grid: Grid, budget: Budget, null: str = "null", shares: Shares = ()) -> str:
     opening = f'<table class="mathjax_ignore" style="border-collapse:collapse">{_head_html(grid)}<tbody>'
     if not budget.take(opening):
         return CUT_HTML
     out, shown = [opening], 0
-    for row in grid.rows:
-        line = "<tr>" + "".join(_value_cell(cell, null) for cell in row) + "</tr>"
+    for row, row_shares in zip_longest(grid.rows, shares[: len(grid.rows)], fillvalue=()):
+        line = "<tr>" + "".join(_value_cell(cell, null, share) for cell, share in zip_longest(row, row_shares[: len(row)])) + "</tr>"
         if not budget.take(line):
             break
         out.append(line)
@@ -138,16 +141,23 @@ def _text(value: object, limit: int, null: str) -> str:
     return clip(scalar(value, null, limit) or inline(value, limit, null), limit)
 
 
-def _value_cell(value: object, null: str) -> str:
+def _tint(share: float | None) -> str:
+    if share is None:
+        return ""
+    good = min(1.0, max(0.0, share))
+    return f";background-color:rgba({207 - 161 * good:.0f},{60 + 100 * good:.0f},{57 + 10 * good:.0f},.25)"
+
+
+def _value_cell(value: object, null: str, share: float | None = None) -> str:
     text = _text(value, MAX_CELL_CHARS, null)
     # a rounded number is whole where the pointer rests on it
     whole = repr(value) if isinstance(value, float) and repr(value) != text else ""
-    return _cell("td", escape(text), right=_is_number(value), title=whole)
+    return _cell("td", escape(text), right=_is_number(value), title=whole, tint=_tint(share))
 
 
-def _cell(tag: str, content: str, *, right: bool, title: str = "") -> str:
+def _cell(tag: str, content: str, *, right: bool, title: str = "", tint: str = "") -> str:
     told = f' title="{title}"' if title else ""
-    return f'<{tag} style="{_BORDER};text-align:{"right" if right else "left"};white-space:pre-wrap"{told}>{content}</{tag}>'
+    return f'<{tag} style="{_BORDER};text-align:{"right" if right else "left"};white-space:pre-wrap{tint}"{told}>{content}</{tag}>'
 
 
 def _one_line(text: str) -> str:

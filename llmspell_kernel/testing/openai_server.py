@@ -30,7 +30,7 @@ class Reply(msgspec.Struct, frozen=True):
     `end`: "done" finishes the answer; "cut" breaks the connection where the rest would come; "reset" breaks it by RST; "quiet" closes it
     politely there, without the last events; "hang" waits there until the client goes; "mute" does so before the first byte; "endless" begins
     again with the first event, for ever.  `write_bytes` sends that many bytes at a time, across characters.  With `body`, those bytes are
-    sent piece by piece instead of events: whatever a broken provider may say.
+    sent piece by piece instead of events: whatever a broken provider may say.  `vectors` answer a request for embeddings.
     """
 
     chunks: list[str] = []
@@ -45,6 +45,7 @@ class Reply(msgspec.Struct, frozen=True):
     end: str = "done"
     write_bytes: int = 0
     body: list[bytes] = []
+    vectors: list[list[Any]] = []
 
 
 class OpenAIServer:
@@ -101,6 +102,10 @@ class OpenAIServer:
         if reply.status != 200:
             error = {"error": {"message": reply.message, "type": "error", "code": reply.error_code or None}}
             body = json.dumps(error).encode()
+            writer.write(_head(reply, {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}) + body)
+            return await writer.drain()
+        if reply.vectors:
+            body = json.dumps(_embeddings(reply)).encode()
             writer.write(_head(reply, {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}) + body)
             return await writer.drain()
         framing = {"Connection": "close"} if reply.end == "quiet" else {"Connection": "close", "Transfer-Encoding": "chunked"}
@@ -174,6 +179,12 @@ _FIELDS = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, 
 
 def _event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     return _data({**_FIELDS, "choices": [{"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": finish_reason}]})
+
+
+def _embeddings(reply: Reply) -> dict[str, Any]:
+    """The last first: the order is that of `index`."""
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(reply.vectors)]
+    return {"object": "list", "data": data[::-1], "model": "test-model", "usage": reply.usage}
 
 
 def _data(fields: dict[str, Any]) -> bytes:

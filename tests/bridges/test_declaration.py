@@ -549,7 +549,8 @@ def test_help_names_the_other_spellings_of_a_method_in_the_case_of_the_language(
 
 def test_every_spelling_is_that_of_a_method_there_is() -> None:
     for bridge, spellings in SPELLINGS.items():
-        methods = declare(built_in()[bridge]).methods
+        declared = declare(built_in()[bridge.partition(".")[0]])
+        methods = declared.resources[bridge].methods if "." in bridge else declared.methods
         assert set(spellings.values()) <= set(methods)
         assert not set(spellings) & set(methods)
 

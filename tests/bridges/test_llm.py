@@ -31,9 +31,18 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def test_every_method_has_a_declaration_scripts_can_use() -> None:
     declared = declare(Llm)
     assert sorted(declared.methods) == [
+        "batch",
         "chat",
+        "compare",
         "complete",
+        "consensus",
+        "cost",
+        "count_tokens",
+        "embed",
+        "file",
         "generate",
+        "image",
+        "last_batch",
         "list_models",
         "list_providers",
         "model",
@@ -47,7 +56,7 @@ def test_every_method_has_a_declaration_scripts_can_use() -> None:
         "stream",
         "stream_chat",
     ]
-    assert sorted(declared.resources["llm.stream"].methods) == ["close", "next", "text", "usage"]
+    assert sorted(declared.resources["llm.stream"].methods) == ["close", "map", "next", "text", "usage"]
     assert declared.resources["llm.stream"].iterate == "next"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from llmspell_kernel.render.progress import progress_plain
 from llmspell_kernel.render.shown import shown_bundle
-from llmspell_kernel.shown import Data, Markdown, Progress, Shown, Table, Tree
+from llmspell_kernel.shown import Data, Markdown, Matrix, Progress, Shown, Table, Tree
 from llmspell_kernel.values import Value
 
 from .page import HOSTILE, Page, check_safe
@@ -141,3 +141,20 @@ def test_hostile_text_stays_text_wherever_it_stands(text: str) -> None:
         html(each)
         assert set(shown_bundle(each)) == {"text/html", "text/plain"}
         assert "\u202e" not in plain(each) and "\x1b]" not in plain(each)
+
+
+def test_a_matrix_is_a_table_whose_shares_are_seen_and_said() -> None:
+    matrix = Matrix(["prompt", "a"], [["<b>", "0 % (0/2)"], ["y", "100 % (2/2)"]], [[None, 0.0], [None, 1.0]], "Comparison")
+    shown = shown_bundle(matrix)
+    assert shown["text/plain"] == "Comparison\nprompt  a\n------  -----------\n<b>     0 % (0/2)\ny       100 % (2/2)"
+    assert (
+        shown["text/html"].count("background-color:rgba(207,60,57,.25)")
+        == shown["text/html"].count("background-color:rgba(46,160,67,.25)")
+        == 1
+    )
+    assert "<b>" not in shown["text/html"] and "&lt;b&gt;" in shown["text/html"]
+
+
+def test_shares_that_do_not_fit_a_matrix_are_left_out() -> None:
+    for shares in ([], [[]], [[1.0]], [[9.0, -3.0, 0.5], [0.5]]):
+        assert shown_bundle(Matrix(["a", "b"], [[1, 2]], shares))["text/plain"] == "a  b\n-  -\n1  2"  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ CLIENT_EXTRA_S = 5.0
 MAX_EVENTS = 200_000
 """Of one answer.  The longest answers have some ten thousand; litellm keeps each, so that an endless stream of empty ones takes gigabytes."""
 MAX_ARGUMENT_CHARS = 4_000_000
+MAX_GUESSED = 1_000
 
 
 class LitellmModel:
@@ -40,6 +41,8 @@ class LitellmModel:
         self._catalogue = catalogue
         self._environ = environ
         self._litellm: Any = None
+        self._guessed: dict[tuple[int, int], float | None] = {}
+        """Prices of so many tokens: of many short prompts at once, asking litellm for each would be a hundredth of all the work."""
 
     async def prepare(self) -> None:
         """Raises BridgeError `unknown_model` or `missing_key` before the slow import."""
@@ -110,7 +113,12 @@ class LitellmModel:
         return self._cost(usage_object=usage)
 
     def _price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        return self._cost(prompt_tokens=input_tokens, completion_tokens=output_tokens)
+        asked = input_tokens, output_tokens
+        if asked not in self._guessed:
+            if len(self._guessed) >= MAX_GUESSED:
+                self._guessed.clear()
+            self._guessed[asked] = self._cost(prompt_tokens=input_tokens, completion_tokens=output_tokens)
+        return self._guessed[asked]
 
     def _cost(self, **used: Any) -> float | None:
         try:

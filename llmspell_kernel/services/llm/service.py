@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from .catalogue import Catalogue, installed_catalogue, unknown_model, unknown_provider
 from .echo import Echo
+from .embeddings import Embedder
 from .generation import Generation
 from .litellm_library import LitellmLibrary
 from .litellm_models import LitellmModel
 from .local import Local, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
+from .price_list import PriceList
 from .providers import (
     LISTS,
     LOCAL,
@@ -33,6 +35,7 @@ from .providers import (
 from .retries import next_attempt
 from .routing import ROUTER_PREFIX, RoutedCall, RouterOptions, Routers
 from .scripted import Scripted
+from .token_counts import Count, counted
 from .wire import chat_body
 from .worst_case import FREE, WorstCase, dearest, worst_case
 
@@ -57,6 +60,8 @@ class LlmService:
         self._preload_wanted = environ.get("LLMSPELL_PRELOAD", "1") != "0"
         self._hint = None if environ.get("LLMSPELL_MODEL") else key_hint(environ)
         self._open: dict[str, Model] = {}
+        self.prices = PriceList()
+        self.embedder = Embedder(self._library, self._catalogue, self.prices, environ)
         self.scripted = Scripted(environ.get("LLMSPELL_SCRIPT", ""))
         self.routers = Routers(self._model_named, self._token_price, clock)
         self._default = default_model(environ, installed)
@@ -176,6 +181,10 @@ class LlmService:
             return worst_case(request, self.scripted.facts if request.model == "spell/scripted" else FREE, is_priced=True)
         facts = self._catalogue().facts_of(request.model)
         return worst_case(request, facts or FREE, is_priced=facts is not None)
+
+    async def token_count(self, prompt: str | Sequence[Any], name: str) -> Count:
+        """How many tokens a prompt has for a model."""
+        return await counted(prompt, name, self._library, self._catalogue)
 
     def _model_named(self, name: str) -> Model:
         if name.startswith(ROUTER_PREFIX):

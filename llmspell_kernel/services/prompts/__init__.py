@@ -1,0 +1,1 @@
+"""Prompts with places to fill: templates, and those that were given a name."""
