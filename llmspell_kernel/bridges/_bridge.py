@@ -226,6 +226,9 @@ class Interceptor:
     name: str = ""
     """Which one it is, for the journal and for errors."""
     has_before = has_after = True
+    before_rank: ClassVar[int] = 0
+    after_rank: ClassVar[int] = 2
+    """Those of lower rank come first: guardrails see arguments last (1) and answers first (0)."""
     holds_text = False
     """Is text of an answer shown and given only once this has looked at all of it?"""
 
@@ -251,13 +254,12 @@ class Interceptor:
 class Interceptors(Protocol):
     """Those of one session; a bridge finds them in what it is opened with."""
 
-    def add(self, ctx: Context, pattern: str, interceptor: Interceptor, *, nearest: bool = False) -> Callable[[Context], None]:
+    def add(self, ctx: Context, pattern: str, interceptor: Interceptor) -> Callable[[Context], None]:
         """From now on it sees calls; what is returned takes it away again.
 
         `pattern` is a call's label, where `*` stands for any letters, and has as many dots as it: `llm.*` are functions of that bridge and
-        no methods of its things.  Those who are `nearest` to a call see its arguments last and its answer first; else it is the order in
-        which they came, and one that a state gives again when it is restored takes its old place.  Raises LimitError where there are
-        too many.
+        no methods of its things.  Of the same rank, they see a call in the order in which they came, and one that a state gives again
+        when it is restored takes its old place.  Raises LimitError where there are too many.
         """
 
 

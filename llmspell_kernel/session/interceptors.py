@@ -45,7 +45,6 @@ NEVER = ("hooks", "guardrails")
 class Entry:
     pattern: str
     interceptor: Interceptor
-    nearest: bool
     place: int
     """In the order in which they came."""
     script: ScriptState
@@ -75,12 +74,12 @@ class Interceptors:
         self.known: list[Entry] = []
         self._last_place = 0
 
-    def add(self, ctx: Context, pattern: str, interceptor: Interceptor, *, nearest: bool = False) -> Callable[[Context], None]:
+    def add(self, ctx: Context, pattern: str, interceptor: Interceptor) -> Callable[[Context], None]:
         run = cast("EffectContext", ctx).run
         if sum(entry.until is None for entry in self.known) >= MOST:
             raise LimitError(f"there are {MOST} hooks and guardrails; remove some first", limit="interceptors", value=MOST, used=MOST + 1)
         place = self._place_again(run, interceptor)
-        entry = Entry(pattern, interceptor, nearest, place, run.script, run.script.number, run.cell)
+        entry = Entry(pattern, interceptor, place, run.script, run.script.number, run.cell)
         self.known.append(entry)
         return lambda ctx: self._end(entry, cast("EffectContext", ctx).run.cell)
 
@@ -114,7 +113,7 @@ class Interceptors:
 
     def _matching(self, run: CellRun, call: InterceptedCall) -> list[Entry]:
         found = [entry for entry in self.known if entry.is_in_force(run) and entry.names(call.label)]
-        return sorted(found, key=lambda entry: (entry.nearest, entry.place))
+        return sorted(found, key=lambda entry: (entry.interceptor.before_rank, entry.place))
 
 
 class Interception:
@@ -139,7 +138,7 @@ class Interception:
         """The script's value and its written form.  Raises what an interceptor refuses it with."""
         call = self._call
         call.value = value
-        for entry in sorted(self._entries, key=lambda entry: not entry.nearest):
+        for entry in sorted(self._entries, key=lambda entry: entry.interceptor.after_rank):
             await _run(self._context, call, entry, "after")
         if call.value is not value:
             value = to_plain(call.value, "the changed answer")
@@ -178,9 +177,7 @@ async def _meets(context: EffectContext, call: InterceptedCall, entry: Entry) ->
         return False
     if call.answered or not interceptor.has_before:
         return True
-    if not await _run(context, call, entry, "before"):
-        return False
-    return not call.answered  # whoever answers has looked at it
+    return await _run(context, call, entry, "before")
 
 
 async def _run(context: EffectContext, call: InterceptedCall, entry: Entry, when: Literal["before", "after"]) -> bool:
