@@ -320,7 +320,7 @@ class Buffer(Interceptor):
 
     async def after(self, ctx: Context, call: InterceptedCall) -> Value:
         each = _piecewise(call)
-        if each is not None and not call.notes.get("given"):
+        if each is not None and STREAM in call.notes and not call.notes.get("given"):
             call.notes["given"] = True
             for piece in words_of(call.notes[STREAM].content):
                 if await ctx.invoke(each, piece) is False:
