@@ -193,7 +193,7 @@ class InterceptedCall:
     """A call as interceptors see it: `label` is `llm.generate`, or `agent.agent.run` of a thing that the host keeps.
 
     `arguments` may be changed before it is made and `value` after it was answered; `notes` is each interceptor's own, for as long as the
-    call lasts.  A function of the script or a thing that the host keeps stays where it is.
+    call lasts.  An argument that holds a function of the script or a thing that the host keeps stays as it is.
     """
 
     __slots__ = ("answered", "arguments", "bridge", "label", "method", "notes", "text", "value")

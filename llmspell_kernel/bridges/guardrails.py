@@ -179,6 +179,10 @@ class Guard(Interceptor):
         call.notes.setdefault(RUN, []).append(self)
         return told
 
+    def _count(self, ctx: Context, what: str) -> None:
+        if not ctx.restoring:  # it was counted when it was done
+            self.stats[what] += 1
+
     async def looked_at(self, ctx: Context, call: InterceptedCall, value: Any) -> tuple[Any, Value]:
         """An answer as it may go on."""
         if isinstance(value, dict) and call.label == "llm.generate":
@@ -198,7 +202,7 @@ class Guard(Interceptor):
         return Judged(finding, changed)
 
     async def _look(self, ctx: Context, call: InterceptedCall, value: Any, leave: frozenset[str] = frozenset()) -> tuple[Any, Value]:
-        self.stats["checked"] += 1
+        self._count(ctx, "checked")
         try:
             judged = await self.judged(ctx, call.label, value, leave)
         except (Interrupted, SpellError) as error:
@@ -208,13 +212,13 @@ class Guard(Interceptor):
             return value, None
         action = self.spec.action
         if action == "warn":
-            self.stats["warned"] += 1
+            self._count(ctx, "warned")
             ctx.log("warn", f"the guardrail '{self.name}' found in {call.label}: {judged.told}", {"guardrail": self.name})
             return value, {"found": judged.finding.kinds}
         if action != "redact" or judged.finding.problems:
-            self.stats["blocked"] += 1
+            self._count(ctx, "blocked")
             raise self._blocked(call, judged.told)
-        self.stats["redacted"] += 1
+        self._count(ctx, "redacted")
         return with_texts(value, judged.texts, leave), {"redacted": judged.finding.kinds}
 
     def _cannot_look(self, ctx: Context, call: InterceptedCall, error: SpellError) -> None:
@@ -257,7 +261,7 @@ class Guard(Interceptor):
         messages = _messages(call)
         for attempt in range(1, self.spec.attempts + 1):
             if attempt > 1:
-                self.stats["retried"] += 1
+                self._count(ctx, "retried")
                 ctx.log(
                     "warn",
                     f"the guardrail '{self.name}' asks again (attempt {attempt} of {self.spec.attempts}): {told}",
@@ -267,7 +271,7 @@ class Guard(Interceptor):
                 value = await _ask(ctx, call, messages)
                 for guard in earlier:
                     value, _ = await guard.looked_at(ctx, call, value)
-            self.stats["checked"] += 1
+            self._count(ctx, "checked")
             try:
                 judged = await self.judged(ctx, call.label, _text(call, value))
             except (Interrupted, SpellError) as error:
@@ -277,7 +281,7 @@ class Guard(Interceptor):
                 call.notes[RUN].append(self)
                 return {"attempts": attempt}
             told = judged.told
-        self.stats["blocked"] += 1
+        self._count(ctx, "blocked")
         raise self._blocked(call, f"{told}, in each of {self.spec.attempts} answers")
 
     def _blocked(self, call: InterceptedCall, told: str) -> ScriptError:
@@ -356,7 +360,10 @@ class Guardrails(Bridge):
             return guardrail.name  # another state has replaced it since
         if old is None and len(self._guards) >= MOST:
             raise ScriptError(f"there are {MOST} guardrails; remove some first", code="too_many")
-        function = None if guardrail.check.fn is None else ctx.function(guardrail.check.fn)
+        function = None
+        if guardrail.check.fn is not None:
+            await ctx.call("guardrails", "keep", guardrail.check.fn)
+            function = ctx.function(guardrail.check.fn)
         guard = Guard(guardrail, check, function, (ctx.engine, ctx.state))
         if old is not None:
             self._end(ctx, old)
@@ -407,6 +414,10 @@ class Guardrails(Bridge):
     async def is_there(self, ctx: Context, name: str) -> bool:
         """Is there such a guardrail?"""
         return name in self._guards
+
+    @method(inner=True)
+    async def keep(self, ctx: Context, fn: Callback) -> None:
+        """A function was given to look at texts; kept as a call, so that calls which run it can be played."""
 
     @staticmethod
     def _end(ctx: Context, guard: Guard) -> None:

@@ -163,7 +163,7 @@ class Hooks(Bridge):
         - pattern: has as many dots as the call's label, so `llm.*` are functions of `llm` and no methods of its streams
         - fn: a function of data; policy decides on the call as it leaves it, and what it asks itself no hook sees
         """
-        return self._add(ctx, Hook("before", _checked(pattern), options or HookOptions(), before=ctx.function(fn)))
+        return await self._add(ctx, Hook("before", _checked(pattern), options or HookOptions(), before=ctx.function(fn)), fn)
 
     @method(replay="again")
     async def after(self, ctx: Context, pattern: Pattern, fn: Callback, options: HookOptions | None = None) -> str:
@@ -173,7 +173,7 @@ class Hooks(Bridge):
         gets, or `hooks.cancel(reason)`.
         - fn: a function of data; of a stream, its value is the text `<llm.stream>`
         """
-        return self._add(ctx, Hook("after", _checked(pattern), options or HookOptions(), after=ctx.function(fn)))
+        return await self._add(ctx, Hook("after", _checked(pattern), options or HookOptions(), after=ctx.function(fn)), fn)
 
     @method(replay="again")
     async def around(
@@ -186,7 +186,8 @@ class Hooks(Bridge):
         - after: by default nothing, as with `hooks.before`
         """
         second = None if after is None else ctx.function(after)
-        return self._add(ctx, Hook("around", _checked(pattern), options or HookOptions(), ctx.function(before), second))
+        given = [before] if after is None else [before, after]
+        return await self._add(ctx, Hook("around", _checked(pattern), options or HookOptions(), ctx.function(before), second), *given)
 
     @method(replay="call")
     async def cancel(self, ctx: Context, reason: str = "") -> dict[str, str]:
@@ -216,8 +217,16 @@ class Hooks(Bridge):
         """Is there such a hook?"""
         return id in self._hooks
 
-    def _add(self, ctx: Context, hook: Hook) -> str:
+    @method(inner=True)
+    async def keep(self, ctx: Context, *functions: Callback) -> None:
+        """Functions were given to be hooks.
+
+        Kept as a call, so that calls which run them can be played: a call that is made again is no part of what is kept.
+        """
+
+    async def _add(self, ctx: Context, hook: Hook, *given: Callback) -> str:
         assert self._interceptors is not None  # the session opens a bridge before its first call
+        await ctx.call("hooks", "keep", *given)
         function = hook.function
         key = (function.engine, function.state)
         first, count = self._first.get(key, (function, 0))

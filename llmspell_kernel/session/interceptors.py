@@ -21,10 +21,10 @@ import msgspec
 
 from ..bridges._bridge import Bridge, Context, InterceptedCall, Interceptor, method
 from ..bridges._declaration import declare
-from ..errors import LimitError, ScriptError
+from ..errors import LimitError, ScriptError, ValueCrossingError
 from ..host_types._crossing import to_plain, written
 from ..protocol.steps import Effect
-from ..values import Callback, ResourceRef, Value
+from ..values import Value
 from .foreign import refuse_foreign
 from .value_lists import write_values
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MOST = 200
 """As each sees every call that its pattern names."""
-MOST_ENDED = 500
+MOST_ENDED = 100
 """Are remembered for states that are restored; those that met older ones go through their cells without them."""
 NEVER = ("hooks", "guardrails")
 """Calls that no interceptor sees, or none could be taken away again."""
@@ -79,9 +79,9 @@ class Interceptors:
         if sum(entry.until is None for entry in self.known) >= MOST:
             raise LimitError(f"there are {MOST} hooks and guardrails; remove some first", limit="interceptors", value=MOST, used=MOST + 1)
         place = self._place_again(run, interceptor)
-        entry = Entry(pattern, interceptor, place, run.script, run.script.number, run.cell)
+        entry = Entry(pattern, interceptor, place, run.script, run.script.number, _cell_of(run))
         self.known.append(entry)
-        return lambda ctx: self._end(entry, cast("EffectContext", ctx).run.cell)
+        return lambda ctx: self._end(entry, _cell_of(cast("EffectContext", ctx).run))
 
     def _place_again(self, run: CellRun, interceptor: Interceptor) -> int:
         """That of the same one from before its state was restored, else a new one."""
@@ -106,7 +106,7 @@ class Interceptors:
                 await entry.interceptor.ready()
             for entry in found:
                 if entry.until is None and not entry.interceptor.is_alive:
-                    self._end(entry, run.cell)
+                    self._end(entry, _cell_of(run))
                     run.tell_once(f"{entry.interceptor.bridge}: {entry.interceptor.name} is gone with the state that gave its function")
             found = self._matching(run, call)
         return found
@@ -124,7 +124,7 @@ class Interception:
         self._call = call
         self._entries = [entry for entry in entries if entry.interceptor.has_after]
         self.arguments = _own(call.arguments, given)
-        changed = self.arguments != given
+        changed = len(self.arguments) != len(given) or any(now is not was for now, was in zip(self.arguments, given, strict=True))
         self.effect = msgspec.structs.replace(effect, args=msgspec.Raw(write_values(self.arguments))) if changed else effect
 
     @property
@@ -197,6 +197,11 @@ async def _run(context: EffectContext, call: InterceptedCall, entry: Entry, when
     return True
 
 
+def _cell_of(run: CellRun) -> int:
+    """What Python asks belongs to no cell: it comes before the next one."""
+    return run.cell or run.session.last_cell + 1
+
+
 def _own(changed: list[Value], given: list[Value]) -> list[Value]:
     """The arguments with what is bound to their state where it was.  Raises ValueCrossingError for one that is somewhere else."""
     changed = [
@@ -204,14 +209,23 @@ def _own(changed: list[Value], given: list[Value]) -> list[Value]:
         for place, value in enumerate(changed, 1)
     ]
     for place, value in enumerate(changed):
-        if place < len(given) and isinstance(given[place], (Callback, ResourceRef)):
+        if place < len(given) and _is_bound(given[place]):
             changed[place] = given[place]
         elif place >= len(given) or value is not given[place]:
             refuse_foreign(value, f"the changed argument {place + 1}")
     for place in range(len(changed), len(given)):
-        if isinstance(given[place], (Callback, ResourceRef)):
+        if _is_bound(given[place]):
             changed += given[len(changed) : place + 1]
     return changed
+
+
+def _is_bound(value: Value) -> bool:
+    """Does it hold what lives in one state alone?"""
+    try:
+        refuse_foreign(value, "")
+    except ValueCrossingError:
+        return True
+    return False
 
 
 class _Interceptions(Bridge):

@@ -20,6 +20,7 @@ from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import Value
 
+from ..session.test_kept_functions import desk
 from ..session.test_taping import Counted
 from ..session.world import ENGINES, Probe, Recording
 
@@ -351,6 +352,52 @@ def test_a_restored_state_has_its_hooks_again_and_once_and_what_others_did_is_pl
             assert result.values == [[1, 102, 103, 4]]
             assert len(counted.calls) == made == 4
             assert session.sink.text("stderr").count("not cell") == 0  # type: ignore[attr-defined]
+
+    asyncio.run(play())
+
+
+@every_pair
+def test_a_hook_of_a_state_that_waits_for_another_one_is_run_again_when_it_is_restored(owner: str, user: str, tmp_path: Path) -> None:
+    """The other state's function makes the call, and the hook belongs to who asked for that."""
+    work = {
+        "lua": "desk.keep('add', function() return counted.number('k') end)",
+        "javascript": "await desk.keep('add', () => counted.number('k'))",
+    }
+
+    async def play() -> None:
+        async with desk(tmp_path) as (session, _, counted):
+            await run(session, user, work["lua"], work["javascript"], state="other", chunk="cell[1]")
+            await run(
+                session,
+                owner,
+                "runs = 0; hooks.after('counted.number', function(c, v) runs = runs + 1; return {value = v + 100} end); got = desk.run('add', 0)",
+                "let runs = 0; await hooks.after('counted.number', (c, v) => { runs += 1; return {value: v + 100} });"
+                " let got = await desk.run('add', 0)",
+                chunk="cell[2]",
+            )
+            await kill(session, owner)
+            assert await run(session, owner, "return {runs, got}", "[runs, got]", chunk="cell[3]") == [[1, 101]]
+            assert len(counted.calls) == 1
+            assert "not cell" not in session.sink.text("stderr")  # type: ignore[attr-defined]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_an_argument_that_holds_a_function_stays_as_it_is_and_a_number_of_another_kind_is_a_change(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with hooked(tmp_path) as (session, _, _):
+            await run(
+                session,
+                engine,
+                "hooks.before('probe.echo', function(c) seen = c.arguments[1]; return {arguments = {true}} end)",
+                "let seen; await hooks.before('probe.echo', c => { seen = c.arguments[0]; return {arguments: [true]} })",
+            )
+            assert await run(session, engine, "probe.echo(1)", "await probe.echo(1)") == [True]
+            with pytest.raises(SpellError, match="function"):  # as without a hook: it was not replaced
+                raise_on = await run(session, engine, "probe.echo({f = function() end})", "await probe.echo({f: () => 1})")
+                raise ScriptError(f"a function came back: {raise_on}")
+            assert await run(session, engine, "seen", "seen") == [{"f": "<function>"}]
 
     asyncio.run(play())
 
