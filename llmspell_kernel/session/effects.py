@@ -108,6 +108,11 @@ class EffectContext:
         return None if self.within is None else self.within.call_id
 
     @property
+    def is_untold(self) -> bool:
+        """Does an interceptor ask it about a text that is held back?  The journal is shown, and has neither arguments nor answer of it."""
+        return self.in_interceptor and self.is_silent
+
+    @property
     def innermost_open(self) -> EffectContext | None:
         """Itself, and once it has ended the call that it was asked within, if that still goes on."""
         found: EffectContext | None = self
@@ -352,8 +357,9 @@ async def _perform(
         raise
     await run.keep_pace(len(effect.args))
     started = time.monotonic()
+    told = [] if context.is_untold and planned.method is not INTERCEPTION else arguments
     run.recorder.record(
-        CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, context.parent, effect.target)
+        CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, told, context.parent, effect.target)
     )
     what = f"{effect.bridge}.{effect.method}"
     try:
@@ -375,7 +381,8 @@ async def _perform(
     finally:
         context.release()
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, time.monotonic() - started, context.replayed))
+    seen = None if context.is_untold and planned.method is not INTERCEPTION else value
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, seen, time.monotonic() - started, context.replayed))
     run.tell_time(context.ended_s or now)
     return value, text
 
@@ -656,7 +663,15 @@ def _known(methods: Any, effect: Effect) -> MethodDeclaration:
 def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> None:
     run.recorder.record(
         CallDenied(
-            run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message, context.parent
+            run.cell,
+            time.time(),
+            context.call_id,
+            effect.bridge,
+            effect.method,
+            [] if context.is_untold else arguments,
+            error.code,
+            error.message,
+            context.parent,
         )
     )
 
