@@ -178,11 +178,89 @@ class BridgeSession(Protocol):
     def files(self) -> FilePolicy:
         """What scripts may keep."""
 
+    @property
+    def interceptors(self) -> Interceptors:
+        """What sees calls before they are made and after they are answered."""
+
     async def performance(self, name: str, since_s: float) -> dict[str, Any]:
         """What calls of a model ("": of all) came to, by the journals of the project; see journal.performance."""
 
     async def bridge(self, name: str) -> Bridge:
         """The open bridge of that name, which `needs` must name."""
+
+
+class InterceptedCall:
+    """A call as interceptors see it: `label` is `llm.generate`, or `agent.agent.run` of a thing that the host keeps.
+
+    `arguments` may be changed before it is made and `value` after it was answered; `notes` is each interceptor's own, for as long as the
+    call lasts.  An argument that holds a function of the script or a thing that the host keeps stays as it is.
+    """
+
+    __slots__ = ("answered", "arguments", "bridge", "label", "method", "notes", "text", "value")
+
+    def __init__(self, bridge: str, method: str, arguments: list[Value]) -> None:
+        self.bridge = bridge
+        self.method = method
+        self.label = f"{bridge}.{method}"
+        self.arguments = arguments
+        self.value: Any = None
+        self.answered = False
+        self.text = ""
+        """What is shown of an answer that was held back, where that is not its text."""
+        self.notes: dict[str, Any] = {}
+
+    def answer(self, value: Any) -> None:
+        """The call is not made: this is what it comes to.  A `Resource` must be of the type that the method gives."""
+        self.value, self.answered = value, True
+
+
+class Interceptor:
+    """Sees the calls that a pattern names, also those that bridges make by `Context.call`; from `Interceptors.add`.
+
+    Neither what it asks itself nor what a function asks that it calls is seen by any interceptor.  It is called again where a call is
+    replayed or a state restored, and must come out the same.
+    """
+
+    bridge: ClassVar[str] = ""
+    """By which the journal names its runs, as in `hooks.before`."""
+    name: str = ""
+    """Which one it is, for the journal and for errors."""
+    has_before = has_after = True
+    before_rank: ClassVar[int] = 0
+    after_rank: ClassVar[int] = 2
+    """Those of lower rank come first: guardrails see arguments last (1) and answers first (0)."""
+    holds_text = False
+    """Is text of an answer shown and given only once this has looked at all of it?"""
+
+    @property
+    def is_alive(self) -> bool:
+        """One that is not, because the state of its functions has ended, is taken away."""
+        return True
+
+    async def ready(self) -> None:
+        """Called before each of its calls, so that it can have the state of its functions restored (ScriptFunction.ready)."""
+
+    def sees(self, call: InterceptedCall) -> bool:
+        """Beyond its pattern: is the call one for it?"""
+        return True
+
+    async def before(self, ctx: Context, call: InterceptedCall) -> Value:
+        """May change the call's arguments, answer it, or raise what refuses it.  What it returns is in the journal."""
+
+    async def after(self, ctx: Context, call: InterceptedCall) -> Value:
+        """May change the call's value, or raise what it then comes to.  What it returns is in the journal."""
+
+
+class Interceptors(Protocol):
+    """Those of one session; a bridge finds them in what it is opened with."""
+
+    def add(self, ctx: Context, pattern: str, interceptor: Interceptor) -> Callable[[Context], None]:
+        """From now on it sees calls; what is returned takes it away again.
+
+        `pattern` is a call's label, where `*` stands for any letters, and has as many dots as it: `llm.*` are functions of that bridge and
+        no methods of its things.  Of the same rank, they see a call in the order in which they came, and one that a state gives again
+        when it is restored takes its old place.  Raises LimitError where there are too many.
+        """
 
 
 class Reservation(Protocol):

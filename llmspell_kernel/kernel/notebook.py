@@ -531,6 +531,8 @@ def _as_seen(engine: str, line: str, code: str, offset: int) -> str:
 
 
 def _last_answer(events: Sequence[AnyEvent]) -> Any:
+    """None also where a hook has changed what was shown."""
     streamed = {event.call for event in events if isinstance(event, CallChunk)}
-    finished = [event for event in events if isinstance(event, CallFinished) and event.call in streamed]
-    return finished[-1].value if finished else None
+    last = next((event for event in reversed(events) if isinstance(event, CallFinished) and event.call in streamed), None)
+    shown = "" if last is None else "".join(event.text for event in events if isinstance(event, CallChunk) and event.call == last.call)
+    return last.value if last is not None and last.value == shown else None

@@ -29,6 +29,7 @@ from ..services.modules import ModuleLibrary
 from ..services.secrets import Secrets
 from ..services.tools.library import ToolLibrary
 from .faults import contained, report
+from .interceptors import Interceptors
 from .model_records import ModelRecords
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Surroundings:
     records: ModelRecords
     tools: ToolLibrary
     languages: Mapping[str, Sequence[str]]
+    interceptors: Interceptors
 
 
 class BridgeSet:
@@ -264,6 +266,10 @@ class SessionView:
     @property
     def files(self) -> FilePolicy:
         return self._bridges.surroundings.files
+
+    @property
+    def interceptors(self) -> Interceptors:
+        return self._bridges.surroundings.interceptors
 
     async def performance(self, name: str, since_s: float) -> dict[str, Any]:
         return await self._bridges.surroundings.records.performance(name, since_s)

@@ -37,6 +37,7 @@ from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
 from .budgets import Reservation
 from .faults import contained, fault_of
+from .interceptors import INTERCEPTION, Interception, intercepting
 from .large_values import by_size
 from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_arguments, write_values
@@ -80,6 +81,12 @@ class EffectContext:
         self.capability = capability
         """What policies know it by, "" for its name."""
         self._on_text = on_text
+        self.in_interceptor: bool = within is not None and within.in_interceptor
+        """Does an interceptor ask, itself or by a function of a script?  No other one sees what it asks."""
+        self.is_silent: bool = within is not None and within.is_silent
+        """Is the text of its answer held back, because an interceptor is to look at it first?"""
+        self.held_back = False
+        """Has any been?"""
         self._is_open = True
         self.state, self.engine, self.restoring = run.state_name, run.engine, run.playback is not None
         self.cell = run.chunk
@@ -101,6 +108,11 @@ class EffectContext:
         return None if self.within is None else self.within.call_id
 
     @property
+    def is_untold(self) -> bool:
+        """Does an interceptor ask it about a text that is held back?  The journal is shown, and has neither arguments nor answer of it."""
+        return self.in_interceptor and self.is_silent
+
+    @property
     def innermost_open(self) -> EffectContext | None:
         """Itself, and once it has ended the call that it was asked within, if that still goes on."""
         found: EffectContext | None = self
@@ -114,11 +126,18 @@ class EffectContext:
 
     def chunk(self, text: str) -> None:
         if text:
-            if self._on_text is not None:
-                self._on_text(text)
             if self.made is not None:
                 self.made.add_chunk(text)
-            self._record(CallChunk(self.run.cell, time.time(), self.call_id, text))
+            if self.is_silent:
+                self.held_back = True
+            else:
+                self.say(text)
+
+    def say(self, text: str) -> None:
+        """Text that is shown, and is no part of what is played again."""
+        if self._on_text is not None:
+            self._on_text(text)
+        self._record(CallChunk(self.run.cell, time.time(), self.call_id, text))
 
     def pieces(self) -> StreamRedactor:
         return self.run.redactor.stream()
@@ -240,6 +259,15 @@ class EffectContext:
         planned = Planned(effect.bridge, method, lambda: make(within), _nothing)
         return value_of(await perform(self.run, within, effect, arguments, planned))
 
+    async def intercept(
+        self, effect: Effect, arguments: list[Value], make: Callable[[EffectContext], Awaitable[Value]], *, beside: bool, silent: bool
+    ) -> Value:
+        """As `call_own`, of what an interceptor does: beside this call, which has not begun, or within it."""
+        within = EffectContext(self.run, self.run.next_call(), self.within if beside else self, level="read")
+        within.in_interceptor, within.is_silent = True, silent
+        planned = Planned(effect.bridge, INTERCEPTION, lambda: make(within), _nothing)
+        return value_of(await perform(self.run, within, effect, arguments, planned))
+
     def function(self, callback: Callback) -> KeptFunction:
         return self.run.session.function(self.run.script, callback)
 
@@ -286,10 +314,39 @@ async def perform(
 ) -> tuple[Value, bytes] | Exception:
     """The call's value in plain data and its written form, or what refused or failed it; the journal has it.  Raises only what is our own fault.
 
-    Without a plan, it is the call of a bridge, which policy may refuse.
+    Without a plan, it is the call of a bridge, which interceptors may see and policy may refuse.
     """
+    if planned is None and run.session.interceptors.known and not context.in_interceptor:
+        return await _intercepted(run, context, effect, arguments)
+    return await _perform(run, context, effect, arguments, planned)
+
+
+async def _intercepted(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
+    try:
+        interception = await intercepting(run, context, effect, arguments)
+    except asyncio.CancelledError:
+        _refused(run, context, effect, arguments, Interrupted("stopped before it was begun"))
+        raise
+    except SpellError as error:
+        _refused(run, context, effect, arguments, error)
+        return redact_error(error, run.redactor)
+    if interception is None:
+        return await _perform(run, context, effect, arguments)
+    return await _perform(run, context, interception.effect, interception.arguments, None, interception)
+
+
+async def _perform(
+    run: CellRun,
+    context: EffectContext,
+    effect: Effect,
+    arguments: list[Value],
+    planned: Planned | None = None,
+    interception: Interception | None = None,
+) -> tuple[Value, bytes] | Exception:
     try:
         planned = planned or await _allowed_call(run, context, effect, arguments)
+        if interception is not None and interception.is_answered:
+            planned = planned._replace(method=None, make=interception.answer)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         if context.asks is not None:
@@ -300,12 +357,15 @@ async def perform(
         raise
     await run.keep_pace(len(effect.args))
     started = time.monotonic()
+    told = [] if context.is_untold and planned.method is not INTERCEPTION else arguments
     run.recorder.record(
-        CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, context.parent, effect.target)
+        CallStarted(run.cell, time.time(), context.call_id, effect.bridge, effect.method, told, context.parent, effect.target)
     )
     what = f"{effect.bridge}.{effect.method}"
     try:
         value, text = await _come_to(run, context, effect, arguments, planned)
+        if interception is not None:
+            value, text = await interception.after(value, text)
         check_size(text, f"the answer of {what}", run.limits.value_bytes)
     except asyncio.CancelledError:
         if not _is_cancelled():
@@ -321,7 +381,8 @@ async def perform(
     finally:
         context.release()
     now = time.time()
-    run.recorder.record(CallFinished(run.cell, now, context.call_id, value, time.monotonic() - started, context.replayed))
+    seen = None if context.is_untold and planned.method is not INTERCEPTION else value
+    run.recorder.record(CallFinished(run.cell, now, context.call_id, seen, time.monotonic() - started, context.replayed))
     run.tell_time(context.ended_s or now)
     return value, text
 
@@ -602,7 +663,15 @@ def _known(methods: Any, effect: Effect) -> MethodDeclaration:
 def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> None:
     run.recorder.record(
         CallDenied(
-            run.cell, time.time(), context.call_id, effect.bridge, effect.method, arguments, error.code, error.message, context.parent
+            run.cell,
+            time.time(),
+            context.call_id,
+            effect.bridge,
+            effect.method,
+            [] if context.is_untold else arguments,
+            error.code,
+            error.message,
+            context.parent,
         )
     )
 

@@ -15,7 +15,7 @@ from ..policy.presets import PRESETS
 from ..protocol.steps import Effect, Fault
 from ..values import Value
 from .faults import error_of, fault_of
-from .functions import refuse_foreign
+from .foreign import refuse_foreign
 from .redacted import redact_error
 from .script_state import Opening, ScriptState, refuse_surrogates
 from .sink import KeptText

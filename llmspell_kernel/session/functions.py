@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 from ..bridges._bridge import Bridge, Context, method
 from ..bridges._checking import converted
 from ..bridges._declaration import declare
-from ..errors import ScriptError, ValueCrossingError
+from ..errors import ScriptError
 from ..host_types._crossing import to_plain
 from ..protocol.steps import Effect
-from ..values import Callback, ResourceRef, Value
+from ..values import Callback, Value
+from .foreign import refuse_foreign
 from .script_state import FunctionCall, ScriptState
 from .value_lists import check_size, write_values
 from .within import run_within
@@ -116,18 +117,3 @@ class _Calls(Bridge):
 
 
 _CALL = declare(_Calls).methods["call"]
-
-
-def refuse_foreign(value: Value, path: str) -> None:
-    """Raises ValueCrossingError for what names something of one state alone."""
-    match value:
-        case Callback():
-            raise ValueCrossingError("a function cannot go from one state to another; give it a name with tools.register", path=path)
-        case ResourceRef():
-            raise ValueCrossingError(f"a {value.type} cannot go from one state to another", path=path)
-        case list() | tuple():
-            for index, item in enumerate(value):
-                refuse_foreign(item, f"{path}[{index}]")
-        case dict():
-            for key, item in value.items():
-                refuse_foreign(item, f"{path}.{key}")

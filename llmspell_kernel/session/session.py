@@ -58,6 +58,7 @@ from .fresh_states import FreshScript, fresh_state
 from .functions import KeptFunction
 from .history import PastCell
 from .init_scripts import add_place, init_files, read_init
+from .interceptors import Interceptors
 from .large_values import by_size
 from .model_records import ModelRecords
 from .placing import placed
@@ -122,6 +123,7 @@ class Session:
         self.modules = ModuleLibrary(self.limits.value_bytes)
         self.tools = ToolLibrary(DECLARED)
         records = ModelRecords(self.folder)
+        self.interceptors = Interceptors()
         surroundings = Surroundings(
             self.modules,
             self.folder,
@@ -129,6 +131,7 @@ class Session:
             records=records,
             tools=self.tools,
             languages={engine.name: engine.file_endings for engine in self.engines},
+            interceptors=self.interceptors,
             **_policies(self.settings),
         )
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)

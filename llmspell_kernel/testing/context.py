@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmspell_kernel import Bridge, Context
-from llmspell_kernel.bridges._bridge import FreshState
+from llmspell_kernel.bridges._bridge import FreshState, Interceptor
 from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.policy.decide import Level
@@ -20,6 +20,18 @@ from llmspell_kernel.services.secrets import Secrets
 from llmspell_kernel.services.tools.library import ToolLibrary
 from llmspell_kernel.shown import Shown
 from llmspell_kernel.values import Callback, Value
+
+
+class FakeInterceptors:
+    """Keeps what a bridge adds, by pattern, until it takes it away."""
+
+    def __init__(self) -> None:
+        self.added: list[tuple[str, Interceptor]] = []
+
+    def add(self, ctx: Context, pattern: str, interceptor: Interceptor) -> Callable[[Context], None]:
+        entry = (pattern, interceptor)
+        self.added.append(entry)
+        return lambda ctx: self.added.remove(entry)
 
 
 class FakeBridgeSession:
@@ -44,6 +56,7 @@ class FakeBridgeSession:
         self.network = network or NetworkPolicy()
         self.files = files or FilePolicy()
         self.secrets = secrets or Secrets({}, {}, Redactor())
+        self.interceptors = FakeInterceptors()
         self._bridges = dict(bridges or {})
         self._performance = dict(performance or {})
         self.asked_performance: list[tuple[str, float]] = []

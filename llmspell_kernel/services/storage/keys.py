@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -129,6 +129,71 @@ class KeyStore:
         text = packed(value)
         return self._change(key, lambda old: text if old == expected else None)
 
+    def add(self, prefix: str, values: Sequence[Value]) -> int:
+        """Keeps each value under the prefix and a number, the next ones in order from the greatest there; all of them or none.
+
+        Gives the greatest number.  Raises as `set`.
+        """
+        rules = self._writable(f"{prefix}{_numbered(0)}")
+        texts = [packed(value) for value in values]
+        for text in texts:
+            if len(text) > rules.max_value_bytes:
+                raise rules.exceeded("max_value_bytes", len(text), f"a value under {rules.called(prefix)} has {len(text)} bytes")
+
+        def put(connection: sqlite3.Connection) -> int:
+            where, bounds = self._beginning(prefix)
+            last = connection.execute(f"SELECT key FROM entries {where} ORDER BY key DESC LIMIT 1", bounds).fetchone()  # noqa: S608
+            number = 0 if last is None else number_of(last[0])
+            rows = [(self._space, f"{prefix}{_numbered(number + more)}", text) for more, text in enumerate(texts, 1)]
+            connection.executemany(
+                "INSERT INTO entries (space, key, value, checksum) VALUES (?, ?, ?, ?)", [(*row, checksum(*row)) for row in rows]
+            )
+            self._account(connection, rules, len(rows), sum(_size(key, text) for _, key, text in rows))
+            return number + len(rows)
+
+        return self._do(lambda connection: self._within(connection, put), 0, make=True)
+
+    def values(self, prefix: str, *, after: int = 0, before: int = 10**10, most: int, newest: bool = False) -> list[tuple[int, Value]]:
+        """What `add` keeps between two numbers, in their order: the first ones of it, or the newest."""
+        self._rules().check_key(f"{prefix}{_numbered(0)}")
+        order = "DESC" if newest else "ASC"
+        bounds = (self._space, f"{prefix}{_numbered(after)}", f"{prefix}{_numbered(before)}", most)
+
+        def find(connection: sqlite3.Connection) -> list[tuple[int, Value]]:
+            where = "WHERE space = ? AND key > ? AND key < ?"
+            rows = connection.execute(f"SELECT key, value, checksum FROM entries {where} ORDER BY key {order} LIMIT ?", bounds)  # noqa: S608
+            return [(number_of(key), unpacked(self._known(key, text, known))) for key, text, known in rows]
+
+        nothing: list[tuple[int, Value]] = []
+        found = self._do(find, nothing, make=False)
+        return found[::-1] if newest else found
+
+    def count(self, prefix: str) -> int:
+        """How many keys begin so."""
+        where, values = self._beginning(prefix)
+        query = f"SELECT count(*) FROM entries {where}"  # noqa: S608
+        return self._do(lambda connection: int(connection.execute(query, values).fetchone()[0]), 0, make=False)
+
+    def counts(self, prefix: str) -> dict[str, int]:
+        """How many keys there are below each next name: of `m/a/1` and `m/a/2` with `m/`, two of `a`."""
+        rules = self._rules()
+
+        def find(connection: sqlite3.Connection) -> dict[str, int]:
+            where, values = self._beginning(prefix)
+            rest = f"substr(key, {len(prefix) + 1})"
+            name = f"substr({rest}, 1, instr({rest} || '/', '/') - 1)"
+            rows = connection.execute(
+                f"SELECT {name} AS name, count(*) FROM entries {where} GROUP BY name ORDER BY name LIMIT ?",  # noqa: S608
+                (*values, rules.max_listing + 1),
+            )
+            return dict(rows.fetchall())
+
+        nothing: dict[str, int] = {}
+        found = self._do(find, nothing, make=False)
+        if len(found) > rules.max_listing:
+            raise rules.exceeded("max_listing", len(found), "there are more names than can be listed")
+        return found
+
     def take_warnings(self) -> list[str]:
         """What the user should be told, once."""
         warnings, self._database.warnings = self._database.warnings, []
@@ -174,7 +239,9 @@ class KeyStore:
         row = connection.execute("SELECT value, checksum FROM entries WHERE space = ? AND key = ?", (self._space, key)).fetchone()
         if row is None:
             return None
-        text, known = row
+        return self._known(key, *row)
+
+    def _known(self, key: str, text: object, known: int) -> bytes:
         if not isinstance(text, bytes) or checksum(self._space, key, text) != known:
             raise Damaged("a value in it is not what was kept")
         return text
@@ -260,3 +327,19 @@ def _after(prefix: str) -> str | None:
             return prefix[:-1] + chr(0xE000 if last == 0xD800 else last)  # there are no texts with surrogates
         prefix = prefix[:-1]
     return None
+
+
+NUMBER_DIGITS = 10
+
+
+def _numbered(number: int) -> str:
+    """So written, keys have the order of their numbers."""
+    return f"{number:0{NUMBER_DIGITS}d}"
+
+
+def number_of(key: str) -> int:
+    """Raises Damaged for a key that `add` never made."""
+    digits = key[-NUMBER_DIGITS:]
+    if not (digits.isascii() and digits.isdigit()):
+        raise Damaged("a key in it has no number")
+    return int(digits)
