@@ -49,19 +49,36 @@ class Ledger:
         self.set_aside: str = ""
         """The name that an unreadable file was given."""
 
-    def reserve(self, decide: Callable[[Sums], Sequence[int]], owed: Mapping[str, Sequence[int]] = NONE) -> tuple[str, Sums, Sums]:
-        """Adds what `decide` makes of the day's sums; the day, what was added, the sums before.  What it raises is raised, and nothing added.
+    def reserve(self, decide: Callable[[Sums], Sequence[int]]) -> tuple[str, Sums, Sums]:
+        """Adds what `decide` makes of the day's sums; the day, what was added, the sums before.  What it raises is raised, and nothing added."""
+        day, (outcome,) = self.reserve_all([decide])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return day, *outcome
 
-        `owed` are changes that are made first, by day, "" for this one; nothing of them either, where something is raised.
+    def reserve_all(
+        self, decides: Sequence[Callable[[Sums], Sequence[int]]], owed: Mapping[str, Sequence[int]] = NONE
+    ) -> tuple[str, list[tuple[Sums, Sums] | Exception]]:
+        """The same for many in turn, written at once: the day, and of each what was added and the sums before it, or what it raised.
+
+        `owed` are changes that are made first, by day, "" for this one.
         """
         day = self._today()
+        outcomes: list[tuple[Sums, Sums] | Exception] = []
         with self._transaction() as connection:
             for at, by in owed.items():
                 self._change(connection, at or day, by)
-            before = self._sums(connection, day)
-            added = tuple(decide(before))
-            self._put(connection, day, [a + b for a, b in zip(before, added, strict=True)])
-        return day, added, before
+            sums = self._sums(connection, day)
+            for decide in decides:
+                try:
+                    added = tuple(decide(sums))
+                except Exception as error:  # it is its asker's
+                    outcomes.append(error)
+                    continue
+                outcomes.append((added, sums))
+                sums = tuple(a + b for a, b in zip(sums, added, strict=True))
+            self._put(connection, day, sums)
+        return day, outcomes
 
     def change(self, day: str, by: Sequence[int]) -> str:
         """Adds to the sums of a day, "" for this one; a difference may be negative.  The day."""

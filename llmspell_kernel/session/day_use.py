@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..journal.ledger import Ledger, LedgerError
+from ..journal.ledger import Ledger, Sums
 from ..policy.budgets import Amounts
 from .faults import report
 
@@ -36,6 +36,11 @@ class Reserved(NamedTuple):
     set_aside: str = ""
 
 
+class _Asked(NamedTuple):
+    decide: Callable[[Amounts], Amounts]
+    answer: asyncio.Future[Reserved]
+
+
 class DayUse:
     """Its thread starts with the first reservation.  Reservations and settlements reach the ledger in the order in which they were made."""
 
@@ -44,6 +49,9 @@ class DayUse:
         self._thread: ThreadPoolExecutor | None = None
         self._own: tuple[str, Amounts] = "", Amounts()
         """The day, and what this session has added to its sums; the thread's alone."""
+        self._asked: list[_Asked] = []
+        """Who waits to be written next."""
+        self._is_asking = False
         self._owed: dict[str, Amounts] = {}
         """Settlements by day, "" for this one, that are not on their way yet."""
         self._paying: asyncio.TimerHandle | None = None
@@ -53,13 +61,33 @@ class DayUse:
 
         Raises LedgerError, and what `decide` raises.  Who is cancelled meanwhile has reserved nothing.
         """
-        owed = self._take_owed()
-        future = self._do(lambda: self._reserve(decide, owed))
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            self._later(lambda: self._give_back(future))  # behind it in the queue: by then it has happened, or never will
-            raise
+        asked = _Asked(decide, asyncio.get_running_loop().create_future())
+        self._asked.append(asked)
+        if not self._is_asking:  # whoever asks before the loop turns, or while the thread writes, is written with the others
+            self._is_asking = True
+            asyncio.get_running_loop().call_soon(self._ask_all)
+        return await asked.answer
+
+    def _ask_all(self) -> None:
+        asked, self._asked = [one for one in self._asked if not one.answer.cancelled()], []
+        self._is_asking = bool(asked)
+        if asked:
+            loop, owed = asyncio.get_running_loop(), self._take_owed()
+            writing = self._do(lambda: self._reserve([one.decide for one in asked], owed))
+            writing.add_done_callback(lambda done: loop.is_closed() or loop.call_soon_threadsafe(self._answer, asked, done))
+
+    def _answer(self, asked: Sequence[_Asked], done: Future[list[Reserved | Exception]]) -> None:
+        failure = CancelledError() if done.cancelled() else done.exception()
+        outcomes = [failure] * len(asked) if failure is not None else done.result()
+        for one, outcome in zip(asked, outcomes, strict=True):
+            if not one.answer.cancelled():
+                if isinstance(outcome, Reserved):
+                    one.answer.set_result(outcome)
+                else:
+                    one.answer.set_exception(outcome)
+            elif isinstance(outcome, Reserved):  # nobody waits for it any more
+                self.settle(outcome.day, Amounts().minus(outcome.amounts))
+        self._ask_all()
 
     def settle(self, day: str, by: Amounts) -> None:
         """Adds a difference to that day, "" for this one.  Does not wait; where it fails, the day goes on counting what was reserved."""
@@ -104,26 +132,18 @@ class DayUse:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="llmspell-budgets")
         return self._thread.submit(work)
 
-    def _reserve(self, decide: Callable[[Amounts], Amounts], owed: Mapping[str, Amounts]) -> Reserved:
-        try:
-            day, added, before = self._ledger.reserve(lambda sums: decide(Amounts(*sums)), owed)
-        except LedgerError:
-            raise  # the day goes on counting what was reserved, as who asks is told of the ledger
-        except BaseException:
-            for settled, by in owed.items():
-                self._change(settled, by)
-            raise
+    def _reserve(self, decides: Sequence[Callable[[Amounts], Amounts]], owed: Mapping[str, Amounts]) -> list[Reserved | Exception]:
+        """Where the ledger fails, the day goes on counting what was owed, as who asks is told of that."""
+        day, outcomes = self._ledger.reserve_all([partial(_decided, decide) for decide in decides], owed)
         for settled, by in owed.items():
             self._add(settled or day, by)
+        return [outcome if isinstance(outcome, Exception) else self._reserved(day, *outcome) for outcome in outcomes]
+
+    def _reserved(self, day: str, added: Sums, before: Sums) -> Reserved:
         others = Amounts(*before).minus(self._added(day))
         self._add(day, Amounts(*added))
         set_aside, self._ledger.set_aside = self._ledger.set_aside, ""
         return Reserved(day, Amounts(*added), others, True, set_aside)
-
-    def _give_back(self, future: Future[Reserved]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            reserved = future.result()
-            self._change(reserved.day, Amounts().minus(reserved.amounts))
 
     def _change(self, day: str, by: Amounts) -> None:
         self._add(self._ledger.change(day, by), by)
@@ -138,6 +158,10 @@ class DayUse:
     def _add(self, day: str, by: Amounts) -> None:
         if day >= self._own[0]:  # a settlement of yesterday's changes nothing of today
             self._own = day, self._added(day).plus(by)
+
+
+def _decided(decide: Callable[[Amounts], Amounts], sums: Sums) -> Amounts:
+    return decide(Amounts(*sums))
 
 
 def _tell_failure(done: Future[None], loop: asyncio.AbstractEventLoop) -> None:
