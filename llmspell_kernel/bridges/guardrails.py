@@ -116,6 +116,14 @@ class BufferedStream(Resource):
         return self.content
 
     @method
+    async def map(self, ctx: Context, fn: Callback) -> list[Any]:
+        """What a function makes of each piece of text that is still to come."""
+        made = []
+        while (piece := await self.next(ctx)) is not None:
+            made.append(await ctx.invoke(fn, piece))
+        return made
+
+    @method
     async def usage(self, ctx: Context) -> dict[str, Any]:
         """What the answer used."""
         answer = self._answer

@@ -25,6 +25,8 @@ MOST_AT_ONCE = 1_000
 """Messages in one call."""
 MOST_BY_MEANING, MOST_CHARS_BY_MEANING = 500, 400_000
 """The newest messages that are compared by meaning, as each search sends them to a model."""
+EMBEDDED_AT_ONCE = 256
+"""As `llm.embed` takes them."""
 SUMMARIZED_TOKENS = 8_000
 """In one question to a model."""
 MOST_ROUNDS = 20
@@ -157,15 +159,10 @@ class Conversation(Resource):
         if not messages:
             return []
         texts = [query, *(message["text"] for message in messages)]
-        try:
-            answer = await ctx.call("llm", "embed", texts)
-        except ScriptError as error:
-            if error.code != "unknown":
-                raise
-            raise BridgeError(
-                "no model here makes embeddings, which a search by meaning needs; search by words", code="no_embedding_model"
-            ) from error
-        wanted, *others = vectors_of(answer, len(texts))
+        answers: list[Any] = []
+        for start in range(0, len(texts), EMBEDDED_AT_ONCE):
+            answers += await _embedded(ctx, texts[start : start + EMBEDDED_AT_ONCE])
+        wanted, *others = vectors_of(answers, len(texts))
         scored = [{**message, "score": nearness(wanted, vector)} for message, vector in zip(messages, others, strict=True)]
         return sorted(scored, key=lambda message: (-message["score"], -message["number"]))[:limit]
 
@@ -277,6 +274,17 @@ class Memory(Bridge):
         finally:
             for warning in kept.take_warnings():
                 ctx.log("warn", warning, {})
+
+
+async def _embedded(ctx: Context, texts: list[str]) -> list[Any]:
+    try:
+        answer = await ctx.call("llm", "embed", texts)
+    except ScriptError as error:
+        if error.code not in ("unknown", "argument"):  # no such method, or no model that suits
+            raise
+        told = f"no model here makes embeddings, which a search by meaning needs; search by words ({error.message})"
+        raise BridgeError(told, code="no_embedding_model") from error
+    return list(answer)
 
 
 def _pair(message: Table, at: int) -> tuple[str, str]:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel.bridges._declaration import declare
+from llmspell_kernel.bridges.guardrails import BufferedStream
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import ScriptError
 from llmspell_kernel.journal.events import CallChunk, CellStarted
@@ -147,6 +149,26 @@ def test_after_its_attempts_a_retry_blocks(engine: str, tmp_path: Path) -> None:
             assert len(service.scripted.seen) == 2
 
     asyncio.run(play())
+
+
+@every_engine
+def test_a_stream_that_is_looked_at_has_every_method_that_others_have(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path, "ask c@d.io") as (session, _, _):
+            await add(session, engine, "{name = 'out', on = 'output', check = {personal = true}, action = 'redact'}")
+            assert await run(
+                session,
+                engine,
+                "local s = llm.stream('p'); local m = s:map(function(p) return p .. '.' end); return {m, s:usage().finish_reason, s:close()}",
+                "const s = await llm.stream('p'); const m = await s.map(p => p + '.'); [m, (await s.usage()).finish_reason]",
+            ) == [[["ask .", "[email]."], "stop"]]
+
+    asyncio.run(play())
+
+
+def test_no_method_of_streams_is_missing_in_those_that_are_looked_at() -> None:
+    methods = declare(Llm).resources["llm.stream"].methods
+    assert [name for name in methods if not hasattr(BufferedStream, name)] == []
 
 
 @every_engine

@@ -140,6 +140,7 @@ class Embeddings(Bridge):
     @method
     async def embed(self, ctx: Context, texts: list[str]) -> list[list[float]]:
         """A vector for each text."""
+        assert len(texts) <= 256
         return [[float(text.count(letter)) for letter in "abc"] for text in texts]
 
 
@@ -154,6 +155,39 @@ def test_messages_are_found_by_meaning_where_a_model_makes_embeddings(engine: st
                 await run(session, engine, f"c:add('user', '{text}')", f"await c.add('user', '{text}')")
             (found,) = await run(session, engine, *search)
             assert [(hit["text"], hit["score"]) for hit in found] == [("abab", 1), ("aaa", 0.707107)]  # type: ignore[index,union-attr,call-overload]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_search_by_meaning_looks_at_more_messages_than_one_question_holds(engine: str, tmp_path: Path) -> None:
+    search = ("c:search('ab', 1, {by = 'meaning'})", "await c.search('ab', 1, {by: 'meaning'})")
+    fill = (
+        "local all = {}; for i = 1, 400 do all[i] = {role = 'user', content = i == 3 and 'ab' or 'c'} end; c:add(all)",
+        "await c.add(Array.from({length: 400}, (_, i) => ({role: 'user', content: i === 2 ? 'ab' : 'c'})))",
+    )
+
+    async def play() -> None:
+        async with remembering(tmp_path, bridges=(Embeddings(),)) as (session, _):
+            await run(session, engine, *OPEN)
+            await run(session, engine, *fill)
+            (found,) = await run(session, engine, *search)
+            assert [hit["number"] for hit in found] == [3]  # type: ignore[index,union-attr,call-overload]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_the_session_s_own_model_of_embeddings_finds_by_meaning(engine: str, tmp_path: Path) -> None:
+    search = ("c:search('rain today', 1, {by = 'meaning'})", "await c.search('rain today', 1, {by: 'meaning'})")
+
+    async def play() -> None:
+        async with remembering(tmp_path) as (session, _):
+            await run(session, engine, *OPEN)
+            for text in ("sun in spring", "rain all day today"):
+                await run(session, engine, f"c:add('user', '{text}')", f"await c.add('user', '{text}')")
+            (found,) = await run(session, engine, *search)
+            assert [hit["number"] for hit in found] == [2]  # type: ignore[index,union-attr,call-overload]
 
     asyncio.run(play())
 

@@ -9,10 +9,9 @@ from typing import Any
 from llmspell_kernel.errors import BridgeError
 
 
-def vectors_of(answer: Any, count: int) -> list[list[float]]:
-    """The embeddings in a model's answer: a list of them, or a table with one as `vectors` or `embeddings`.  Raises BridgeError."""
-    found = answer if isinstance(answer, list) else next((answer[key] for key in ("vectors", "embeddings") if key in answer), None)
-    if not isinstance(found, list) or len(found) != count or not all(_is_vector(vector, len(found[0])) for vector in found):
+def vectors_of(found: Sequence[Any], count: int) -> Sequence[list[float]]:
+    """What a model gave as embeddings of so many texts, checked.  Raises BridgeError."""
+    if len(found) != count or not all(_is_vector(vector, len(found[0])) for vector in found):
         raise BridgeError(f"the model gave no embeddings of {count} texts", code="bad_response")
     return found
 
