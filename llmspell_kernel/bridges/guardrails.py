@@ -24,7 +24,7 @@ from ._threads import in_thread
 STREAMS = ("llm.stream", "llm.stream_chat")
 ANSWERED = ("llm.chat", "llm.complete", "llm.generate", "llm.object", *STREAMS)
 PROMPTED = (*ANSWERED, "llm.embed")
-TOOLS = ("tools.call", "tools.execute")
+TOOLS = ("tools.call", "agent.tool")
 MOST = 50
 MOST_TEXTS = 200
 """In one call, that a script's function is asked about."""

@@ -18,7 +18,7 @@ CANCEL = "cancel_call"
 MOST_REASON = 1_000
 """Characters of a reason that are told."""
 MOST_PATTERN = 200
-NAMES_TOOLS = ("tools.call", "tools.execute")
+NAMES_TOOLS = ("tools.call", "agent.tool")
 KEYS_BEFORE = ("arguments", "value", "context", CANCEL)
 KEYS_AFTER = ("value", CANCEL)
 Pattern = Annotated[str, Meta(description="calls, as in `llm.*` or `tools.call`; `tools.call:web_*` are those of tools by name")]
@@ -287,7 +287,7 @@ def _checked(pattern: str) -> str:
     if not label or len(pattern) > MOST_PATTERN or (colon and not tool):
         raise ArgumentError("a pattern names calls, as in 'llm.*', 'tools.call' or 'tools.call:web_*', in at most 200 letters")
     if colon and label not in NAMES_TOOLS:
-        raise ArgumentError(f"only tools.call is told apart by a name behind a colon, not {label:.60}")
+        raise ArgumentError(f"only tools.call and agent.tool are told apart by a name behind a colon, not {label:.60}")
     if label.partition(".")[0] in ("hooks", "guardrails"):
         raise ArgumentError("no hook sees calls of hooks and guardrails")
     return pattern
