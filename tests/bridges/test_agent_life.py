@@ -12,9 +12,9 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.errors import SpellError
-from llmspell_kernel.journal.events import CallStarted
 from llmspell_kernel.services.agents.messages import STOPPED
-from llmspell_kernel.session import Session
+from llmspell_kernel.services.llm.models import Request
+from llmspell_kernel.services.llm.scripted import Scripted
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.values import Value
 from tests.session.test_kept_functions import kill
@@ -210,11 +210,18 @@ def test_a_saved_agent_goes_through_its_own_language_and_comes_back(engine: str,
     asyncio.run(play())
 
 
-def asked_model(session: Session) -> asyncio.Event:
-    """Set as soon as a model is asked."""
-    begun = asyncio.Event()
-    session.recorder.listen(lambda event: begun.set() if isinstance(event, CallStarted) and event.bridge == "llm" else None)
-    return begun
+async def speaking(model: Scripted) -> None:
+    """Comes back once the model has its question: before that a stop would leave its answer to the next one."""
+    asked = asyncio.Event()
+
+    class Seen(list[Request]):
+        def append(self, request: Request) -> None:
+            super().append(request)
+            asked.set()
+
+    model.seen = Seen(model.seen)
+    if not model.seen:
+        await asked.wait()
 
 
 @every_engine
@@ -222,9 +229,8 @@ def test_a_run_that_is_stopped_while_its_model_speaks_leaves_an_agent_that_goes_
     async def play() -> None:
         async with agents(tmp_path, {"text": "never said", "delay_s": 60.0}, "after") as told:
             await run(told.session, engine, CREATE)
-            begun = asked_model(told.session)
             going = asyncio.ensure_future(run(told.session, engine, ask("x")))
-            await begun.wait()
+            await speaking(told.model)
             told.session.interrupt()
             with pytest.raises(SpellError, match="stopped"):
                 await going

@@ -61,7 +61,7 @@ def test_fifty_thousand_answers_that_nobody_wants_any_more_are_forgotten_at_once
         monkeypatch.setattr("llmspell_kernel.session.effects.answer", answer)
         exchange = Exchange("lua", ResourceTable(Recorder(), LIMITS.bridge_close_s), LIMITS.value_bytes)
         limits = LIMITS._replace(calls_in_flight=count, call_bytes=10 * count)
-        cell = cast(CellRun, SimpleNamespace(limits=limits, within=None))  # what answers is ours
+        cell = cast(CellRun, SimpleNamespace(limits=limits, asks_within=None))  # what answers is ours
         exchange.take(Suspended([Effect(number, "probe", "echo") for number in range(1, count + 1)]), cell)
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -78,7 +78,7 @@ def test_a_denied_effect_never_reaches_its_bridge(grants: Grants) -> None:
         (effect(1, "release"), "unknown", "probe has no method 'release'"),
         (effect(1, "__init__"), "unknown", "no method '__init__'"),
         (effect(1, "close"), "unknown", "no method 'close'"),
-        (effect(1, "echo", bridge="prob"), "unknown", "there is no bridge 'prob'; did you mean 'probe'?"),
+        (effect(1, "echo", bridge="prob"), "unknown", "there is no bridge 'prob'; did you mean 'probe' or 'prompt'?"),
         (Effect(1, "probe", "echo", msgspec.Raw(b'{"a":1}')), "value", "list"),
         (Effect(1, "probe", "echo", msgspec.Raw(b'[{"$":["zz"]}]')), "value", "malformed tagged value"),
         (Effect(1, "probe", "echo", msgspec.Raw(b"[" * 80 + b"]" * 80)), "value", "deeper than 64"),
