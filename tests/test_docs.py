@@ -108,6 +108,7 @@ def test_everything_that_a_session_can_do_is_named() -> None:
 FOR_OURSELVES = {
     *("next_cell", "next_call", "next_place", "null_word", "warm", "kill", "shutdown_s", "worker_pids", "layers", "narrowed", "states"),
     *("ask", "bridge", "end_records", "end_journal"),
+    *("execute", "fresh", "fresh_state", "function", "keep_past", "restored", "running"),
 }
 """What kernel and command ask of a session, and its user need not."""
 
@@ -130,7 +131,7 @@ def test_every_feature_of_engines_and_every_phase_is_explained() -> None:
 
 
 def test_every_command_of_the_magic_is_named() -> None:
-    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md")))
+    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md", "tools.md")))
     assert [name for name in COMMANDS if f"%llmspell {name}" not in text] == []
 
 

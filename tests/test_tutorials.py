@@ -21,5 +21,5 @@ def test_a_tutorial_has_a_small_cassette_that_the_same_answers_would_leave_as_it
     file = notebook.with_suffix(CASSETTE_ENDING)
     assert file.stat().st_size < MOST_BYTES
     found = load_cassette(file)
-    assert {entry.call for entry in found.entries} & {"llm.chat", "llm.generate"}
+    assert found.entries
     assert text_of(*found) == file.read_bytes()
