@@ -157,8 +157,9 @@ class Tools(Bridge):
         The arguments are checked against its schema, with defaults filled in, and the result against what it says that it returns. A
         policy may have the user asked first, by the tool's level or by its name (`tools.call.NAME`).
 
-        Raises ScriptError with the code unknown_tool, naming the nearest one, invalid_arguments, naming each path that does not fit, or
-        invalid_result; DeniedError; LimitError for a tool that takes longer than its timeout_s; and what the tool itself raises.
+        Raises ScriptError with the code unknown_tool, naming the nearest one, invalid_arguments, naming each path that does not fit,
+        invalid_result, or tool_changed where it was registered again while the user was asked; DeniedError; LimitError for a tool that
+        takes longer than its timeout_s; and what the tool itself raises.
         """
         began = time.monotonic()
         try:
@@ -321,6 +322,12 @@ class Tools(Bridge):
             tool = python
         else:
             tool = self._permitted(name, permit["owner"])
+        if not ctx.restoring and not _is_the_same(known, tool):
+            raise ScriptError(
+                f"the tool '{name}' was registered again while its call was being allowed, and what was allowed is not what would be called;"
+                " call it again",
+                code="tool_changed",
+            )
         self._tell_deprecated(ctx, tool)
         value = await _in_time(tool, ctx, permit["arguments"])
         return await tool.checks.apart(tool.checks.result, value)
@@ -388,6 +395,14 @@ def _of_built_in(tool: BuiltIn) -> Tool:
         return await tool.run(calls, arguments)
 
     return Tool(tool.spec, "built-in", called, Checks(tool.spec))
+
+
+def _is_the_same(allowed: Tool | None, tool: Tool) -> bool:
+    """Is what is to be called what the user and the policy were asked about?  A state that was restored meanwhile has registered its tools anew."""
+    if allowed is tool or allowed is None:
+        return allowed is tool
+    is_restored = allowed.function is not None and not allowed.is_alive
+    return is_restored and allowed.owner == tool.owner and allowed.spec == tool.spec
 
 
 async def _fits(tool: Tool, arguments: Mapping[str, Any]) -> bool:

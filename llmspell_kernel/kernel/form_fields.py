@@ -9,11 +9,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..render.text import clean
+
 SHOWN_CHARS = 200
+MAX_FIELDS = 50
+"""A schema may have thousands of properties, and each widget is an object in the page: beyond these, one field takes all as JSON."""
+MAX_CHOICES = 200
+INITIAL_CHARS = 2_000
 
 
 class Field(NamedTuple):
-    """`kind` is `text`, `json`, `choice` or `yes_no`; `choices` and `initial` are as the widget shows them."""
+    """`kind` is `text`, `json`, `choice`, `yes_no`, or `all`: the whole arguments as JSON.  `choices` and `initial` are the widget's values."""
 
     name: str
     kind: str
@@ -25,9 +31,11 @@ class Field(NamedTuple):
 
 
 def fields_of(schema: Mapping[str, Any]) -> list[Field]:
-    """One for each property, the required ones first."""
+    """One for each property, the required ones first; of more than MAX_FIELDS, one for all."""
     properties, required = schema.get("properties"), schema.get("required") or ()
     known = properties if isinstance(properties, Mapping) else {}
+    if len(known) > MAX_FIELDS:
+        return [Field("arguments", "all", "arguments", f"a JSON object; there are {len(known):,} properties", "")]
     return [_field(name, known[name], name in required) for name in sorted(known, key=lambda name: (name not in required, name))]
 
 
@@ -42,6 +50,8 @@ def arguments_of(fields: Sequence[Field], given: Mapping[str, Any]) -> dict[str,
             case "choice":
                 if raw in field.choices[1:]:
                     arguments[field.name] = field.values[field.choices.index(raw) - 1]
+            case "all":
+                arguments.update(_object(field.name, raw))
             case "json":
                 if raw.strip():
                     arguments[field.name] = _json(field.name, raw)
@@ -73,15 +83,27 @@ def _field(name: str, of: Any, is_required: bool) -> Field:
     kind, default = schema.get("type"), schema.get("default")
     label = f"{name} *" if is_required else name
     hint = " ".join(str(part) for part in (kind if isinstance(kind, str) else "", schema.get("description", "")) if part)[:SHOWN_CHARS]
-    if isinstance(values := schema.get("enum"), list):
+    if isinstance(values := schema.get("enum"), list) and len(values) <= MAX_CHOICES:
         choices = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
         initial = choices[values.index(default)] if default in values else ""
         return Field(name, "choice", label, hint, initial, ("", *choices), tuple(values))
     if kind == "boolean" and (is_required or isinstance(default, bool)):
         return Field(name, "yes_no", label, hint, bool(default))
     if kind == "string":
-        return Field(name, "text", label, hint, default if isinstance(default, str) else "")
-    return Field(name, "json", label, hint, "" if default is None else json.dumps(default, ensure_ascii=False))
+        return Field(name, "text", label, hint, _initial(default) if isinstance(default, str) else "")
+    return Field(name, "json", label, hint, "" if default is None else _initial(json.dumps(default, ensure_ascii=False)))
+
+
+def _initial(text: str) -> str:
+    """What a field begins with: nothing where the text cannot be shown as it is, and then the schema's own default holds."""
+    return text if len(text) <= INITIAL_CHARS and clean(text) == text else ""
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    found = _json(name, text) if text.strip() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f'{name}: write a JSON object, as in {{"city": "Nice"}}')
+    return found
 
 
 def _json(name: str, text: str) -> Any:

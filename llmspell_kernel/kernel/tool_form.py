@@ -1,6 +1,7 @@
 """`%llmspell tool NAME`: a form with a field for each of a tool's arguments, which calls it and shows the answer.
 
-A widget shows text alone, and the answer goes through rendering as a cell's result does: no word of a tool becomes markup.
+A widget shows text alone, and the answer goes through rendering as a cell's result does: no word of a tool becomes markup.  The page would
+typeset formulas in a widget's text, and in its description always; so words of a tool stand in labels of their own, which say that they are none.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import SpellError
-from ..render.text import clean_clipped
+from ..render.text import clean_clipped, clean_line
 from ..render.values import bundle
 from .form_fields import Field, arguments_of, fields_of, problems_by_field
 
 DESCRIPTION_CHARS = 2_000
 ERROR_CHARS = 4_000
+LABEL_CHARS = 80
+HINT_CHARS = 300
 
 
 class ToolForm:
@@ -31,8 +34,8 @@ class ToolForm:
         self.button = ipywidgets.Button(description="Call", button_style="primary")
         self.button.on_click(self._clicked)
         self.answer = ipywidgets.Output()
-        said = ipywidgets.Label(clean_clipped(f"{about['name']}: {about['description']}", DESCRIPTION_CHARS))
-        rows = [ipywidgets.VBox([self.inputs[field.name], self.errors[field.name]]) for field in self.fields]
+        said = _label(ipywidgets, clean_clipped(f"{about['name']}: {about['description']}", DESCRIPTION_CHARS))
+        rows = [ipywidgets.VBox(_row(ipywidgets, field, self.inputs[field.name], self.errors[field.name])) for field in self.fields]
         self.view = ipywidgets.VBox([said, *rows, self.errors[""], self.button, self.answer])
         self._task: asyncio.Task[None] | None = None
 
@@ -67,16 +70,26 @@ class ToolForm:
             line.value = clean_clipped("; ".join(problems.get(name, ())), ERROR_CHARS)
 
 
+def _row(ipywidgets: Any, field: Field, entered: Any, error: Any) -> list[Any]:
+    return [_label(ipywidgets, clean_line(field.label, LABEL_CHARS)), entered, error]
+
+
 def _input(ipywidgets: Any, field: Field) -> Any:
-    label = clean_clipped(field.label, 80)
-    how = {"description": label, "tooltip": field.hint, "style": {"description_width": "initial"}}
+    tooltip = clean_line(f"{field.label}: {field.hint}" if field.hint else field.label, HINT_CHARS)
     match field.kind:
         case "choice":
-            return ipywidgets.Dropdown(options=field.choices, value=field.initial, **how)
+            options = [(clean_line(choice, LABEL_CHARS), choice) for choice in field.choices]
+            return ipywidgets.Dropdown(options=options, value=field.initial, tooltip=tooltip)
         case "yes_no":
-            return ipywidgets.Checkbox(value=field.initial, indent=False, **how)
-    return ipywidgets.Text(value=field.initial, placeholder=clean_clipped(field.hint, 80), **how)
+            return ipywidgets.Checkbox(value=field.initial, indent=False, tooltip=tooltip)
+    return ipywidgets.Text(value=field.initial, placeholder=clean_line(field.hint, LABEL_CHARS), tooltip=tooltip)
 
 
 def _error_line(ipywidgets: Any) -> Any:
-    return ipywidgets.Label("", style={"text_color": "firebrick"})
+    return _label(ipywidgets, "", style={"text_color": "firebrick"})
+
+
+def _label(ipywidgets: Any, text: str, **how: Any) -> Any:
+    label = ipywidgets.Label(text, **how)
+    label.add_class("mathjax_ignore")
+    return label

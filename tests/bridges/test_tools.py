@@ -671,3 +671,41 @@ def test_figures_that_differ_from_run_to_run_are_recorded_as_nothing(tmp_path: P
     play(tmp_path, use)
     text = file.read_text(encoding="utf-8")
     assert text.count('"longest_ms":0,') == 2 and text.count('"mean_ms":0,') == 2
+
+
+class Meanwhile:
+    """Allows everything, after something has happened."""
+
+    def __init__(self) -> None:
+        self.happens: Callable[[], Awaitable[Any]] | None = None
+
+    async def ask(self, request: ApprovalRequest) -> bool:
+        assert self.happens is not None
+        await self.happens()
+        return True
+
+
+@every_engine
+def test_a_tool_that_is_registered_again_while_the_user_is_asked_is_not_called(engine: str, tmp_path: Path) -> None:
+    approver = Meanwhile()
+
+    async def use(at: World) -> None:
+        approver.happens = lambda: at.run(engine, WIPE, "own")
+        await at.run(engine, WIPE, "own")
+        with pytest.raises(ScriptError, match=r"'wipe' was registered again .*; call it again") as told:
+            await at.session.call_bridge("tools", "call", "wipe")
+        assert told.value.code == "tool_changed" and at.counted.calls == []
+
+    play(tmp_path, use, grants=Grants(ask_levels=("write",)), approver=approver)
+
+
+@every_engine
+def test_a_tool_whose_state_is_restored_while_the_user_is_asked_is_called(engine: str, tmp_path: Path) -> None:
+    approver = Meanwhile()
+
+    async def use(at: World) -> None:
+        approver.happens = lambda: at.kill(engine, "own")
+        await at.run(engine, WIPE, "own")
+        assert await at.session.call_bridge("tools", "call", "wipe") == 1
+
+    play(tmp_path, use, grants=Grants(ask_levels=("write",)), approver=approver)

@@ -113,3 +113,54 @@ def test_the_commands_list_tools_and_describe_one_where_nothing_can_be_clicked(t
 
     asyncio.run(play())
     assert capsys.readouterr().out == "There is no such tool.\n"
+
+
+def hostile_form(session: Session) -> ToolForm:
+    mark = "$\\href{x}{y}$\x1b[2J\u202eevil"
+    properties = {
+        f"text{mark}": {"type": "string", "description": mark, "default": f"a{mark}"},
+        "deep": {"type": "array", "default": [mark]},
+        "pick": {"enum": [mark, "plain"], "default": mark, "description": mark},
+    }
+    return ToolForm({"name": "hostile", "description": mark, "parameters": {"type": "object", "properties": properties}}, session)
+
+
+def test_no_word_of_a_tool_reaches_a_form_as_a_control_character_or_a_formula(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Session(folder=tmp_path) as session:
+            form = hostile_form(session)
+            form._tell({"": ["$\\href{x}{y}$\u202e"]})
+            for widget in _within(form.view):
+                state = widget.get_state()
+                shown = repr([state.get(key) for key in ("value", "description", "tooltip", "placeholder", "_options_labels")])
+                assert "\\u202e" not in shown and "\\x1b" not in shown
+                assert not state.get("description") or widget is form.button  # a description is typeset, whatever holds it
+                if state["_model_name"] == "LabelModel":
+                    assert "mathjax_ignore" in state["_dom_classes"]
+            assert form.inputs["pick"].value.startswith("$") and form.inputs["deep"].value == ""
+
+    asyncio.run(play())
+
+
+def _within(widget: Any) -> list[Any]:
+    return [widget, *(inner for child in getattr(widget, "children", ()) for inner in _within(child))]
+
+
+def test_a_schema_of_more_than_fifty_properties_has_one_field_for_all_of_them() -> None:
+    def wide(count: int) -> dict[str, Any]:
+        return {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(count)}}
+
+    assert len(fields_of(wide(50))) == 50
+    fields = fields_of(wide(51))
+    assert [(field.name, field.kind, field.hint) for field in fields] == [("arguments", "all", "a JSON object; there are 51 properties")]
+    assert arguments_of(fields, {"arguments": '{"p1": "a"}'}) == {"p1": "a"} and arguments_of(fields, {"arguments": ""}) == {}
+    with pytest.raises(ValueError, match="arguments: write a JSON object"):
+        arguments_of(fields, {"arguments": "[1]"})
+
+
+def test_a_long_list_of_choices_and_a_long_default_make_no_long_form() -> None:
+    properties = {"pick": {"enum": [str(number) for number in range(201)]}, "text": {"type": "string", "default": "x" * 2_001}}
+    assert [(field.kind, field.choices, field.initial) for field in fields_of({"properties": properties})] == [
+        ("json", (), ""),
+        ("text", (), ""),
+    ]

@@ -42,7 +42,7 @@ def test_a_click_on_the_forms_button_calls_the_tool(own_client: Any) -> None:
         message["content"]["comm_id"]: message["content"]["data"]["state"] for message in ran.messages if message["msg_type"] == "comm_open"
     }
     (button,) = (comm for comm, state in opened.items() if state.get("description") == "Call")
-    (field,) = (comm for comm, state in opened.items() if state.get("description") == "who *")
+    (field,) = (comm for comm, state in opened.items() if str(state.get("tooltip")).startswith("who *"))
     (output,) = (comm for comm, state in opened.items() if state["_model_name"] == "OutputModel")
     _send(own_client, field, {"method": "update", "state": {"value": "Bob"}, "buffer_paths": []})
     _send(own_client, button, {"method": "custom", "content": {"event": "click"}})

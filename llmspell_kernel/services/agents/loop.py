@@ -27,6 +27,7 @@ from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 from .accounts import Account, exceeded, limit_error, usage_limits
 from .arguments import Arguments
 from .definition import NOTHING, Definition, ToolEntry
+from .grants import check_granted
 from .host import Host, Outcome
 from .messages import CallIds, Message, check_size, closed
 from .model import BridgedModel
@@ -84,6 +85,7 @@ class _Tools(AbstractToolset[None]):
 
     async def _checked(self, entry: ToolEntry, arguments: dict[str, Any]) -> dict[str, Any]:
         """With defaults.  A registered tool checks its arguments itself.  Raises ArgumentError naming every place that does not fit."""
+        check_granted(self._definition, entry, arguments)
         if entry.kind == "registered" or not entry.parameters:
             return arguments
         checked = self._arguments.get(entry.name)
