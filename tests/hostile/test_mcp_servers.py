@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ import psutil
 import pytest
 
 from llmspell_kernel.errors import BridgeError, LimitError
-from llmspell_kernel.services.tools import mcp_servers
+from llmspell_kernel.services.schema import validation
+from llmspell_kernel.services.tools import mcp_process, mcp_servers
 from llmspell_kernel.services.tools.mcp_process import Program
 from llmspell_kernel.services.tools.mcp_servers import McpServers
 
@@ -65,6 +67,79 @@ def test_tools_whose_schemas_are_none_or_too_large_are_not_offered() -> None:
     async def play() -> None:
         async with attacker("schemas") as found:
             assert [spec.name for spec in await found.list()] == ["bad_t0"]
+
+    asyncio.run(play())
+
+
+def test_schemas_that_are_too_large_together_are_a_limit_that_names_the_server() -> None:
+    async def play() -> None:
+        async with attacker("heavy") as found:
+            assert await found.list() == []
+            assert isinstance(found.faults["bad"], LimitError)
+            assert "the MCP server 'bad' offers tools with schemas of more than 2,000,000 bytes" in str(found.faults["bad"])
+        async with attacker("heavy", tools=["t1", "t2"]) as found:
+            assert [spec.name for spec in await found.list()] == ["bad_t1", "bad_t2"]
+
+    asyncio.run(play())
+
+
+def test_schemas_that_take_too_long_together_are_a_limit_that_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_servers, "SCHEMAS_S", 1e-9)
+
+    async def play() -> None:
+        async with attacker("heavy") as found:
+            for _ in range(2):
+                assert await found.list() == []
+                assert isinstance(found.faults["bad"], LimitError) and "the MCP server 'bad'" in str(found.faults["bad"])
+                assert "to check" in str(found.faults["bad"])
+
+    asyncio.run(play())
+
+
+def test_a_server_that_runs_and_then_lists_too_much_is_told_of_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with attacker("error") as found:
+            assert len(await found.list()) == 2
+            monkeypatch.setattr(mcp_servers, "MAX_SCHEMAS_BYTES", 10)
+            assert await found.list() == [] and isinstance(found.faults["bad"], LimitError)
+            monkeypatch.undo()
+            assert len(await found.list()) == 2
+
+    asyncio.run(play())
+
+
+def test_schemas_are_checked_and_large_messages_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    read = mcp_process._message
+
+    class Told(validation.Schema):
+        def __init__(self, document: Any) -> None:
+            threads.append(threading.current_thread())
+            super().__init__(document)
+
+    def reading(line: bytes) -> Any:
+        if len(line) > 1_000_000:
+            threads.append(threading.current_thread())
+        return read(line)
+
+    monkeypatch.setattr(validation, "Schema", Told)
+    monkeypatch.setattr(mcp_process, "_message", reading)
+
+    async def play() -> None:
+        async with attacker("heavy") as found:
+            await found.list()
+
+    asyncio.run(play())
+    assert len(threads) > 10 and threading.main_thread() not in threads
+
+
+def test_an_answer_of_very_many_objects_is_refused_before_it_is_read() -> None:
+    async def play() -> None:
+        async with attacker("bomb") as found:
+            await found.list()
+            with pytest.raises(BridgeError, match="held so many objects, lists and strings") as caught:
+                await found.call("bad_u", {})
+            assert caught.value.code == "mcp_lost"
 
     asyncio.run(play())
 

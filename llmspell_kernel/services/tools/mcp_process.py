@@ -1,7 +1,8 @@
 """The program of an MCP server, spoken to over its input and output: a transport for the package mcp, with bounds that its own has not.
 
 Rules
-- A line is a message, at most MAX_MESSAGE_BYTES; a longer one ends the conversation.
+- A line is a message, at most MAX_MESSAGE_BYTES, and holds no more than counts as much; a larger one ends the conversation.
+- A large one is counted and read in a thread.
 - The program gets an environment of its own: the variables PASSED and those that the settings name.  It runs in the user's home folder, not in the
   notebook's, where a stranger's file could be taken for a part of it.
 - At the end its input is closed; what is left of its process group after GRACE_S is killed, whoever stopped waiting for it.
@@ -19,7 +20,8 @@ from typing import Any
 
 from llmspell_kernel.errors import BridgeError
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+from .mcp_sizes import LARGE_BYTES, MAX_MESSAGE_BYTES, TOO_LONG, TooLarge, check_message
+
 GRACE_S = 1.0
 TOLD_CHARS = 500
 """Of what the program wrote to its standard error, for the message of a failure."""
@@ -75,19 +77,21 @@ class Program:
 
     async def _read(self, process: asyncio.subprocess.Process, to_client: Any) -> None:
         from anyio import BrokenResourceError, ClosedResourceError
-        from mcp.shared.message import SessionMessage
-        from mcp_types import jsonrpc_message_adapter
 
         assert process.stdout is not None
         with suppress(ClosedResourceError, BrokenResourceError):  # the client has gone
             try:
                 while line := await process.stdout.readline():
                     try:
-                        await to_client.send(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
+                        message = _message(line) if len(line) <= LARGE_BYTES else await asyncio.to_thread(_message, line)
                     except ValueError:
                         self._tell(line[:TOLD_CHARS])  # programs print what belongs to their standard error
+                    else:
+                        await to_client.send(message)
+            except TooLarge as error:
+                self._tell(str(error).encode())
             except ValueError:  # of readline: longer than its limit
-                self._tell(f"a message had more than {MAX_MESSAGE_BYTES:,} bytes".encode())
+                self._tell(TOO_LONG.encode())
             finally:
                 self.ended.set()
                 to_client.close()
@@ -99,6 +103,15 @@ class Program:
 
     def _tell(self, piece: bytes) -> None:
         self.told = (self.told + piece.decode("utf-8", "replace"))[-TOLD_CHARS:]
+
+
+def _message(line: bytes) -> Any:
+    """Raises TooLarge, and ValueError for what is no message."""
+    from mcp.shared.message import SessionMessage
+    from mcp_types import jsonrpc_message_adapter
+
+    check_message(line)
+    return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
 
 
 async def _write(process: asyncio.subprocess.Process, from_client: Any) -> None:

@@ -3,6 +3,7 @@
 Rules
 - What a server says is a stranger's: its tools are counted and clipped, its schemas no larger than a schema may be, and nothing of it is checked by
   the package mcp, whose validation is not bounded; whoever calls a tool checks arguments and result.
+- Its schemas are checked in a thread: all of them within MAX_SCHEMAS_BYTES and SCHEMAS_S.
 - A server that does not start, or lists nothing in time, takes no other with it: `faults` says why, and the next `list` tries it again.
 - A server that has ended is started anew by the next call.
 - No server may ask a model, the user or for files: the client offers none of that.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
@@ -22,13 +24,18 @@ from llmspell_kernel.values import Value
 
 from ..schema.sizes import text_bytes
 from .mcp_http import bounded_client
-from .mcp_process import MAX_MESSAGE_BYTES, Program
+from .mcp_process import Program
 from .mcp_settings import McpServer, WrongServer, check_server_name, server_of
+from .mcp_sizes import MAX_MESSAGE_BYTES
 from .tool import ToolSpec
 
 MAX_TOOLS = 200
 """Of one server."""
 MAX_PAGES = 20
+MAX_SCHEMAS_BYTES = 2_000_000
+"""Of all schemas of a server together, as JSON."""
+SCHEMAS_S = 10.0
+"""For checking them."""
 DESCRIPTION_CHARS = 4_000
 MESSAGE_CHARS = 2_000
 NAME_CHARS = 64
@@ -145,6 +152,8 @@ class _Connection:
             try:
                 async with asyncio.timeout(self.settings.start_s):
                     self._tools = await self._offered(self._client)
+            except SpellError:
+                raise
             except Exception as error:
                 raise self._failed(f"the list of tools of the MCP server '{self._name}'", error) from error
         return self._tools
@@ -220,7 +229,7 @@ class _Connection:
         except BaseException as error:  # also groups of errors, as anyio raises them
             if ready.done():
                 return  # a server that fails while it is stopped has nothing to tell any more
-            ready.set_exception(error if isinstance(error, SpellError) else self._start_failure(error))
+            ready.set_exception(self._start_failure(error))
 
     def _new_client(self) -> Any:
         try:
@@ -246,13 +255,17 @@ class _Connection:
 
     async def _offered(self, client: Any) -> dict[str, Remote]:
         tools: dict[str, Remote] = {}
+        work = _SchemaWork(self._name)
         cursor = None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
-                remote = _remote(self._name, self.settings, tool)
-                if remote is not None and len(tools) < MAX_TOOLS:
-                    tools.setdefault(remote.spec.name, remote)
+            try:
+                await asyncio.to_thread(_add, tools, self._name, self.settings, page.tools, work)
+            finally:
+                work.is_given_up = True  # where nobody waits for the thread any more
+            work.is_given_up = False
+            if len(tools) == MAX_TOOLS:
+                break
             cursor = page.next_cursor
             if cursor is None:
                 break
@@ -288,9 +301,13 @@ class _Connection:
             f"{told}; the connection to the MCP server '{self._name}' is lost{self._told()}", code="mcp_lost", retryable=True
         )
 
-    def _start_failure(self, error: BaseException) -> BridgeError:
+    def _start_failure(self, error: BaseException) -> SpellError:
+        if isinstance(error, SpellError):
+            return error
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        if isinstance(error, LimitError):
+            return error
         why = _clipped(str(error) or type(error).__name__)
         return BridgeError(f"the MCP server '{self._name}' could not be started: {why}{self._told()}", code="mcp_start")
 
@@ -328,12 +345,57 @@ async def _not_checked(name: str, result: Any) -> None:
     """In place of the package's own check of a result."""
 
 
-def _remote(server: str, settings: McpServer, tool: Any) -> Remote | None:
+class _SchemaWork:
+    """What the schemas of a server may still cost."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._left_bytes = MAX_SCHEMAS_BYTES
+        self._left_s = SCHEMAS_S
+        self.is_given_up = False
+
+    def is_schema(self, document: Any) -> bool:
+        """Raises LimitError, naming the server, where all of its schemas are too large or take too long."""
+        from ..schema.validation import MAX_SCHEMA_TEXT, Schema  # late: most sessions have no server
+
+        if not isinstance(document, dict) or (size_bytes := text_bytes(document)) > MAX_SCHEMA_TEXT:
+            return False
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise self._refused(f"of more than {MAX_SCHEMAS_BYTES:,} bytes", "schemas_bytes", MAX_SCHEMAS_BYTES)
+        if self._left_s <= 0 or self.is_given_up:
+            raise self._refused(f"that take more than {SCHEMAS_S:g} s to check", "schemas_s", SCHEMAS_S)
+        started = time.monotonic()
+        try:
+            Schema(document)
+        except ScriptError:
+            return False
+        finally:
+            self._left_s -= time.monotonic() - started
+        return True
+
+    def _refused(self, what: str, limit: str, most: float) -> LimitError:
+        told = (
+            f"the MCP server '{self._server}' offers tools with schemas {what}; name those that you need by `tools` in [mcp.{self._server}]"
+        )
+        return LimitError(told, limit=f"mcp.{self._server}.{limit}", value=most)
+
+
+def _add(tools: dict[str, Remote], server: str, settings: McpServer, page: Sequence[Any], work: _SchemaWork) -> None:
+    for tool in page:
+        if len(tools) == MAX_TOOLS:
+            return
+        remote = _remote(server, settings, tool, work)
+        if remote is not None:
+            tools.setdefault(remote.spec.name, remote)
+
+
+def _remote(server: str, settings: McpServer, tool: Any, work: _SchemaWork) -> Remote | None:
     """None for a tool that the settings do not offer, or whose schema is none."""
     level = settings.level if settings.tools is None else settings.tools.get(tool.name)
-    if level is None or not _is_schema(tool.input_schema) or tool.input_schema.get("type") != "object":
+    if level is None or not work.is_schema(tool.input_schema) or tool.input_schema.get("type") != "object":
         return None
-    returns = tool.output_schema if tool.output_schema is not None and _is_schema(tool.output_schema) else None
+    returns = tool.output_schema if tool.output_schema is not None and work.is_schema(tool.output_schema) else None
     is_wrapped = returns is not None and list(returns.get("properties", ())) == ["result"]
     if returns is not None and is_wrapped:
         # what it refers to stays where it was
@@ -346,18 +408,6 @@ def _remote(server: str, settings: McpServer, tool: Any) -> Remote | None:
 def _snake(name: str) -> str:
     """`getWeather` and `get-weather` as `get_weather`, which every language and every model takes."""
     return _NOT_IN_NAMES.sub("_", _NEW_WORD.sub("_", name[: 2 * NAME_CHARS]).lower()).strip("_")
-
-
-def _is_schema(document: Any) -> bool:
-    from ..schema.validation import MAX_SCHEMA_TEXT, Schema  # late: most sessions have no server
-
-    if not isinstance(document, dict) or text_bytes(document) > MAX_SCHEMA_TEXT:
-        return False
-    try:
-        Schema(document)
-    except ScriptError:
-        return False
-    return True
 
 
 def _mapping(schema: Any) -> dict[str, Any]:

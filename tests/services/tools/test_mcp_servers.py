@@ -231,11 +231,13 @@ def test_a_secret_goes_to_the_host_of_the_url_alone() -> None:
     ("answer", "says"),
     [
         (reply(b'{"x": "' + b"x" * 9_000_000 + b'"}', content_type="application/json"), "more than 8,388,608 bytes"),
+        (reply(b"[" + b"{}," * 300_000 + b"{}]", content_type="application/json"), "held so many objects"),
+        (reply(b"data: [" + b"{}," * 300_000 + b"{}]\n\n", content_type="text/event-stream"), "held so many objects"),
         (reply(b"x", content_type="application/json", content_encoding="gzip"), "compressed"),
         (reply(b"<p>hello", content_type="text/html"), ""),
         (reply(b"", 302, location="http://127.0.0.2/"), ""),
     ],
-    ids=["too-large", "compressed", "a-page", "elsewhere"],
+    ids=["too-large", "too-full", "too-full-event", "compressed", "a-page", "elsewhere"],
 )
 def test_an_answer_over_http_that_is_none_is_a_server_that_does_not_start(answer: bytes, says: str) -> None:
     async def play() -> None:
