@@ -31,7 +31,7 @@ from ..journal.events import (
     Retried,
 )
 from ..policy.budgets import Amounts, amounts
-from ..policy.decide import LEVELS, Ask, Deny, EffectFacts, Level, decide
+from ..policy.decide import LEVELS, Allow, Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
 from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
@@ -323,6 +323,7 @@ async def perform(
 
 async def _intercepted(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
     try:
+        _decided(run, context, effect)
         interception = await intercepting(run, context, effect, arguments)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before it was begun"))
@@ -565,18 +566,24 @@ class Planned(NamedTuple):
 async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     """The call, bound and permitted.  Raises the SpellError that refuses it."""
     run.effects += 1
-    facts = context.facts = EffectFacts(context.capability or f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
-    verdict = decide(facts, context.grants)
-    if isinstance(verdict, Deny):
-        raise DeniedError(verdict.reason, capability=verdict.capability)
+    verdict = _decided(run, context, effect)
     if run.effects > (cap := run.limits.effects):
         raise run.exceed("effects", cap, run.effects)
     call = await _bound_call(run, context, effect, arguments)
     if isinstance(verdict, Ask) and not run.is_replayed(call.method):
         context.asks = call.method
         named = {str(position): argument for position, argument in enumerate(arguments, 1)}
-        await run.consent(context.call_id, facts, named, verdict.reason)
+        await run.consent(context.call_id, context.facts, named, verdict.reason)
     return call
+
+
+def _decided(run: CellRun, context: EffectContext, effect: Effect) -> Allow | Ask:
+    """Raises DeniedError."""
+    context.facts = EffectFacts(context.capability or f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
+    verdict = decide(context.facts, context.grants)
+    if isinstance(verdict, Deny):
+        raise DeniedError(verdict.reason, capability=verdict.capability)
+    return verdict
 
 
 async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:

@@ -1,6 +1,7 @@
 """Interceptors of a session: what sees calls before policy decides on them, and again when they are answered.
 
 Rules
+- A call that policy denies as it is asked is seen by nobody, so that it comes to nothing at all; what interceptors leave of one is decided anew.
 - Without one, a call pays for a look at an empty list.
 - What is made, asked for, recorded and looked for on a cassette is the call as interceptors left it; what they make of its answer is for the
   script alone, and computed again in a replay.
@@ -39,6 +40,11 @@ MOST_ENDED = 100
 """Are remembered for states that are restored; those that met older ones go through their cells without them."""
 NEVER = ("hooks", "guardrails")
 """Calls that no interceptor sees, or none could be taken away again."""
+SEEN = ("agent.tool", "agent.step")
+"""Of the methods that bridges alone can ask, those that interceptors see.  The others hold what policy rests on: consent, grants, the texts of
+tools."""
+WATCHED = ("agent.step",)
+"""Calls that reserve of a budget: they can be seen and stopped, and neither changed nor answered."""
 
 
 @dataclass(slots=True)
@@ -159,15 +165,22 @@ class Interception:
 
 async def intercepting(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Interception | None:
     """Shows a call to those who see it before it is made; None where nobody does.  Raises what refuses it."""
-    if effect.bridge in NEVER:
-        return None
     call = InterceptedCall(effect.bridge, effect.method, list(arguments))
+    if effect.bridge in NEVER or (_is_inner(run, effect) and call.label not in SEEN):
+        return None
     entries = await run.session.interceptors.of(run, call)
     if not entries:
         return None
     met = [entry for entry in entries if await _meets(context, call, entry)]
+    if call.label in WATCHED and (call.answered or call.arguments != arguments):
+        raise ScriptError(f"{call.label} can be seen and stopped, and neither changed nor answered", code="interceptor")
     context.is_silent = context.is_silent or any(entry.interceptor.holds_text for entry in met)
     return Interception(context, effect, arguments, call, met)
+
+
+def _is_inner(run: CellRun, effect: Effect) -> bool:
+    declared = run.declarations.get(effect.bridge)
+    return effect.target is None and declared is not None and effect.method in declared.inner
 
 
 async def _meets(context: EffectContext, call: InterceptedCall, entry: Entry) -> bool:

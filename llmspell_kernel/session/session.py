@@ -153,6 +153,8 @@ class Session:
             self._pool.use()  # a spare of a notebook that runs no script ends too
         self._runs: dict[tuple[str, str], CellRun] = {}
         self._background: dict[tuple[str, str], BackgroundRun] = {}
+        self.waiting: list[tuple[frozenset[ScriptState], ScriptState]] = []
+        """Cells that wait for a state's turn: whose they are, from the asking one outwards, and which state."""
         self._keeper = StateKeeper(self, self._pool, self._pulse, self._states, self._runs, self._background)
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one that cells run on."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import SpellError
+from ..errors import ScriptError, SpellError
 from ..values import Value
 from .cell_run import CellRun
 from .redacted import RedactedSink
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from .effects import EffectContext
     from .session import Session
 
+    Waiting = tuple[frozenset[ScriptState], ScriptState]
+    """The states whose cells wait, and the one that they wait for."""
+
 
 async def run_within(within: EffectContext, script: ScriptState, work: str | FunctionCall, sink: Sink | None = None) -> list[Value]:
     """The cell's results, when its state is free.  Raises the SpellError that ended it."""
     outer, session = within.run, within.run.session
-    async with script.turns:
-        while (busy := session.running.get((script.name, script.engine))) is not None:
-            await busy.over.wait()
+    async with _turn(within, script):
         shown = outer.sink if sink is None else RedactedSink(sink, session.redactor)
         limits = session.limits if script.fixed is None else script.fixed.limits
         run = CellRun(session, script, outer.cell, outer.chunk, shown, limits, (*session.grants, *script.grants))
@@ -35,6 +38,53 @@ async def run_within(within: EffectContext, script: ScriptState, work: str | Fun
         if script.fixed is not None:
             run.inner_grants = outer.inner_grants
         return await _ended(session, script, run, work)
+
+
+@asynccontextmanager
+async def _turn(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
+    """Waits until no other cell runs in the state.  Raises ScriptError where that one waits, by whatever way, for one of those that ask here."""
+    session, held = within.run.session, _asking(within)
+    waiting = (held, script)
+    if script.turns.locked() or (script.name, script.engine) in session.running:
+        _refuse_circle(session.waiting, waiting)
+    session.waiting.append(waiting)
+    try:
+        await script.turns.acquire()
+    except BaseException:
+        session.waiting.remove(waiting)
+        raise
+    try:
+        try:
+            while (busy := session.running.get((script.name, script.engine))) is not None:
+                await busy.over.wait()
+        finally:
+            session.waiting.remove(waiting)
+        yield
+    finally:
+        script.turns.release()
+
+
+def _asking(within: EffectContext) -> frozenset[ScriptState]:
+    """The states whose cells wait for this call, from the one that asks it outwards."""
+    found = set()
+    context: EffectContext | None = within
+    while context is not None:
+        found.add(context.run.script)
+        context = context.within
+    return frozenset(found)
+
+
+def _refuse_circle(known: Sequence[Waiting], waiting: Waiting) -> None:
+    held, script = waiting
+    reached = {script}
+    while more := {target for others, target in known if others & reached} - reached:
+        reached |= more
+    if reached & held:
+        raise ScriptError(
+            f"the {script.engine} state '{script.name}' is busy with a cell that waits for this one: their functions call each other at once;"
+            " call one after the other",
+            code="busy",
+        )
 
 
 async def _ended(session: Session, script: ScriptState, run: CellRun, work: str | FunctionCall) -> list[Value]:
