@@ -14,7 +14,7 @@ from llmspell_kernel.errors import ArgumentError, Interrupted, ScriptError, Spel
 from llmspell_kernel.services.guardrails.checks import MAX_TOPICS, Check, Finding, Length, Topics, redacted
 from llmspell_kernel.services.guardrails.personal import KINDS
 from llmspell_kernel.services.guardrails.searching import Found
-from llmspell_kernel.services.guardrails.texts import NO_TEXTS, texts_of, with_texts
+from llmspell_kernel.services.guardrails.texts import NO_TEXTS, names_of, texts_of, with_texts
 from llmspell_kernel.services.llm.models import words_of
 from llmspell_kernel.values import Callback, Value
 
@@ -26,6 +26,8 @@ ANSWERED = ("llm.chat", "llm.complete", "llm.generate", "llm.object", *STREAMS)
 PROMPTED = (*ANSWERED, "llm.embed")
 TOOLS = ("tools.call", "agent.tool")
 MOST = 50
+MOST_NAMES, MOST_NAME_CHARS = 50, 200
+"""Patterns of models or tools, which are held against each call while the session waits."""
 MOST_TEXTS = 200
 """In one call, that a script's function is asked about."""
 
@@ -154,6 +156,12 @@ class Guard(Interceptor):
         if self._function is not None:
             await self._function.ready()
 
+    def entries(self) -> list[tuple[str, Interceptor]]:
+        """What it puts around calls, by their pattern."""
+        if self.spec.on == "tool":
+            return [(label, self) for label in TOOLS]
+        return [("llm.*", self)] if self.spec.on == "input" else [("llm.*", self), ("llm.*", Buffer(self))]
+
     def sees(self, call: InterceptedCall) -> bool:
         if self.spec.on == "tool":
             return call.label in TOOLS and (not self._tools or _named(_first_text(call), self._tools))
@@ -201,7 +209,8 @@ class Guard(Interceptor):
     async def judged(self, ctx: Context, label: str, value: Any, leave: frozenset[str] = frozenset()) -> Judged:
         """What is in it.  Raises what keeps it from being looked at."""
         texts = texts_of(value, leave)
-        finding: Finding = await in_thread(self._check.find, texts, value)
+        names = names_of(value) if self.spec.on == "tool" else ()
+        finding: Finding = await in_thread(self._check.find, texts, value, names)
         changed = [redacted(text, places) for text, places in zip(texts, finding.places, strict=False)] or texts
         if self.spec.check.topics is not None and not finding.problems:
             finding.problems.extend(await _off_topic(ctx, self.spec.check.topics, "\n\n".join(texts)))
@@ -373,14 +382,7 @@ class Guardrails(Bridge):
             await ctx.call("guardrails", "keep", guardrail.check.fn)
             function = ctx.function(guardrail.check.fn)
         guard = Guard(guardrail, check, function, (ctx.engine, ctx.state))
-        if old is not None:
-            self._end(ctx, old)
-        if guardrail.on == "tool":
-            guard.ends = [self._interceptors.add(ctx, "tools.*", guard)]
-        else:
-            guard.ends = [self._interceptors.add(ctx, "llm.*", guard)]
-        if guardrail.on == "output":
-            guard.ends.append(self._interceptors.add(ctx, "llm.*", Buffer(guard)))
+        self._put_in_place(ctx, guard, old)
         self._guards[guard.name] = guard
         return guard.name
 
@@ -427,6 +429,26 @@ class Guardrails(Bridge):
     async def keep(self, ctx: Context, fn: Callback) -> None:
         """A function was given to look at texts; kept as a call, so that calls which run it can be played."""
 
+    def _put_in_place(self, ctx: Context, guard: Guard, old: Guard | None) -> None:
+        """In that of the old one, which stays where there is no room for the new.
+
+        What the old one leaves is room enough for as many: only what comes on top of that can be too much, so it comes first, and a full
+        session whose states are restored has its guardrails again.
+        """
+        assert self._interceptors is not None
+        wanted = guard.entries()
+        room = 0 if old is None else len(old.ends)
+        try:
+            for entry in wanted[room:]:
+                guard.ends.append(self._interceptors.add(ctx, *entry))
+        except SpellError:
+            self._end(ctx, guard)
+            raise
+        if old is not None:
+            self._end(ctx, old)
+        for entry in wanted[:room]:
+            guard.ends.append(self._interceptors.add(ctx, *entry))
+
     @staticmethod
     def _end(ctx: Context, guard: Guard) -> None:
         for end in guard.ends:
@@ -450,6 +472,9 @@ def _check(spec: GuardrailSpec) -> Check:
         raise ArgumentError(
             "only regex, secrets, personal and fn say what to take out: length, required, schema and topics can block or warn"
         )
+    for patterns in (_list(spec.models), _list(spec.tools)):
+        if len(patterns) > MOST_NAMES or any(len(pattern) > MOST_NAME_CHARS for pattern in patterns):
+            raise ArgumentError(f"'models' and 'tools' take at most {MOST_NAMES} patterns of {MOST_NAME_CHARS} characters; use *")
     if (spec.tools is not None and spec.on != "tool") or (spec.models is not None and spec.on == "tool"):
         raise ArgumentError("'tools' goes with on = 'tool', and 'models' with the others")
     return check

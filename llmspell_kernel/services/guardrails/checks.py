@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -13,7 +14,7 @@ from msgspec import Meta
 from llmspell_kernel.errors import ArgumentError, nearest
 
 from .personal import KINDS, personal_data
-from .searching import Found, check_pattern, found_by, matches
+from .searching import TOTAL_S, Found, check_pattern, found_by, matches
 from .secrets import secrets
 
 MAX_CHARS = 1_000_000
@@ -97,25 +98,29 @@ class Check(NamedTuple):
             Schema(self.schema)
         return self
 
-    def find(self, texts: Sequence[str], value: Any) -> Finding:
-        """`value` is what a schema is held against: an object as it is, a text as the JSON in it.
+    def find(self, texts: Sequence[str], value: Any, names: Sequence[str] = ()) -> Finding:
+        """`value` is what a schema is held against: an object as it is, a text as the JSON in it.  `names` of members are looked through
+        too; what is found there is a problem, as a tool knows its arguments by their names and nothing can take their place.
 
-        Raises LimitError for a pattern that takes too long.
+        Raises LimitError for a pattern that takes too long, and where all together take more than TOTAL_S.
         """
         chars = sum(map(len, texts))
-        if chars > MAX_CHARS:
+        ends = time.monotonic() + TOTAL_S
+        if chars + sum(map(len, names)) > MAX_CHARS:
             return Finding([], [f"more than {MAX_CHARS:,} characters, which are not looked through"])
-        return Finding([sorted(set(self._places(text))) for text in texts], [*self._problems(texts, chars), *self._misfits(value)])
+        places = [sorted(set(self._places(text, ends))) for text in texts]
+        named = dict.fromkeys(f"{found.kind} in a name" for name in names for found in self._places(name, ends))
+        return Finding(places, [*named, *self._problems(texts, chars, ends), *self._misfits(value)])
 
-    def _places(self, text: str) -> Iterator[Found]:
+    def _places(self, text: str, ends: float) -> Iterator[Found]:
         for pattern in self.regex:
-            for found, _ in found_by(pattern, text, "pattern"):
+            for found, _ in found_by(pattern, text, "pattern", ends):
                 yield found
         if self.secrets:
-            yield from secrets(text)
-        yield from personal_data(text, self.personal)
+            yield from secrets(text, ends)
+        yield from personal_data(text, self.personal, ends)
 
-    def _problems(self, texts: Sequence[str], chars: int) -> Iterator[str]:
+    def _problems(self, texts: Sequence[str], chars: int, ends: float) -> Iterator[str]:
         length = self.length
         if length is not None:
             if length.max_chars is not None and chars > length.max_chars:
@@ -125,7 +130,7 @@ class Check(NamedTuple):
             if length.max_tokens is not None and (tokens := -(-chars // CHARS_A_TOKEN)) > length.max_tokens:
                 yield f"about {tokens} tokens, more than {length.max_tokens}"
         for pattern in self.required:
-            if not any(matches(pattern, text) for text in texts):
+            if not any(matches(pattern, text, ends) for text in texts):
                 yield f"nothing in it matches {pattern!r:.100}"
 
     def _misfits(self, value: Any) -> Iterator[str]:

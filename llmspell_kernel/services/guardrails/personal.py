@@ -98,10 +98,10 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def personal_data(text: str, kinds: tuple[str, ...]) -> Iterator[Found]:
-    """Where the text has some of those kinds.  A place may be of two."""
+def personal_data(text: str, kinds: tuple[str, ...], ends: float) -> Iterator[Found]:
+    """Where the text has some of those kinds.  A place may be of two.  `ends` as `found_by` has it."""
     for name in kinds:
         kind = KINDS[name]
-        for found, candidate in found_by(kind.pattern, text, name):
+        for found, candidate in found_by(kind.pattern, text, name, ends):
             if length := kind.length(candidate):
                 yield found._replace(end=found.start + length)

@@ -11,6 +11,8 @@ from llmspell_kernel.errors import ArgumentError, LimitError
 
 TIME_S = 1.0
 """For one pattern on one text."""
+TOTAL_S = 2.0
+"""For all patterns on all texts of one call: a search goes on in its thread when the call is stopped, and must end soon."""
 MOST_FOUND = 10_000
 """In one text; what is more is one error."""
 
@@ -23,24 +25,35 @@ class Found(NamedTuple):
     kind: str
 
 
-def found_by(pattern: str, text: str, kind: str) -> Iterator[tuple[Found, str]]:
-    """Every place where a pattern matches, with its text.  Raises LimitError for one that takes too long, ArgumentError for what is none."""
-    ends = time.monotonic() + TIME_S
+def found_by(pattern: str, text: str, kind: str, ends: float) -> Iterator[tuple[Found, str]]:
+    """Every place where a pattern matches, with its text.  `ends`: when all searches of the call must be done, on the clock `monotonic`.
+
+    Raises LimitError for one that takes too long, ArgumentError for what is none.
+    """
+    seconds = _seconds_left(ends)
+    own_end = time.monotonic() + seconds
     try:
-        for number, match in enumerate(_compiled(pattern).finditer(text, timeout=TIME_S, concurrent=True)):
-            if number >= MOST_FOUND or time.monotonic() > ends:
-                raise _too_much(kind)
+        for number, match in enumerate(_compiled(pattern).finditer(text, timeout=seconds, concurrent=True)):
+            if number >= MOST_FOUND or time.monotonic() > own_end:
+                raise _too_much(kind, ends)
             if match.end() > match.start():
                 yield Found(match.start(), match.end(), kind), match.group()
     except TimeoutError:
-        raise _too_much(kind) from None
+        raise _too_much(kind, ends) from None
 
 
-def matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str, ends: float) -> bool:
     try:
-        return _compiled(pattern).search(text, timeout=TIME_S, concurrent=True) is not None
+        return _compiled(pattern).search(text, timeout=_seconds_left(ends), concurrent=True) is not None
     except TimeoutError:
-        raise _too_much("pattern") from None
+        raise _too_much("pattern", ends) from None
+
+
+def _seconds_left(ends: float) -> float:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise _took_too_long()
+    return min(TIME_S, left)
 
 
 def check_pattern(pattern: str) -> None:
@@ -58,7 +71,17 @@ def _compiled(pattern: str) -> Any:
         raise ArgumentError(f"{pattern!r:.100} is no regular expression: {error}") from None
 
 
-def _too_much(kind: str) -> LimitError:
+def _took_too_long() -> LimitError:
+    return LimitError(
+        f"all patterns on all texts of the call take more than {TOTAL_S:.0f} s; give fewer, or patterns that do not backtrack",
+        limit="guardrail_total_seconds",
+        value=TOTAL_S,
+    )
+
+
+def _too_much(kind: str, ends: float) -> LimitError:
+    if time.monotonic() >= ends:
+        return _took_too_long()
     return LimitError(
         f"looking for '{kind}' takes more than {TIME_S:.0f} s, or finds it more than {MOST_FOUND:,} times; a pattern that backtracks"
         " on long texts must be written otherwise",

@@ -28,12 +28,12 @@ ENTROPY_BITS = 4.0
 """A character, of a word that may be a key: English words joined by dashes stay below, random letters and digits are above."""
 
 
-def secrets(text: str) -> Iterator[Found]:
-    """Where a key or a token may stand, by its shape or because it looks like chance."""
+def secrets(text: str, ends: float) -> Iterator[Found]:
+    """Where a key or a token may stand, by its shape or because it looks like chance.  `ends` as `found_by` has it."""
     for kind, shape in SHAPES.items():
-        for found, _ in found_by(shape, text, kind):
+        for found, _ in found_by(shape, text, kind, ends):
             yield found
-    for found, word in found_by(WORD, text, "token"):
+    for found, word in found_by(WORD, text, "token", ends):
         if _looks_random(word):
             yield found
 

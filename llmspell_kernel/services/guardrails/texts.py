@@ -21,6 +21,16 @@ def texts_of(value: Any, leave: Collection[str] = ()) -> list[str]:
     return found
 
 
+def names_of(value: Any) -> list[str]:
+    """The names of all members in it."""
+    match value:
+        case list() | tuple():
+            return [name for item in value for name in names_of(item)]
+        case dict():
+            return [*map(str, value), *(name for item in value.values() for name in names_of(item))]
+    return []
+
+
 def with_texts(value: Any, texts: list[str], leave: Collection[str] = ()) -> Any:
     """The same with others in their places, in the order of `texts_of`."""
     rest = iter(texts)
