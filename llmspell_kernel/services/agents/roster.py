@@ -106,8 +106,8 @@ class Roster:
         used = sum(self._chars.values()) - (0 if seat is None else self._chars.get(seat, 0)) + chars
         if used > MAX_CHARS:
             raise LimitError(
-                f"the agents of the session would hold {used:,} characters, {MAX_CHARS:,} is the most; close those that are done with (agent.get(name):close()),"
-                " or go on with a new agent and a shorter conversation",
+                f"the agents of the session would hold {used:,} characters, {MAX_CHARS:,} is the most;"
+                " close those that are done with (agent.get(name):close()), or go on with a new agent and a shorter conversation",
                 limit="agents_chars",
                 value=MAX_CHARS,
                 used=used,
