@@ -137,7 +137,7 @@ class AgentRuns:
             await ctx.call("memory", "append", remembers, plain([message for message in said if message.content]), level="write")
         if not alone:
             for earlier in {id(one): one for one in taken[:-1] if one is not taken[-1]}.values():
-                earlier.member.conversation.keep(caller, ctx.restoring, outcome.messages)
+                self._keep(earlier, earlier.member, caller, ctx.restoring, outcome.messages)
         return {**_result(outcome), "steps": steps, "agent": member.definition.name}, taken[-1]
 
     async def _one(
@@ -158,7 +158,7 @@ class AgentRuns:
 
         def keep(messages: list[Message]) -> None:
             if not alone:
-                member.conversation.keep(caller, restoring, messages)
+                self._keep(seat, member, caller, restoring, messages)
 
         if member.is_running and not alone:
             raise ScriptError(
@@ -178,6 +178,14 @@ class AgentRuns:
             del self.going[number]
             if not alone:
                 member.is_running = False
+
+    def _keep(self, seat: Seat, member: Member, caller: tuple[str, str], restoring: bool, messages: list[Message]) -> None:
+        """Raises LimitError where the session's agents would hold too much; the conversation is then as it was before the run."""
+        chars = member.definition.chars + sum(message.chars for message in messages)
+        if chars > member.definition.chars + member.conversation.chars:
+            self.roster.check_room(chars, seat)
+        member.conversation.keep(caller, restoring, messages)
+        self.roster.count(seat)
 
     async def _run_script(self, ctx: Context, member: Member, input: Value, play: Play) -> dict[str, Any]:
         if play.tell is not None and "stream" in member.functions:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from llmspell_kernel.errors import LimitError
 from llmspell_kernel.services.agents.definition import Limits
 from llmspell_kernel.services.agents.messages import plain
 from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
@@ -159,20 +160,33 @@ class Agent(Resource):
         refuse_script(member, "given tools")
         if self._is_replayed_elsewhere(ctx):
             return
+        had, functions = member.definition, dict(member.functions)
         await add_tools(ctx, member, [tool])
+        try:
+            self._runs.roster.check_room(member.definition.chars + member.conversation.chars, self._seat)
+        except LimitError:
+            member.definition, member.functions = had, functions
+            raise
+        self._runs.roster.count(self._seat)
 
     @method(replay="again")
     async def remove_tool(self, ctx: Context, name: str) -> bool:
         """Take a tool from the agent; was there one of that name?"""
         member = self._seat.member
         member.functions.pop(name, None)
-        return member.definition.remove(name)
+        removed = member.definition.remove(name)
+        self._runs.roster.count(self._seat)
+        return removed
 
     @method(replay="again")
     async def set_system(self, ctx: Context, system: str | None) -> None:
         """Give the agent other instructions, from its next run on."""
-        refuse_script(self._seat.member, "given instructions")
-        self._seat.member.definition.system = system
+        member = self._seat.member
+        refuse_script(member, "given instructions")
+        if system is not None:
+            self._runs.roster.check_room(member.definition.chars + member.conversation.chars + len(system), self._seat)
+        member.definition.system = system
+        self._runs.roster.count(self._seat)
 
     @method(replay="again")
     async def as_tool(self, ctx: Context, name: str = "", description: str = "") -> dict[str, Any]:

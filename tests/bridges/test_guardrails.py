@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges.guardrails import BufferedStream
 from llmspell_kernel.bridges.llm import Llm
-from llmspell_kernel.errors import ScriptError
+from llmspell_kernel.errors import ScriptError, SpellError
 from llmspell_kernel.journal.events import CallChunk, CellStarted
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import Session
@@ -41,7 +41,7 @@ class Tools(Bridge):
 
 
 @asynccontextmanager
-async def guarded(folder: Path, *answers: str) -> AsyncIterator[tuple[Session, LlmService, Tools]]:
+async def guarded(folder: Path, *answers: Mapping[str, Any] | str) -> AsyncIterator[tuple[Session, LlmService, Tools]]:
     service, tools = LlmService({"LLMSPELL_MODEL": "spell/scripted"}, local_installed=False), Tools()
     service.scripted.load(answers)
     async with Session(sink=Recording(), bridges=[Llm(service), tools], folder=folder) as session:
@@ -49,7 +49,7 @@ async def guarded(folder: Path, *answers: str) -> AsyncIterator[tuple[Session, L
 
 
 async def add(session: Session, engine: str, lua: str, javascript: str = "", **where: str) -> None:
-    text = javascript or re.sub(r"\{('[^']*')\}", r"[\1]", lua.replace(" = ", ": "))
+    text = javascript or re.sub(r"\{('[^']*'(?:, '[^']*')*)\}", r"[\1]", lua.replace(" = ", ": "))
     await run(session, engine, f"guardrails.add({lua})", f"await guardrails.add({text})", **where)
 
 
@@ -67,6 +67,7 @@ def journal(session: Session) -> str:
 
 
 CHAT = ("llm.chat('mail a@b.io')", "await llm.chat('mail a@b.io')")
+QUOTED = "'x'"
 ASKS: Sequence[tuple[str, str]] = [
     CHAT,
     ("llm.complete('mail a@b.io', 50)", "await llm.complete('mail a@b.io', 50)"),
@@ -211,6 +212,64 @@ def test_arguments_and_results_of_tools_are_looked_at_by_the_tools_name(engine: 
 
 
 @every_engine
+def test_an_agents_own_tools_are_looked_at_too(engine: str, tmp_path: Path) -> None:
+    agent = (
+        "got = 'none' local a = agent.create{tools = {{name = 'own', run = function(x) got = x.q return 'tell c@d.io' end}}}"
+        " return {a:run('go').text, got, a:messages()[3].content}",
+        "let got = 'none'; const a = await agent.create({tools: [{name: 'own', run: x => { got = x.q; return 'tell c@d.io' }}]});"
+        " const said = (await a.run('go')).text; [said, got, (await a.messages())[2].content]",
+    )
+
+    async def play() -> None:
+        asks = {"tool_calls": [{"name": "own", "arguments": {"q": "mail a@b.io"}, "id": "1"}]}
+        async with guarded(tmp_path, asks, "done") as (session, _, _):
+            await add(session, engine, "{name = 'mail', on = 'tool', check = {personal = true}, action = 'redact'}")
+            assert await run(session, engine, *agent) == [["done", "mail [email]", "tell [email]"]]
+            stats = await run(session, engine, "guardrails.stats().mail.redacted", "(await guardrails.stats()).mail.redacted")
+            assert stats == [2]
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("action", ["block", "redact"])
+@every_engine
+def test_what_stands_in_the_names_of_arguments_is_found_and_stops_the_call(engine: str, action: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as (session, _, tools):
+            await add(session, engine, f"{{name = 'mail', on = 'tool', check = {{personal = true}}, action = '{action}'}}")
+            call = ("tools.call('any', {x = {{['a@b.io'] = 1}}})", "await tools.call('any', {x: [{'a@b.io': 1}]})")
+            with pytest.raises(ScriptError, match="email in a name") as raised:
+                await run(session, engine, *call)
+            assert raised.value.code == "guardrail_blocked"
+            assert tools.seen == []
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_guardrail_stays_where_there_is_no_room_for_another_in_its_place(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path, "fine") as (session, service, _):
+            await add(session, engine, "{name = 'mail', on = 'input', check = {personal = true}}")
+            await run(
+                session,
+                engine,
+                "for i = 1, 199 do hooks.after('nothing.there', function() end) end",
+                "for (let i = 0; i < 199; i++) await hooks.after('nothing.there', () => {})",
+                state="other",
+            )
+            with pytest.raises(SpellError, match="there are 200 hooks and guardrails"):
+                await add(session, engine, "{name = 'mail', on = 'output', check = {personal = true}}")
+            with pytest.raises(ScriptError, match="'mail'.*email"):
+                await run(session, engine, *CHAT)
+            await add(session, engine, "{name = 'mail', on = 'input', check = {personal = true}, action = 'redact'}")  # takes no more room
+            assert await run(session, engine, *CHAT) == ["fine"]
+            assert sent(service) == ["mail [email]"]
+
+    asyncio.run(play())
+
+
+@every_engine
 def test_a_guardrail_of_one_model_leaves_the_others_alone(engine: str, tmp_path: Path) -> None:
     async def play() -> None:
         async with guarded(tmp_path, "one", "two") as (session, service, _):
@@ -308,6 +367,11 @@ def test_check_tells_what_would_be_found_and_the_list_what_there_is(engine: str,
         ("{name = 'a', on = 'input', check = {secret = true}}", "did you mean 'secrets'"),
         ("{name = 'a', on = 'input', check = {personal = {'emial'}}}", "did you mean 'email'"),
         ("{name = 'a', on = 'input', check = {secrets = true}, tools = 'x'}", "'tools' goes with"),
+        (f"{{name = 'a', on = 'input', check = {{secrets = true}}, models = '{'x' * 201}'}}", "50 patterns of 200 characters"),
+        (
+            f"{{name = 'a', on = 'tool', check = {{secrets = true}}, tools = {{{', '.join([QUOTED] * 51)}}}}}",
+            "50 patterns of 200 characters",
+        ),
     ],
 )
 @every_engine

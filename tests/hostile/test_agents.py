@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import SpellError
+from llmspell_kernel.services.agents import roster
 from llmspell_kernel.services.agents.loop import RESULT_CHARS
 from tests.bridges.agent_world import ENGINES, agents, call, run
 
@@ -154,5 +155,56 @@ def test_an_agent_that_asks_itself_without_end_is_stopped_and_the_session_goes_o
             with pytest.raises(SpellError, match="500 runs of agents go on at once"):
                 await run(told.session, engine, cell)
             assert await run(told.session, engine, {"lua": "1 + 1", "javascript": "1 + 1"}) == [2]
+
+    asyncio.run(play())
+
+
+LOAD = {
+    "lua": "local big = ('x'):rep(400000) held = {{}} for i = 1, 4 do"
+    " held[i] = agent.load{{format = 'llmspell.agent/1', agent = {{name = {name}}}, messages = {{{{role = 'user', content = big}}}}}} end",
+    "javascript": "const big = 'x'.repeat(400000); var held = []; for (let i = 1; i <= 4; i++) held.push(await"
+    " agent.load({{format: 'llmspell.agent/1', agent: {{name: {name}}}, messages: [{{role: 'user', content: big}}]}}))",
+}
+
+
+@every_engine
+@pytest.mark.parametrize("name", ["'same'", "'a' + i"])
+def test_all_agents_together_hold_so_many_characters_also_those_that_lost_their_name(
+    engine: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "MAX_CHARS", 1_000_000)
+    load = LOAD[engine].format(name=name.replace("+", "..") if engine == "lua" else name)
+    close = {
+        "lua": "for _, one in ipairs(agent.list()) do agent.get(one.name):close() end",
+        "javascript": "for (const one of await agent.list()) await (await agent.get(one.name)).close()",
+    }
+    again = {"lua": "agent.create{system = ('x'):rep(700000)}", "javascript": "await agent.create({system: 'x'.repeat(700000)})"}
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            with pytest.raises(SpellError, match="would hold 1,2.* characters, 1,000,000 is the most; close those") as raised:
+                await run(told.session, engine, {engine: load})
+            assert raised.value.code == "limit"
+            await run(told.session, engine, close)
+            await run(told.session, engine, again)
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_conversation_that_outgrows_what_agents_may_hold_stays_as_it_was(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "MAX_CHARS", 10_000)
+
+    async def play() -> None:
+        async with agents(tmp_path, "x" * 4_000, "x" * 8_000, "fine") as told:
+            await run(told.session, engine, CREATE)
+            await run(told.session, engine, RUN)
+            with pytest.raises(SpellError, match="10,000 is the most"):
+                await run(told.session, engine, RUN)
+            count = {"lua": "#a:messages()", "javascript": "(await a.messages()).length"}
+            assert await run(told.session, engine, count) == [2]
+            assert await run(told.session, engine, RUN) == ["fine"]
 
     asyncio.run(play())

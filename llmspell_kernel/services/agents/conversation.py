@@ -37,6 +37,10 @@ class Conversation:
     def messages(self) -> list[Message]:
         return [*self._start, *(message for turn in self._turns for message in turn.added)]
 
+    @property
+    def chars(self) -> int:
+        return sum(message.chars for message in self.messages)
+
     def before(self, caller: Caller, restoring: bool) -> list[Message]:
         """The conversation that a run begins with."""
         if not restoring or caller == self._owner:

@@ -134,6 +134,11 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     description: str = ""
     memory: Name | None = None
 
+    @property
+    def chars(self) -> int:
+        """All that is written down of it."""
+        return len(msgspec.json.encode(self))
+
     def add(self, entry: ToolEntry) -> None:
         """Raises ArgumentError for a name that is taken, or that no provider would take."""
         if not TOOL_NAME.fullmatch(entry.name):

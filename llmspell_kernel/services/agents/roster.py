@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from llmspell_kernel.errors import LimitError, ScriptError, nearest
 
@@ -15,6 +16,8 @@ from .conversation import Caller, Conversation
 from .definition import Definition
 
 MAX_AGENTS = 1_000
+MAX_CHARS = 64_000_000
+"""Of the conversations, instructions and tools of all agents together."""
 UNNAMED = "#"
 """How the names begin that are given to agents without one."""
 
@@ -42,7 +45,7 @@ class Member:
         return f"the agent '{self.definition.name}'" if self.definition.name else "the agent"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Seat:
     """Where an agent is found, also after its state was restored."""
 
@@ -66,6 +69,8 @@ class Roster:
     def __init__(self) -> None:
         self._seats: dict[tuple[Caller, str], Seat] = {}
         self._unnamed = 0
+        self._chars: WeakKeyDictionary[Seat, int] = WeakKeyDictionary()
+        """Also of those that only a script's handle still leads to: another agent has taken their name."""
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -75,6 +80,8 @@ class Roster:
 
     def seat(self, owner: Caller, member: Member, restoring: bool) -> Seat:
         name = member.definition.name
+        chars = member.definition.chars + member.conversation.chars
+        self.check_room(chars, self._seats.get((owner, name)) if restoring else None)
         if not name:
             self._unnamed += 1
             name = f"{UNNAMED}{self._unnamed}"
@@ -90,8 +97,26 @@ class Roster:
                     used=MAX_AGENTS + 1,
                 )
             found = Seat(owner, name, member)
+        self._chars[found] = chars
         self._seats[owner, name] = found  # at the end: the newest of a name is found first
         return found
+
+    def check_room(self, chars: int, seat: Seat | None = None) -> None:
+        """Raises LimitError where an agent that holds so many characters, in place of what is at that seat, is too much."""
+        used = sum(self._chars.values()) - (0 if seat is None else self._chars.get(seat, 0)) + chars
+        if used > MAX_CHARS:
+            raise LimitError(
+                f"the agents of the session would hold {used:,} characters, {MAX_CHARS:,} is the most;"
+                " close those that are done with (agent.get(name):close()), or go on with a new agent and a shorter conversation",
+                limit="agents_chars",
+                value=MAX_CHARS,
+                used=used,
+            )
+
+    def count(self, seat: Seat) -> None:
+        """What it holds has changed."""
+        if seat.is_open:
+            self._chars[seat] = seat.member.definition.chars + seat.member.conversation.chars
 
     def find(self, owner: Caller, name: str) -> Seat:
         if (own := self._seats.get((owner, name))) is not None:
@@ -109,6 +134,7 @@ class Roster:
 
     def close(self, seat: Seat) -> None:
         seat.is_open = False
+        self._chars.pop(seat, None)
         if self._seats.get((seat.owner, seat.name)) is seat:
             del self._seats[seat.owner, seat.name]
 

@@ -136,6 +136,14 @@ def test_a_pattern_that_backtracks_is_stopped_and_a_text_too_long_is_not_clean()
     assert not Check(secrets=True).find(["a" * (MAX_CHARS + 1)], None).is_clean
 
 
+@pytest.mark.parametrize("check", [Check(regex=["(a|aa)+$"] * 5), Check(required=["(a|aa)+$"]), Check(regex=["(?:a|aa)+$"] * 50)])
+def test_all_searches_of_one_call_end_together_so_that_a_stopped_one_is_soon_done(check: Check) -> None:
+    started = time.monotonic()
+    with pytest.raises(LimitError, match="more than [12] s"):
+        check.find(["a" * 26 + "!"] * 5_000, None)
+    assert time.monotonic() - started < 4
+
+
 @pytest.mark.parametrize(
     "text", ["a@" * 200_000, "1 " * 300_000, "1" * 600_000, "A0" * 300_000, ":" * 600_000, "eyJ" * 200_000, "a." * 300_000]
 )
