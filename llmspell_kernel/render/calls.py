@@ -336,9 +336,7 @@ def gather(events: Iterable[AnyEvent]) -> Gathered:
 
 
 def call_name(bridge: str, method: str) -> str:
-    owner, _, thing = clip(bridge, NAME_CHARS).partition(".")
-    # a method of the thing that a bridge is named after: `agent.run` says as much as `agent.agent.run`
-    return f"{owner if thing in ('', owner) else f'{owner}.{thing}'}.{clip(method, NAME_CHARS)}"
+    return f"{clip(bridge, NAME_CHARS)}.{clip(method, NAME_CHARS)}"
 
 
 def _short(event: CallUsage) -> CallUsage:
