@@ -94,6 +94,11 @@ class MethodDeclaration:
         ]
 
 
+def own_method(label: str, doc: str, replay: Replay) -> MethodDeclaration:
+    """What the session itself does in the manner of a call: journal and cassette have it, and no bridge offers it."""
+    return MethodDeclaration(label, label.rpartition(".")[2], doc, doc, (), "any", Any, replay=replay)
+
+
 def _resolved(value: Any, resolve: Callable[[ResourceRef], Resource]) -> Any:
     if type(value) is ResourceRef:
         return resolve(value)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ..bridges._bridge import Bridge, Context, FreshResult, method
-from ..bridges._declaration import declare
+from ..bridges._bridge import FreshResult
+from ..bridges._declaration import own_method
 from ..errors import Interrupted, SpellError
 from ..policy.decide import Grants
 from ..policy.limits import narrower
@@ -55,18 +55,7 @@ class FreshScript:
         return [within.run.redactor.redact_value(values), printed.text, None]
 
 
-class _Scripts(Bridge):
-    """Scripts that a call was given, as the journal has them."""
-
-    name = "script"
-
-    @method(replay="call")
-    async def run(self, ctx: Context, engine: str, code: str) -> list[Value]:
-        """What a script came to: its values, what it printed, and its fault."""
-        raise NotImplementedError  # it is made by FreshScript
-
-
-_RUN = declare(_Scripts).methods["run"]
+_RUN = own_method("script.run", "What a script came to: its values, what it printed, and its fault.", "call")
 
 
 @asynccontextmanager

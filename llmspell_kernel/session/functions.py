@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from ..bridges._bridge import Bridge, Context, method
+from ..bridges._bridge import Context
 from ..bridges._checking import converted
-from ..bridges._declaration import declare
+from ..bridges._declaration import own_method
 from ..errors import ScriptError
 from ..host_types._crossing import to_plain
 from ..protocol.steps import Effect
@@ -105,15 +105,4 @@ def _note(within: EffectContext, waiting: CellRun, callback: Callback, args: byt
         context = context.within
 
 
-class _Calls(Bridge):
-    """Calls of functions of other states, as the journal has them."""
-
-    name = "function"
-
-    @method(replay="call")
-    async def call(self, ctx: Context, engine: str, state: str, args: list[Value]) -> Value:
-        """A call of a function of another state, and its first result."""
-        raise NotImplementedError  # it is made by KeptFunction
-
-
-_CALL = declare(_Calls).methods["call"]
+_CALL = own_method("function.call", "A call of a function of another state, and its first result.", "call")

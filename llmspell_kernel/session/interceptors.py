@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from ..bridges._bridge import Bridge, Context, InterceptedCall, Interceptor, method
-from ..bridges._declaration import declare
+from ..bridges._bridge import Context, InterceptedCall, Interceptor
+from ..bridges._declaration import own_method
 from ..errors import LimitError, ScriptError, ValueCrossingError
 from ..host_types._crossing import to_plain, written
 from ..protocol.steps import Effect
@@ -241,15 +241,4 @@ def _is_bound(value: Value) -> bool:
     return False
 
 
-class _Interceptions(Bridge):
-    """Runs of interceptors, as the journal has them."""
-
-    name = "interceptors"
-
-    @method(replay="again")
-    async def run(self, ctx: Context, name: str, label: str) -> Value:
-        """What an interceptor did to a call."""
-        raise NotImplementedError  # it is made by `_run`
-
-
-INTERCEPTION = declare(_Interceptions).methods["run"]
+INTERCEPTION = own_method("interceptors.run", "What an interceptor did to a call.", "again")
