@@ -41,6 +41,8 @@ class Secrets:
         """Those set from Python."""
         self._values: dict[str, str] = {}
         self._faults: dict[str, ConfigError] = {}
+        self._seen: dict[Any, Any] = {}
+        """The environment, when it was looked through."""
         self.declare(declared)
 
     def declare(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
@@ -101,8 +103,9 @@ class Secrets:
         return self._values[name]
 
     def refresh(self) -> None:
-        """Looks again at the environment, which a cell may have changed; before each cell, as it takes some microseconds."""
-        self._look()
+        """Looks again at the environment, which a cell may have changed, and at files that were not there: before each cell."""
+        if self._environment() != self._seen or self._faults:
+            self._look()
 
     def _source(self, name: str) -> SecretSource:
         source = self._sources.get(name)
@@ -110,7 +113,12 @@ class Secrets:
             raise ScriptError(f"there is no secret '{name[:80]}'{nearest(name[:80], self.names())}", code="unknown")
         return source
 
+    def _environment(self) -> dict[Any, Any]:
+        """As it is held: `os.environ` would decode each name and value, and most cells change none."""
+        return dict(getattr(self._environ, "_data", self._environ))
+
     def _look(self) -> None:
+        self._seen = self._environment()
         for variable in self._environ:
             if (variable.endswith(KEY_ENDINGS) or variable in KEY_NAMES) and not variable.endswith(NOT_SECRET):
                 value = self._environ.get(variable, "").strip()
