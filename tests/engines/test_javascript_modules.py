@@ -172,6 +172,18 @@ def test_aliases_of_the_first_catalogue_are_there_at_once(new_world: Callable[..
     assert world.result("llm.streamChat === llm.stream") == [True]
 
 
+def test_a_bridge_is_one_object_whoever_reads_it_first_and_however(world: World) -> None:
+    assert b'["setModel","function"]' in world.state.query("members", "llm", b"")
+    code = "const { get } = Object.getOwnPropertyDescriptor(globalThis, 'timer'); [get() === timer, get() === globalThis.timer, Object.isFrozen(timer)]"
+    assert world.result(code) == [[True, True, True]]
+
+
+def test_a_bridge_that_no_script_has_read_is_told_as_an_object_and_replaced_by_its_next_version(world: World) -> None:
+    assert b'["llm","object"]' in world.state.query("members", "", b"")
+    declare(world, add={"bridges": {"llm": ["other"]}})
+    assert world.result("Object.keys(llm)") == [["other"]]
+
+
 def test_a_bridge_is_declared_in_a_polluted_world(world: World) -> None:
     world.start(
         "Array.prototype.map = Array.prototype.includes = Array.prototype[Symbol.iterator] = null; Object.keys = null; Reflect.apply = null;"

@@ -359,6 +359,18 @@ class TestCatalogue:
         message = Driven().fault("probe.nothing_like_it()").message
         assert message == "probe has no method 'nothing_like_it'; it has pair, stream_chat"
 
+    def test_walking_through_a_bridge_finds_methods_and_aliases_that_nobody_has_called(self) -> None:
+        code = "local names = {} for name, fn in pairs(probe) do names[#names + 1] = name .. type(fn) end table.sort(names)"
+        assert Driven().value(f"{code} return table.concat(names, ' ')").split() == [
+            "pairfunction",
+            "streamChatfunction",
+            "stream_chatfunction",
+        ]
+
+    @pytest.mark.parametrize("name", ["'.*'", "'pair stream_chat'", "''", "'%f[%w]pair'", "('x'):rep(100000)"])
+    def test_a_name_that_is_none_finds_no_method(self, name: str) -> None:
+        assert "has no method" in Driven().fault(f"return probe[{name}]").message
+
     def test_an_answer_of_several_results_is_given_as_such(self) -> None:
         driven = Driven()
         driven.begin("return select('#', probe.pair()), probe.pair()")

@@ -437,7 +437,13 @@ class JavaScriptState:
     def _answered(self, kind: QueryKind, text: str, value: bytes) -> bytes:
         if kind == "is_complete":
             return _encode(self._is_complete(text))
-        arguments = (text, value.decode("utf-8", "replace")) if kind in ("set", "declare") else (text,)
+        match kind:
+            case "set":
+                arguments: tuple[str, ...] = (text, value.decode("utf-8", "replace"))
+            case "declare":
+                arguments = (text, _change(value))
+            case _:
+                arguments = (text,)
         try:
             reply: _Reply = self._read(_decode_reply, self._call(kind, *arguments))
         except Stopped:
@@ -569,9 +575,23 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "preset": options.preset,
         "removed": options.removed,
         "memory_bytes": options.memory_bytes,
-        "bridges": catalogue.get("bridges", {}),
-        "resources": catalogue.get("resources", {}),
-        "loops": catalogue.get("loops", {}),
-        "aliases": catalogue.get("aliases", {}),
+        **_offered(catalogue),
     }
     return _encode(settings).decode()
+
+
+def _offered(catalogue: Mapping[str, Any]) -> dict[str, Any]:
+    """The methods of a bridge as one text: most are never named, and a list of texts takes several times the memory of each state."""
+    return {
+        "bridges": {name: " ".join(methods) for name, methods in catalogue.get("bridges", {}).items()},
+        **{part: catalogue.get(part, {}) for part in ("resources", "loops", "aliases")},
+    }
+
+
+def _change(catalogue: bytes) -> str:
+    """What comes and goes in an open state, as the prelude is told.  Raises ScriptError."""
+    try:
+        change = msgspec.json.decode(catalogue)
+        return _encode({"add": _offered(change.get("add", {})), "remove": change.get("remove", [])}).decode()
+    except (msgspec.MsgspecError, AttributeError, TypeError) as error:
+        raise ScriptError(f"the engine cannot read what the host declares: {error}") from None

@@ -20,7 +20,7 @@ import _quickjs
 from .meter import Meter
 
 EVAL_COMPILE_ONLY, EVAL_ASYNC = 1 << 5, 1 << 7
-WRITE_BYTECODE, STRIP_SOURCE, READ_BYTECODE = 1 << 0, 1 << 4, 1 << 0
+WRITE_BYTECODE, STRIP_SOURCE, STRIP_DEBUG, READ_BYTECODE = 1 << 0, 1 << 4, 1 << 5, 1 << 0
 TAG_INT, TAG_UNDEFINED, TAG_EXCEPTION, TAG_STRING = 0, 3, 6, -7
 GO_ON = 0x30
 MAX_UNHANDLED = 1000
@@ -228,7 +228,7 @@ class Realm:
         value = library.JS_Eval(self._context, data, len(data), name.encode(), EVAL_COMPILE_ONLY)
         if value.tag == TAG_EXCEPTION:
             raise EngineFailure(f"{name}: {self._exception_text()}")
-        pointer = library.JS_WriteObject(self._context, ctypes.byref(length), value, WRITE_BYTECODE | STRIP_SOURCE)
+        pointer = library.JS_WriteObject(self._context, ctypes.byref(length), value, WRITE_BYTECODE | STRIP_SOURCE | STRIP_DEBUG)
         self._free(value)
         if not pointer:
             raise EngineFailure(f"{name}: {self._exception_text()}")

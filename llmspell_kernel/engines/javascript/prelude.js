@@ -20,12 +20,12 @@
   const meter = make.meter(shared);
   make.clock(environment, meter);
   const { isProxy, shown, global, held } = environment;
-  const { each, has, member } = make.lists(environment);
+  const lists = make.lists(environment), { each, member } = lists;
   const values = make.values(settings.max_value_bytes, settings.max_value_items, isProxy);
   const labels = new WeakMap();
   const { inspect, format, lookUp } = make.inspect(values.kindOf, isProxy, (value) => apply(weakGet, labels, [value]) ?? '');
   const tools = {
-    __proto__: null, ...environment, ...make.queues(), meter, living: make.living(meter), each, has, member, values, inspect, format, lookUp,
+    __proto__: null, ...environment, ...make.queues(), meter, living: make.living(meter), ...lists, values, inspect, format, lookUp,
     clip: (text, size) => (text.length > size ? apply(slice, text, [0, size]) + '...' : text),
     label: (thing, text) => { apply(weakSet, labels, [thing, text]); },
     // an uncaught error of a callback that nobody awaits: told at once, as an error of the cell
@@ -48,8 +48,9 @@
   const declare = (catalogue) => {
     const aliases = member(catalogue, 'aliases', {}), loops = member(catalogue, 'loops', {});
     const added = member(catalogue, 'bridges', {}), types = member(catalogue, 'resources', {});
-    each(keysOf(added), (name) => bridges.add(name, added[name], member(loops, name, []), member(aliases, name, {})));
-    each(keysOf(types), (type) => resources.add(type, types[type], member(aliases, type, {})));
+    const none = [], noneOther = {};
+    each(keysOf(added), (name) => bridges.add(name, added[name], member(loops, name, none), member(aliases, name, noneOther)));
+    each(keysOf(types), (type) => resources.add(type, types[type], member(aliases, type, noneOther)));
   };
   const withdraw = (name) => {
     bridges.remove(name);
@@ -63,7 +64,7 @@
   const modules = make.modules(tools, effects, (text) => put(now().modules, text));
   const timers = make.timers(tools, effects);
   const output = make.output(tools), { console, printLine, begin: beginPrinting } = make.console(tools, output.print);
-  const queries = make.queries(tools), cells = make.cells(tools, queries.valueAt);
+  const queries = make.queries(tools, bridges), cells = make.cells(tools, queries.valueAt);
   globals(signals.globals);
   globals({ __proto__: null, console, print: printLine, async: background.global });
   global('inspect', { inspect(value, options) { return inspect(value, member(Obj(options ?? {}), 'depth', undefined)); } }.inspect);
@@ -78,10 +79,10 @@
   offerRequire();
   // without entropy ids repeat, as everything else then does
   const [a, b, c, d] = entropy.length === 4 ? entropy : [seed[1], seed[0], 1, 1];
-  const late = make.late(tools, freeze({
+  const libraries = make.libraries(tools, freeze({
     __proto__: null, kindOf: values.kindOf, isException: values.isException, isProxy, shown, inspect: (value) => inspect(value, 0), random: make.random(a, b, c, d), hint, argument,
   }));
-  for (let i = 0; i < lateTexts.length; i++) late.offer(settings.late[i], lateTexts[i]);
+  for (let i = 0; i < lateTexts.length; i++) libraries.offer(settings.late[i], lateTexts[i]);
 
   // -- hooks --------------------------------------------------------------------------------------------------------------------------------
   const anew = () => {
@@ -89,7 +90,7 @@
     background.clear();
     modules.forgetUnfinished();
     timers.clear();
-    late.clear();
+    libraries.clear();
   };
   const hooks = {
     __proto__: null,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,16 +134,16 @@ class LuaState:
         return tables["inside"]
 
     def _declare(self, catalogue: Mapping[str, Any]) -> None:
-        """What the host offers: the names in a catalogue, as words."""
+        """What the host offers: the names in a catalogue, as words between blanks."""
         aliases = {
-            owner: " ".join(f"{alias}={name}" for alias, name in names.items()) for owner, names in catalogue.get("aliases", {}).items()
+            owner: _words(f"{alias}={name}" for alias, name in names.items()) for owner, names in catalogue.get("aliases", {}).items()
         }
         for owner, names in catalogue.get("several", {}).items():
-            self._inside.several(owner, " ".join(names))
+            self._inside.several(owner, _words(names))
         for kind, resource in catalogue.get("resources", {}).items():
-            self._inside.resource_type(kind, " ".join(resource["methods"]), resource.get("iterate", ""), aliases.get(kind, ""))
+            self._inside.resource_type(kind, _words(resource["methods"]), resource.get("iterate", ""), aliases.get(kind, ""))
         for name, methods in catalogue.get("bridges", {}).items():
-            self._inside.add_bridge(name, " ".join(methods), aliases.get(name, ""))
+            self._inside.add_bridge(name, _words(methods), aliases.get(name, ""))
 
     def _add_libraries(self, libraries: Sequence[tuple[str, str, str]]) -> None:
         """The files stdlib/FOLDER/NAME.lua: the folder says what NAME is for scripts (see stdlib/README.md)."""
@@ -319,6 +319,10 @@ def _completeness(found: Any) -> dict[str, Any]:
     status, problem = found
     _, line, message = problem.encode("latin-1").decode("utf-8", "replace").split(":", 2)
     return {"status": status, "indent": "  " if status == "incomplete" else "", "message": message.strip(), "line": int(line)}
+
+
+def _words(words: Iterable[str]) -> str:
+    return f" {' '.join(words)} "
 
 
 def _bytes(text: str) -> str:

@@ -6,6 +6,7 @@
   const hasOwn = Object.prototype.hasOwnProperty;
   const TypeErr = TypeError, NativeProxy = Proxy, nativeRevocable = Proxy.revocable;
   const weakHas = WeakSet.prototype.has, weakAdd = WeakSet.prototype.add;
+  const scope = globalThis; // a script can delete the name
   const shown = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: true });
   const hidden = (value) => ({ __proto__: null, value, writable: true, configurable: true, enumerable: false });
 
@@ -70,12 +71,26 @@
   // a re-run of the same cells draws the same numbers
   defineProperty(Math, 'random', hidden({ random() { return ((random() >>> 5) * 67108864 + (random() >>> 6)) / 9007199254740992; } }.random));
 
+  // A global that is made when it is first read: what `entry.make(entry)` gives, if that is something.  What a script sets takes its place.
+  const late = (entry) => {
+    const { get, set } = {
+      get() {
+        const value = entry.make(entry);
+        if (value !== undefined) defineProperty(scope, entry.name, hidden(value));
+        return value;
+      },
+      set(value) { defineProperty(scope, entry.name, hidden(value)); },
+    };
+    defineProperty(scope, entry.name, { __proto__: null, configurable: true, enumerable: false, get, set });
+    return get;
+  };
+
   return {
-    __proto__: null, shown, hidden, isProxy, newProxy,
-    global: (name, value) => defineProperty(globalThis, name, hidden(value)),
+    __proto__: null, shown, hidden, isProxy, newProxy, late,
+    global: (name, value) => defineProperty(scope, name, hidden(value)),
     // what a global holds; a getter is told apart by its descriptor, not run
     held(name) {
-      const descriptor = getOwnPropertyDescriptor(globalThis, name);
+      const descriptor = getOwnPropertyDescriptor(scope, name);
       return descriptor === undefined ? undefined : apply(hasOwn, descriptor, ['value']) ? descriptor.value : descriptor;
     },
     isOurs: (name) => name in known,
@@ -84,7 +99,7 @@
       for (let i = 0; i < removed.length; i++) leaveOut(removed[i]);
       // The engine itself puts a cell's result into a plain object: a setter for `value` here would run with each, and no cell could end.
       preventExtensions(Obj.prototype);
-      for (const name of ownKeys(globalThis)) if (typeof name === 'string') known[name] = true;
+      for (const name of ownKeys(scope)) if (typeof name === 'string') known[name] = true;
     },
   };
 })

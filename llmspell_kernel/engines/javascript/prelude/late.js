@@ -3,7 +3,7 @@
 // Their text lies outside the state, in bytes that all states of the process share and that no script can reach.  It runs after the script
 // could have changed what it builds on, so it gets the rights of a script: `gifts` holds nothing that a script may not have.
 'use strict';
-(function late({ hidden, values }, gifts) {
+(function libraries({ late, values }, gifts) {
   const { apply, defineProperty } = Reflect;
   const { atob } = globalThis;
   const evaluate = eval; // called by another name it runs in the global scope
@@ -28,20 +28,10 @@
       return made;
     } finally { loading = outer; }
   };
+  const read = ({ library, name }) => (library.made ?? make(library))[name];
   const offer = (names, buffer) => {
     const library = { __proto__: null, names, buffer, made: null };
-    for (const name of names) {
-      const become = (value) => defineProperty(globalThis, name, hidden(value));
-      defineProperty(globalThis, name, {
-        __proto__: null, configurable: true, enumerable: false,
-        get() {
-          const value = (library.made ?? make(library))[name];
-          if (value !== undefined) become(value);
-          return value;
-        },
-        set(value) { become(value); },
-      });
-    }
+    for (const name of names) late({ __proto__: null, name, make: read, library });
   };
   // a stop runs no `finally`
   return { __proto__: null, offer, clear() { loading = null; } };

@@ -1,6 +1,6 @@
 // Questions of the host about a script's globals.  They run nothing of the script.
 'use strict';
-(function queries({ clip, isProxy, isOurs, hidden, shown, values, lookUp, hint }) {
+(function queries({ clip, isProxy, isOurs, hidden, shown, values, lookUp, hint }, bridges) {
   const { apply, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
   const { stringify } = JSON;
   const { isArray } = Array;
@@ -10,13 +10,14 @@
   // a longer name is none that anybody completes
   const MAX_STEPS = 20, MAX_MEMBERS = 5000, MAX_NAME = 200, MAX_TEXT = 256 * 1024;
 
-  const typeOf = (descriptor) => (!apply(hasOwn, descriptor, ['value']) ? 'property' : isArray(descriptor.value) ? 'array' : typeof descriptor.value);
+  const typeOf = (key, descriptor) => (!apply(hasOwn, descriptor, ['value']) ? bridges.unread(key, descriptor) ? 'object' : 'property' : isArray(descriptor.value) ? 'array' : typeof descriptor.value);
   const valueAt = (path) => {
     let value = globalThis;
     const parts = path === '' ? [] : apply(split, path, ['.']);
     for (let i = 0; i < parts.length; i++) {
       if (value === null || value === undefined) return undefined;
-      value = lookUp(Obj(value), parts[i]);
+      const bridge = i === 0 ? bridges.waiting(parts[0], getOwnPropertyDescriptor(globalThis, parts[0])) : undefined;
+      value = bridge ?? lookUp(Obj(value), parts[i]);
     }
     return value;
   };
@@ -32,7 +33,7 @@
         const key = keys[i];
         if (typeof key !== 'string' || key.length > MAX_NAME || key in seen || (key[0] >= '0' && key[0] <= '9')) continue;
         seen[key] = true;
-        text += (count++ === 0 ? '' : ',') + '[' + stringify(apply(toWellFormed, key, [])) + ',"' + typeOf(getOwnPropertyDescriptor(at, key)) + '"]';
+        text += (count++ === 0 ? '' : ',') + '[' + stringify(apply(toWellFormed, key, [])) + ',"' + typeOf(path === '' ? key : '', getOwnPropertyDescriptor(at, key)) + '"]';
       }
       if (path === '') break;
     }

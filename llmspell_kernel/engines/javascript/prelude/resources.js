@@ -57,15 +57,17 @@
     return prototype;
   };
 
+  // type -> what it is made of, and its prototype, once it is made: with the first resource
   const types = create(null), unknown = prototypeOf('resource', { methods: [], iterate: '' }, {});
   return {
     __proto__: null, refOf,
-    add(type, spec, aliases) { types[type] = prototypeOf(type, spec, aliases); },
+    add(type, spec, aliases) { types[type] = { __proto__: null, spec, aliases, prototype: undefined }; },
     removeAllOf(bridge) {
       each(keysOf(types), (type) => { if (type === bridge || apply(startsWith, type, [bridge + '.'])) delete types[type]; });
     },
     make(id, type) {
-      const made = create(types[type] ?? unknown);
+      const known = types[type];
+      const made = create(known === undefined ? unknown : known.prototype ??= prototypeOf(type, known.spec, known.aliases));
       apply(weakSet, refs, [made, { __proto__: null, id, type }]);
       label(made, '[' + type + ' ' + id + ']');
       return freeze(made);

@@ -3,7 +3,7 @@ local sealed, nearest, values, tasks = ...
 
 local error, ipairs, rawequal, rawlen, type = error, ipairs, rawequal, rawlen, type
 local co_isyieldable = coroutine.isyieldable
-local gmatch, unpack = string.gmatch, table.unpack
+local find, gmatch, match, unpack = string.find, string.gmatch, string.match, table.unpack
 local read_only, seal = sealed.read_only, sealed.seal
 local call, null = tasks.call, values.null
 
@@ -43,29 +43,50 @@ local function declare_several(owner, names)
   for _, name in ipairs(words(names)) do several[owner][name] = true end
 end
 
--- `aliases` is "alias=method ...": the same functions under other names, which no hint offers.
-local function make_bridge(name, method_names, aliases)
-  local methods, names, spreads = {}, words(method_names), several[name] or {}
-  for _, method in ipairs(names) do
-    if spreads[method] then
-      methods[method] = function(...) return spread(call(name, method, nil, ...)) end
-    else
-      methods[method] = function(...) return call(name, method, nil, ...) end
-    end
+-- The method's function, made when it is first read: most states ask few of them, and each costs memory.
+local function method_of(name, method)
+  if several[name] and several[name][method] then
+    return function(...) return spread(call(name, method, nil, ...)) end
   end
-  add_aliases(methods, aliases)
-  made[name] = read_only(name, methods, no_such(name, names))
+  return function(...) return call(name, method, nil, ...) end
+end
+
+-- `names` and `aliases` are words between blanks, an alias being "alias=method": the same function under another name, which no hint offers.
+local function make_bridge(name, names, aliases)
+  local methods = {}
+
+  local function made_now(method)
+    methods[method] = methods[method] or method_of(name, method)
+    return methods[method]
+  end
+
+  local function missing(key)
+    if type(key) == "string" and find(key, "^[%w_]+$") then
+      if find(names, " " .. key .. " ", 1, true) then return made_now(key) end
+      local method = match(aliases, " " .. key .. "=(%S+)")
+      if method then
+        methods[key] = made_now(method)
+        return methods[key]
+      end
+    end
+    return no_such(name, words(names))(key)
+  end
+
+  made[name] = read_only(name, methods, missing, function()
+    for method in gmatch(names, "%S+") do made_now(method) end
+    add_aliases(methods, aliases)
+  end)
   return made[name]
 end
 
 local function declare_resource(kind, method_names, iterate, aliases)
-  resource_types[kind] = { methods = words(method_names), iterate = iterate ~= "" and iterate or nil, aliases = aliases }
+  resource_types[kind] = { methods = method_names, iterate = iterate ~= "" and iterate or nil, aliases = aliases }
 end
 
 local function make_resource(id, kind)
   local declared = resource_types[kind] or error("unknown resource type " .. kind, 0)
-  local proxy, methods, spreads = {}, {}, several[kind] or {}
-  for _, name in ipairs(declared.methods) do
+  local proxy, methods, names, spreads = {}, {}, words(declared.methods), several[kind] or {}
+  for _, name in ipairs(names) do
     methods[name] = function(self, ...)
       if not rawequal(self, proxy) then error("call it with a colon: s:" .. name .. "()", 2) end
       if spreads[name] then return spread(call(kind, name, id, ...)) end
@@ -81,7 +102,7 @@ local function make_resource(id, kind)
   end
   values.mark_resource(proxy, id, kind)
   return seal(proxy, {
-    __index = read_only(kind, methods, no_such(kind, declared.methods)),
+    __index = read_only(kind, methods, no_such(kind, names)),
     __newindex = function() error("a " .. kind .. " is read-only", 2) end,
     __call = declared.iterate and function() return call(kind, declared.iterate, id) end or nil,
     __close = close,

@@ -17,8 +17,8 @@ local function is_sealed(t)
   return type(metatable) == "table" and rawget(metatable, SEAL) == true
 end
 
--- `missing(key)` answers for what is not there.  The content itself stays inside: an iterator that gave `next, content` would hand it out.
-local function read_only(name, content, missing)
+-- `missing(key)` answers for what is not there, `fill()` puts everything there before it is walked through.  The content itself stays inside: an iterator that gave `next, content` would hand it out.
+local function read_only(name, content, missing, fill)
   return seal({}, {
     __index = function(_, key)
       local value = content[key]
@@ -26,7 +26,10 @@ local function read_only(name, content, missing)
       return value
     end,
     __newindex = function(_, key) error(name .. " is read-only: '" .. tostring(key) .. "' cannot be set", 2) end,
-    __pairs = function(self) return function(_, key) return next(content, key) end, self, nil end,
+    __pairs = function(self)
+      if fill then fill() end
+      return function(_, key) return next(content, key) end, self, nil
+    end,
     __name = name,
     __tostring = function() return name end,
   })
