@@ -16,9 +16,10 @@ demo: $(VENV)/.weights
 lab: $(VENV)/.ready
 	$(BIN)/jupyter lab notebooks/01-first-spell.ipynb
 
-# All tests but the slow ones: style and types, notebooks, then pytest; with the local model, so that none of its tests is skipped.
+# All tests but the slow ones: style and types, notebooks, then pytest, two files at a time (some measure times: more at once would be in each
+# other's way); with the local model, so that none of its tests is skipped.
 test: $(VENV)/.weights check nbval
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -36,7 +37,7 @@ tutorials: $(VENV)/.weights
 
 # Tests of over a minute each.
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist worksteal
 
 # Random hostile scripts and protocol frames.  `make test` holds a short slice; a finding is told with the seed that makes it again.
 MINUTES ?= 5
