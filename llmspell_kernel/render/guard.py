@@ -58,6 +58,7 @@ _ATTRIBUTES = (
     r'href="(?:https?://|mailto:)[^"<>\s]*+"',
     r'target="_blank"',
     r'rel="noopener noreferrer"',
+    r'title="-?(?:[\d.]{1,40}(?:e[+-]?\d{1,4})?|inf|nan)"',  # a number in full
     r'start="-?\d{1,9}"',
     "open",
 )

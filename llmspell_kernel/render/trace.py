@@ -28,6 +28,8 @@ MODEL_CHARS = 200
 CUT_ANSWER_CHARS = 20_000
 OPEN_ANSWERS = 6
 """More answers than this are folded, each to one line."""
+LISTED_ANSWERS = 20
+"""Of more, those without a problem are folded to one line together."""
 MAX_TRACED = 500
 
 
@@ -59,12 +61,13 @@ def call_title(call: Call) -> str:
     return f'{clean(call.name)} "{clip(" ".join(clean(prompt[: PROMPT_CHARS * 4]).split()), PROMPT_CHARS)}"'
 
 
-def usage_text(call: Call) -> str:
-    """`12 → 34 tokens · $0.0012`, as far as known; a call that ended without telling its usage says nothing."""
-    used_in, used_out = (sum(getattr(usage, name) for usage in call.usage) for name in ("input_tokens", "output_tokens"))
+def usage_text(*calls: Call) -> str:
+    """`12 → 34 tokens · $0.0012`, as far as known; calls that ended without telling their usage say nothing."""
+    usages = [usage for call in calls for usage in call.usage]
+    used_in, used_out = (sum(getattr(usage, name) for usage in usages) for name in ("input_tokens", "output_tokens"))
     parts = [f"{used_in:,} → {used_out:,} tokens"] if used_in or used_out else []
-    cost = total_cost([call])
-    if cost is not None and call.usage:
+    cost = _sum_cost(usages)
+    if cost is not None and usages:
         parts.append(money(cost))
     return " · ".join(parts)
 
@@ -91,8 +94,8 @@ def _outermost_answers(call: Call) -> list[Call]:
     return [answer for child in call.children for answer in _outermost_answers(child)]
 
 
-def _badge(status: Status) -> str:
-    return f'<span style="{_BADGE}">{ICONS[status]} {status}</span>'
+def _badge(status: Status, count: int = 1) -> str:
+    return f'<span style="{_BADGE}">{ICONS[status]} {f"{count:,} " if count > 1 else ""}{status}</span>'
 
 
 def _heading(call: Call) -> str:
@@ -101,10 +104,31 @@ def _heading(call: Call) -> str:
 
 
 def _answers_html(answers: Sequence[Call], budget: Budget) -> str:
+    if len(answers) <= LISTED_ANSWERS:
+        return _listed_html(answers, budget, folded=len(answers) > OPEN_ANSWERS)
+    problems, others = [call for call in answers if call.has_problem], [call for call in answers if not call.has_problem]
+    listed = _listed_html(problems, budget, folded=True)
+    start, end = f'<details><summary>{_sum_heading(others)}</summary><div style="margin-left:14px">', "</div></details>"
+    if not others or not budget.take(start + end):
+        return listed
+    return listed + start + _listed_html(others, budget, folded=True) + end
+
+
+def _sum_heading(calls: Sequence[Call]) -> str:
+    """`40 answers`, by whom, what they used together, and how many ended how."""
+    names, models = {call.name for call in calls}, {call.model for call in calls}
+    name = escape(clean(names.pop())) if len(names) == 1 else ""
+    model = escape(models.pop()) if len(models) == 1 else f"{len(models):,} models"
+    facts = " · ".join(part for part in (name, model, usage_text(*calls)) if part)
+    badges = " ".join(_badge(status, count) for status, count in Counter(call.status for call in calls).items())
+    return f'<b>{plural(len(calls), "answer")}</b> <span style="{_FAINT}">{facts}</span> {badges}'
+
+
+def _listed_html(answers: Sequence[Call], budget: Budget, *, folded: bool) -> str:
     out = []
     for call in answers:
         start, end = f"<div>{_heading(call)}", "</div>"
-        if len(answers) > OPEN_ANSWERS:
+        if folded:
             start, end = f"<details{' open' if call.has_problem else ''}><summary>{_heading(call)}</summary>", "</details>"
         if not budget.take(start + end):
             break

@@ -79,6 +79,9 @@ def test_anything_else_of_that_type_does_not(value: Any) -> None:
             '<b class="jp-Button">',
             '<a target="_top">',
             "<b title='x'>",
+            '<b title="x">',
+            '<b title="1 x">',
+            '<b title="">',
         ),
         *('<b style="background:url(x)">', '<b style="position:fixed">', '<b style="width:expression(x)">', '<b style="color:\\75rl(x)">'),
         *(
@@ -166,10 +169,13 @@ def test_a_hostile_answer_passes_once_it_is_rendered(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(texts, st.floats(0, 100))
-def test_everything_that_can_be_shown_passes(text: str, done: float) -> None:
-    value = {text: [text, 1, None, {text: True}]}
-    things = [Data(value, text), Data([{text: text}], text), Data(text), Table([{text: text}], [text], text), Table([[text]], None, text)]
+@given(texts, st.floats(0, 100), st.floats())
+@example("", 0, 1 / 3)
+@example("", 0, -1.7976931348623157e308)
+@example("", 0, 5e-324)
+def test_everything_that_can_be_shown_passes(text: str, done: float, number: float) -> None:
+    value = {text: [text, 1, None, {text: True}, number]}
+    things = [Data(value, text), Data([{text: text, 'n': number}], text), Data(text), Table([{text: text}], [text], text), Table([[text, number]], None, text)]
     for thing in [
         *things,
         Tree(value, text, 9),

@@ -252,6 +252,19 @@ def test_many_answers_are_folded_each_to_a_line() -> None:
     assert len(page.of("details")) == 10 + 1 + 10
 
 
+def test_very_many_answers_are_folded_to_one_line_below_those_that_failed() -> None:
+    story = Story()
+    for number in range(30):
+        story.answer(f"answer {number}", f"question {number}")
+    bad = story.call("llm.chat", "the bad one")
+    story.chunks(bad, "half")
+    story.failed(bad)
+    page, plain, _ = story.box()
+    assert page.text.index("the bad one") < page.text.index("30 answers") < page.text.index("question 0")
+    assert "30 done" in page.text and f"{30 * 12:,} → {30 * 34:,} tokens" in page.text
+    assert plain.startswith("answer 0\n\n") and "half" in plain
+
+
 def volatile_story(shift: int) -> Bundle | None:
     story = Story(shift)
     stream(story, reads=3 + shift % 5)
