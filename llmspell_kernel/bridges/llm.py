@@ -204,7 +204,7 @@ class Llm(Batches, Comparisons, Consensus, LlmRoutes, Measures, Parts, Bridge):
         Models that can be held to a schema are; the others are told it.  Malformed JSON (fences, comments, text around it, an end that is
         missing) is repaired.  Where the value does not fit, the model is shown what is wrong, and asked again: `attempts` times in all, each
         of them told.
-        - schema: a JSON Schema, as `schema.infer` makes one from an example
+        - schema: a JSON Schema, as `schema.infer` makes one from an example, or the short form `{name = "string", age = "integer?"}`
 
         Raises ArgumentError for what is no schema, BridgeError with the code invalid_object where no attempt fits, and what `chat` raises.
         """

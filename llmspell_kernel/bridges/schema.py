@@ -19,7 +19,7 @@ class SchemaBridge(Bridge):
 
         `value` is the value with the schema's defaults in place of properties that are left out.
         - value: anything that JSON has
-        - schema: a JSON Schema; a `$ref` may name a place in it, and nothing is fetched
+        - schema: a JSON Schema, or the short form `{name = "string", age = "integer?"}`; a `$ref` may name a place in it, nothing is fetched
 
         Raises ArgumentError for what is no schema, and LimitError for one that asks for too much work.
         """
@@ -34,10 +34,12 @@ class SchemaBridge(Bridge):
 
 def _checked(value: Any, schema: dict[str, Any]) -> tuple[list[tuple[str, str]], Any]:
     from llmspell_kernel.services.schema.defaults import filled
+    from llmspell_kernel.services.schema.short_form import document_of
     from llmspell_kernel.services.schema.validation import Schema  # 150 ms, which a kernel that needs it not does without
 
-    checked = Schema(schema)
-    completed = filled(value, schema)
+    document = document_of(schema)
+    checked = Schema(document)
+    completed = filled(value, document)
     return [(problem.path, problem.message) for problem in checked.problems(completed)], completed
 
 

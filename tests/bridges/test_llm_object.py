@@ -75,6 +75,11 @@ def test_the_model_is_shown_what_does_not_fit_and_asked_again() -> None:
     assert len(context.of("usage")) == 3
 
 
+def test_the_short_form_of_a_schema_holds_too() -> None:
+    value, service, _ = asked("[1, 2]", '{"city": "Rome"}', schema={"city": "string", "people": "integer?"})
+    assert value == {"city": "Rome"} and len(service.scripted.seen) == 2
+
+
 def test_messages_stay_before_the_correction() -> None:
     _, service, _ = asked("no", '{"city": "Rom"}', prompt=[{"role": "user", "content": "A"}, {"role": "user", "content": "B"}])
     assert [message["content"] for message in service.scripted.seen[1].messages][1:4] == ["A", "B", "no"]

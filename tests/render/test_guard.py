@@ -175,7 +175,13 @@ def test_a_hostile_answer_passes_once_it_is_rendered(text: str) -> None:
 @example("", 0, 5e-324)
 def test_everything_that_can_be_shown_passes(text: str, done: float, number: float) -> None:
     value = {text: [text, 1, None, {text: True}, number]}
-    things = [Data(value, text), Data([{text: text, 'n': number}], text), Data(text), Table([{text: text}], [text], text), Table([[text, number]], None, text)]
+    things = [
+        Data(value, text),
+        Data([{text: text, "n": number}], text),
+        Data(text),
+        Table([{text: text}], [text], text),
+        Table([[text, number]], None, text),
+    ]
     for thing in [
         *things,
         Tree(value, text, 9),

@@ -8,6 +8,7 @@ Rules
   "What is the capital of France?" in French and wrongly.  The price is tools, which the model could not use anyway.
 - Temperature 0, seed 1 and no prompt cache unless asked otherwise, so that the same question has the same answer.  (Numbers computed
   with a half-cached prompt differ in the last digits, and greedy decoding amplifies that.)
+- At most ANSWER_TOKENS tokens unless asked otherwise: without an end of its own making this small model repeats itself for minutes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .wire import chat_body
 INSTALL_COMMAND = "llmspell models install local"
 WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTEXT_TOKENS = 2048  # costs 47 MB; the model's usefulness ends before that
+ANSWER_TOKENS = 256
 SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
 
 
@@ -130,7 +132,7 @@ def _private_folder() -> Path:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    settings = {"temperature": 0.0, "seed": 1, **chat_body(request.options)}
+    settings = {"temperature": 0.0, "seed": 1, "max_tokens": ANSWER_TOKENS, **chat_body(request.options)}
     return {**settings, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": False}
 
 

@@ -37,11 +37,12 @@ class ObjectRequest:
     """One schema and how it is asked for.  Raises ArgumentError for what is no schema."""
 
     def __init__(self, schema: dict[str, Any], options: ObjectOptions) -> None:
+        from ..schema.short_form import document_of
         from ..schema.validation import Schema  # 150 ms
 
         if options.response_format is not None:
             raise ArgumentError("llm.object sets response_format from the schema; leave the option out, or use llm.chat")
-        self._schema = Schema(schema)
+        self._schema = Schema(document_of(schema))
         self._asked = options
         self.attempts = options.attempts
 

@@ -41,6 +41,17 @@ def test_it_answers_and_repeats_its_answer(service: LlmService, read: Any) -> No
 
 
 @needs_model
+def test_an_answer_without_an_end_is_cut_where_nobody_said_how_long_it_may_be(
+    service: LlmService, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_TOKENS", 12)
+    generation = asyncio.run(read(service, "Tell a very long story about a dragon."))
+    assert (generation.finish_reason, generation.usage.output_tokens) == ("length", 12)
+    asked = asyncio.run(read(service, "Tell a very long story about a dragon.", max_tokens=15))
+    assert (asked.finish_reason, asked.usage.output_tokens) == ("length", 15)
+
+
+@needs_model
 def test_it_streams_and_stops_when_left(service: LlmService) -> None:
     async def run() -> None:
         generation = service.generation("Tell a very long story about a dragon.")
