@@ -100,7 +100,9 @@ def test_what_is_no_json_is_soon_told(text: str) -> None:
 
 def test_a_wrong_schema_or_a_second_form_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(ArgumentError, match="no JSON Schema"):
-        asked(schema={"type": "citty"})
+        asked(schema={"minimum": "few"})
+    with pytest.raises(ArgumentError, match="no type 'sting'; did you mean 'string'"):
+        asked(schema={"type": "sting"})
     with pytest.raises(ArgumentError, match="response_format"):
         asked(response_format="json")
 
