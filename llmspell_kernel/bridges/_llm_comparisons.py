@@ -194,4 +194,8 @@ async def _by_function(ctx: Context, check: Check, text: str, about: dict[str, A
         return Finding(False, clipped(f"the function failed: {error.message}"))
     if isinstance(said, dict):
         return Finding(said.get("pass") is True, clipped(str(said.get("reason") or "")))
-    return PASSED if said is True else Finding(False, "" if said is False else "the function returned neither true nor false")
+    return (
+        PASSED
+        if said is True
+        else Finding(False, "the function returned false" if said is False else "the function returned neither true nor false")
+    )

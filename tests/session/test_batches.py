@@ -300,7 +300,7 @@ def test_every_combination_is_a_row_and_the_matrix_says_how_many_pass(engine: st
             (table,) = here.shown(Matrix)
             assert table.title == "Comparison: 8 of 16 passed"
             assert table.columns == ["prompt", "temperature", "spell/echo", "spell/echo"]
-            assert table.rows[0] == ["The capital of {{country}}?", 0, "0 % (0/2)", "0 % (0/2)"]
+            assert table.rows[0] == ["The capital of {{country}}?", 0, "0 % (0/2), not contains (2)", "0 % (0/2), not contains (2)"]
             assert table.rows[3] == ["short", 0.7, "100 % (2/2)", "100 % (2/2)"]
             assert (table.shares[0], table.shares[3]) == ([None, None, 0.0, 0.0], [None, None, 1.0, 1.0])
 
@@ -436,7 +436,12 @@ WRONG = [
     ("prompts = 'x', models = 'spell/ecko'", "prompts: 'x', models: 'spell/ecko'", "unknown_model", "spell/echo"),
     ("prompts = 'x', checks = {{equal = 'y'}}", "prompts: 'x', checks: [{equal: 'y'}]", "argument", "did you mean 'equals'"),
     ("prompts = 'x', checks = {{regex = '('}}", "prompts: 'x', checks: [{regex: '('}]", "argument", "no regular expression"),
-    ("prompts = 'x', checks = {{schema = {type = 'strin'}}}", "prompts: 'x', checks: [{schema: {type: 'strin'}}]", "argument", "Schema"),
+    (
+        "prompts = 'x', checks = {{schema = {type = 'strin'}}}",
+        "prompts: 'x', checks: [{schema: {type: 'strin'}}]",
+        "argument",
+        "no type 'strin'",
+    ),
     ("prompts = 'x', checks = {{judge = 'spell/echo'}}", "prompts: 'x', checks: [{judge: 'spell/echo'}]", "argument", "criterion"),
     ("prompts = 'x', checks = {{contains = '{{z}}'}}", "prompts: 'x', checks: [{contains: '{{z}}'}]", "missing_variables", "'z'"),
     ("prompts = {{template = 'nobody'}}", "prompts: [{template: 'nobody'}]", "unknown_prompt", "nobody"),

@@ -17,6 +17,8 @@ from .compare_options import CompareOptions
 MAX_RUNS = 2_000
 """Of one comparison: each is a call of a model, and a row."""
 LABEL_CHARS = 40
+SHOWN_CHECKS = 3
+"""Of those that failed, in one field of the matrix."""
 PROMPT_KEYS = ("name", "text", "messages", "template", "version")
 
 
@@ -248,9 +250,13 @@ def matrix_of(plan: Plan, summary: Sequence[Mapping[str, Any]]) -> MatrixParts:
 
 
 def _rate(entry: Mapping[str, Any]) -> str:
+    """`50 % (2/4), not contains (1), short (1)`: how many runs passed, and which checks how many did not."""
     parts = [f"{entry['passed'] * 100 // entry['runs']} % ({entry['passed']}/{entry['runs']})"]
     if entry["errors"]:
         parts.append(f"{entry['errors']} failed")
+    if failing := [f"{name} ({count})" for name, rate in entry["checks"].items() if (count := entry["runs"] - round(rate * entry["runs"]))]:
+        more = f" and {len(failing) - SHOWN_CHECKS} more" if len(failing) > SHOWN_CHECKS else ""
+        parts.append(f"not {', '.join(failing[:SHOWN_CHECKS])}{more}")
     if entry["cost_usd"]:
         parts.append(f"${entry['cost_usd']:.4f}")
     return ", ".join(parts)
