@@ -6,6 +6,8 @@ What holds for exposed functions holds here; see `_exposed`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import unwrap
+from traceback import walk_tb
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from llmspell_kernel.errors import ConfigError, ScriptError
@@ -55,18 +57,33 @@ def tool(function: F | None = None, **options: Unpack[ToolOptions]) -> F | Calla
 class FunctionTool:
     """services.tools.library.PythonTool."""
 
-    def __init__(self, spec: ToolSpec, timeout_s: float, declared: MethodDeclaration, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, spec: ToolSpec, timeout_s: float, declared: MethodDeclaration, function: Callable[..., Any], source: Callable[..., Any]
+    ) -> None:
         self.spec = spec
         self.timeout_s = timeout_s
         self._declared = declared
         self._function = function
+        self._source = source
 
     async def __call__(self, ctx: Context, arguments: Mapping[str, Any]) -> Any:
         given: list[Any] = []
         for parameter in self._declared.parameters:
             value = arguments.get(parameter.name)
             given += (value or []) if parameter.variadic else [value]
-        return await self._function(ctx, *self._declared.bind(given))
+        bound = self._declared.bind(given)
+        try:
+            return await self._function(ctx, *bound)
+        except Exception as error:
+            error.add_note(f"in the tool '{self.spec.name}'{_line_in(error, self._source)}")
+            raise
+
+
+def _line_in(error: Exception, source: Callable[..., Any]) -> str:
+    """Where in the function itself it was, as its cell or file counts lines; "" where that is not known, as of one that is not in Python."""
+    code = getattr(unwrap(source), "__code__", None)
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code is code]
+    return f", line {lines[-1]} of its source" if lines else ""
 
 
 def python_tool(function: Callable[..., Any], **options: Unpack[ToolOptions]) -> FunctionTool:
@@ -94,7 +111,7 @@ def python_tool(function: Callable[..., Any], **options: Unpack[ToolOptions]) ->
     timeout_s = options.get("timeout_s", TIMEOUT_S)
     if not timeout_s > 0:
         raise ConfigError(f"tool: {name}: timeout_s must be more than 0, not {timeout_s}")
-    return FunctionTool(spec, timeout_s, declared, getattr(bridge(), name))
+    return FunctionTool(spec, timeout_s, declared, getattr(bridge(), name), function)
 
 
 def _returns(declared: MethodDeclaration) -> dict[str, Any] | None:

@@ -31,6 +31,8 @@ _PATH = re.compile(r"(?<![\w:/.])(?:/(?:[^\s/'\"<>:]+/)+|[A-Za-z]:\\)[^\s'\"<>:,
 _FRAMES = re.compile(r"\s*Traceback \(most recent call last\):.*", re.DOTALL)
 MAX_SEARCHED = 10_000
 """Characters of an error's text that are looked through; the rest is left out."""
+MAX_NOTES = 3
+"""Of one error."""
 NAMES = {ArgumentError: "ArgumentError", BridgeError: "BridgeError", DeniedError: "DeniedError", LimitError: "LimitError"}
 
 
@@ -47,7 +49,7 @@ def fault_of(error: BaseException, what: str) -> Fault:
             case LimitError():
                 fault = msgspec.structs.replace(fault, limit=_written(error.limit), value=error.value, used=error.used)
         return clip_fault(fault)
-    message = f"{what} failed: {type(error).__name__}: {_text(error)}".removesuffix(": ")
+    message = f"{what} failed: {type(error).__name__}: {_text(error)}".removesuffix(": ") + _notes(error)
     return clip_fault(Fault("bridge", message, "BridgeError", retryable=isinstance(error, PASSING)))
 
 
@@ -56,10 +58,20 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return _written(str(error.strerror))
     try:
-        text = str(error)[:MAX_SEARCHED]
+        return _without_places(str(error))
     except Exception:  # a stranger's __str__
         return "(its text cannot be read)"
-    return _written(_PATH.sub("...", _FRAMES.sub("", text)))
+
+
+def _notes(error: BaseException) -> str:
+    """What was added on its way (`add_note`), such as the tool it came from."""
+    notes = getattr(error, "__notes__", None)
+    told = [_without_places(note) for note in notes[:MAX_NOTES] if isinstance(note, str)] if isinstance(notes, list) else []
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _without_places(text: str) -> str:
+    return _written(_PATH.sub("...", _FRAMES.sub("", text[:MAX_SEARCHED])))
 
 
 async def contained(work: Awaitable[T], what: str) -> T:

@@ -620,6 +620,26 @@ def test_what_a_python_tool_raises_is_told_without_ending_anything(tmp_path: Pat
     play(tmp_path, use)
 
 
+@every_engine
+def test_a_script_reads_which_tool_raised_what_and_in_which_line_of_its_source(engine: str, tmp_path: Path) -> None:
+    def divided(by: int) -> int:
+        """Divides."""
+        return 1 // by
+
+    line = divided.__code__.co_firstlineno + 2
+
+    async def use(at: World) -> None:
+        at.session.tool(divided)
+        calls = {"lua": 'tools.call("divided", {by = 0})', "javascript": 'await tools.call("divided", {by: 0})'}
+        with pytest.raises(SpellError) as told:
+            await at.run(engine, calls[engine])
+        assert "ZeroDivisionError" in told.value.message
+        assert told.value.message.endswith(f"(in the tool 'divided', line {line} of its source)")
+        assert "/" not in told.value.message.replace("//", "")
+
+    play(tmp_path, use)
+
+
 async def _any(call: Awaitable[Any]) -> Exception:
     try:
         await call
