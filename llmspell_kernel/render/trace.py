@@ -149,7 +149,7 @@ def _answer_html(call: Call, budget: Budget) -> str:
 
 
 def _problem_html(call: Call, budget: Budget) -> str:
-    if not call.has_problem or not call.message:
+    if not call.has_problem or not call.message or _is_passed_on(call):
         return ""
     code = f"{escape(call.code)}: " if call.code not in ("", call.status) else ""
     message = escape(clean_capped(call.message, MESSAGE_CHARS))
@@ -174,6 +174,11 @@ def _replayed(answers: Sequence[Call]) -> str:
     if not count:
         return ""
     return " · replayed, nothing was sent" if count == len(answers) else f" · {count} of {plural(len(answers), 'answer')} replayed"
+
+
+def _is_passed_on(call: Call) -> bool:
+    """Did it fail as a call within it did?  Then the words stand there, and are not said twice."""
+    return call.has_problem and any(child.has_problem and child.message == call.message for child in call.children)
 
 
 def _worth_opening(call: Call) -> bool:
@@ -231,7 +236,7 @@ def _plain(answers: Sequence[Call], calls: Sequence[Call]) -> str:
         if call.answer and room >= 0:
             parts.append(clean_capped(call.answer, MAX_PLAIN_CHARS, colour=True, more=call.cut_chars))
             room -= len(call.answer)
-    problems = [_problem_line(call) for call in calls if _worth_opening(call)][:MAX_TRACED]
+    problems = [_problem_line(call) for call in calls if _worth_opening(call) and not _is_passed_on(call)][:MAX_TRACED]
     if problems:
         parts.append("\n".join(problems))
     return cap_text("\n\n".join(parts), MAX_PLAIN_CHARS)

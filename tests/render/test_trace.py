@@ -155,6 +155,29 @@ def test_a_failed_call_is_open_with_its_ancestors_and_has_a_plain_line() -> None
     assert plain.splitlines()[-1] == "✗ tools.search failed: the host did not answer"
 
 
+def test_a_failure_that_goes_up_through_calls_is_told_where_it_began_and_only_there() -> None:
+    story = Story()
+    outer = story.call("agents.run", "plan")
+    inner = story.call("llm.generate", "q", parent=outer)
+    story.chunks(inner, "half")
+    story.failed(inner, "the line went dead")
+    story.failed(outer, "the line went dead")
+    page, plain, _ = story.box()
+    assert page.text.count("the line went dead") == 1
+    assert plain.count("the line went dead") == 1 and "llm.generate" in plain
+    assert "agents.run failed" in page.text
+
+
+def test_a_failure_with_words_of_its_own_is_told_beside_that_within_it() -> None:
+    story = Story()
+    outer = story.call("agents.run", "plan")
+    story.failed(story.call("tools.x", parent=outer), "no such file")
+    story.failed(outer, "the agent gave up")
+    bundle = story.end(always=True)
+    assert bundle is not None
+    assert "no such file" in bundle.data["text/plain"] and "the agent gave up" in bundle.data["text/plain"]
+
+
 def test_a_denied_call_says_so() -> None:
     story = Story()
     story.answer("x")
