@@ -149,7 +149,7 @@ def _answer_html(call: Call, budget: Budget) -> str:
 
 
 def _problem_html(call: Call, budget: Budget) -> str:
-    if not call.has_problem or not call.message or _is_passed_on(call):
+    if not call.has_problem or not call.message:
         return ""
     code = f"{escape(call.code)}: " if call.code not in ("", call.status) else ""
     message = escape(clean_capped(call.message, MESSAGE_CHARS))
@@ -216,7 +216,7 @@ def _node_html(call: Call, shown_above: set[Call], budget: Budget) -> str:
     )
     if not budget.take(opening + "</details>"):
         return ""
-    inside = "" if call in shown_above else _answer_html(call, budget) + _problem_html(call, budget)
+    inside = "" if call in shown_above else _answer_html(call, budget) + ("" if _is_passed_on(call) else _problem_html(call, budget))
     return f"{opening}{inside}{_nodes_html(call.children, shown_above, budget)}</details>"
 
 
