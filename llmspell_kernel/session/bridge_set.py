@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+import msgspec
 
 from ..bridges._bridge import Bridge
 from ..bridges._needs import unmet
@@ -34,8 +35,7 @@ from .model_records import ModelRecords
 T = TypeVar("T")
 
 
-@dataclass
-class Surroundings:
+class Surroundings(msgspec.Struct):
     """What every bridge sees of its session; the policies are the ones that hold now."""
 
     modules: ModuleLibrary

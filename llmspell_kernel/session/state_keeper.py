@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ..bridges._outlines import Outline, whole_catalogue
 from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest, not_begun
