@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> None:
         from ipykernel.kernelapp import IPKernelApp
 
         from .kernel.kernel import for_spec, specs
-    keep_what_is_loaded()
+
+        keep_what_is_loaded()
 
     known = specs(engines)
     if spec not in known:
