@@ -33,6 +33,8 @@ class Known:
         self.source = source
         """Where it comes from, in words for its user."""
         self.outline = outline
+        self.fault = ""
+        """Why it could not be read."""
         self._load = load
 
     @classmethod
@@ -52,7 +54,8 @@ class Known:
 class Declarations(Mapping[str, BridgeDeclaration]):
     """Declarations by the names of bridges: names are known at once, and reading a declaration imports its bridge.
 
-    One that cannot be imported has none, and `failed` says why; it is tried again the next time.
+    One that cannot be imported has none, and `failed` says why.  It is not tried again: what was decided of a call without its declaration,
+    such as its level, must not hold for a call that is then made.
     """
 
     def __init__(self, bridges: Mapping[str, Known], failed: dict[str, str]) -> None:
@@ -61,11 +64,13 @@ class Declarations(Mapping[str, BridgeDeclaration]):
 
     def __getitem__(self, name: str) -> BridgeDeclaration:
         known = self._bridges[name]
+        if known.fault:
+            raise KeyError(f"{name}: {known.fault}")
         try:
             return known.declaration
         except Exception as error:  # whatever a broken installation makes of an import
-            self._failed[name] = _reason(known.source, error)
-            raise KeyError(f"{name}: {self._failed[name]}") from error
+            known.fault = self._failed[name] = _reason(known.source, error)
+            raise KeyError(f"{name}: {known.fault}") from error
 
     def __contains__(self, name: object) -> bool:
         return name in self._bridges

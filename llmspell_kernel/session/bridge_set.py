@@ -50,7 +50,7 @@ class Surroundings(msgspec.Struct):
 
 
 class BridgeSet:
-    """`declarations` and `failed` (why a bridge could not be used when it was last tried) stay the same objects when bridges come and go."""
+    """`declarations` and `failed` (why a bridge cannot be used) stay the same objects when bridges come and go."""
 
     def __init__(
         self, found: Registry, given: Sequence[Bridge], limits: Limits, settings: Mapping[str, Any], surroundings: Surroundings
