@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 
-from .engines._registry import discover
-from .kernel.entrance import start_spare
 from .kernel.loading import keep_what_is_loaded, without_collections
 
 
@@ -18,14 +16,19 @@ def main(arguments: list[str]) -> None:
         at = arguments.index("--spec")
         spec = arguments[at + 1]
         arguments = arguments[:at] + arguments[at + 2 :]
-    engines = discover()
-    spare = start_spare(engines)
 
     with without_collections():
+        from .engines._registry import discover
+        from .kernel.entrance import start_spare
+
+        engines = discover()
+        spare = start_spare(engines)
+
         from ipykernel.kernelapp import IPKernelApp
 
         from .kernel.kernel import for_spec, specs
-    keep_what_is_loaded()
+
+        keep_what_is_loaded()
 
     known = specs(engines)
     if spec not in known:

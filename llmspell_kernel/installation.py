@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -51,14 +52,36 @@ PLUGIN_GROUPS = ("llmspell.bridges", "llmspell.engines", "llmspell.types")
 
 
 def plugins(group: str) -> list[EntryPoint]:
-    """The entry points of a group.  All of them are read once (5 ms), for every group and as long as sys.path stays the same."""
+    """The entry points of a group, of the distributions that Python finds first on sys.path."""
     return [point for point in _entry_points(tuple(sys.path)) if point.group == group]
 
 
 @cache
-def _entry_points(_path: tuple[str, ...]) -> list[EntryPoint]:
-    found = entry_points()  # iterating it means something else before Python 3.12
-    return [point for group in PLUGIN_GROUPS for point in found.select(group=group)]
+def _entry_points(path: tuple[str, ...]) -> list[EntryPoint]:
+    offering: dict[str, Distribution] = {}
+    for folder in path:
+        for name, found in _offering(folder).items():
+            offering.setdefault(name, _first(name, found))
+    return [point for found in offering.values() for point in found.entry_points if point.group in PLUGIN_GROUPS]
+
+
+@cache
+def _offering(folder: str) -> Mapping[str, Distribution]:
+    """The distributions in a folder of sys.path that have plugins for us, by name.
+
+    Each folder is looked through once (5 ms for one of 200 distributions, half of what `entry_points()` takes): IPython adds one to sys.path
+    between the first look, for engines, and the next, for bridges.
+    """
+    offering = (found for found in distributions(path=[folder]) if "[llmspell." in (found.read_text("entry_points.txt") or ""))
+    return {found.metadata["Name"]: found for found in offering if found.metadata and "Name" in found.metadata}
+
+
+def _first(name: str, found: Distribution) -> Distribution:
+    """The one of that name that Python finds first, which hides the others."""
+    try:
+        return distribution(name)
+    except PackageNotFoundError:  # the folder of this one is not called as the specification has it
+        return found
 
 
 def _files(found: Distribution) -> list[Path]:

@@ -10,7 +10,6 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One positional parameter.  `default` is meaningless where `required`; a `variadic` one takes the rest of the arguments, one by one."""
 
     name: str
@@ -43,7 +41,7 @@ class Parameter:
     required: bool
     default: Any
     doc: str
-    kind: kinds.Type = field(repr=False)
+    kind: kinds.Type
     variadic: bool = False
 
     @property
@@ -52,8 +50,7 @@ class Parameter:
         return holds_resource(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class MethodDeclaration:
+class MethodDeclaration(msgspec.Struct, frozen=True):
     """A method that scripts can call.  `label` is its full name, `llm.chat`.
 
     `several`: the answer is a list of results.  `aliases` are other names that engines offer for it.
@@ -105,8 +102,7 @@ def _resolved(value: Any, resolve: Callable[[ResourceRef], Resource]) -> Any:
     return [_resolved(item, resolve) for item in value] if type(value) is list else value
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceDeclaration:
+class ResourceDeclaration(msgspec.Struct, frozen=True):
     """A kind of thing the host keeps.  `iterate` names the method a loop calls, "" for none."""
 
     type: str
@@ -117,8 +113,7 @@ class ResourceDeclaration:
     shows_text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeDeclaration:
+class BridgeDeclaration(msgspec.Struct, frozen=True):
     """All that scripts, docs and the session know of a bridge.  `inner` are methods that other bridges alone may ask."""
 
     name: str
@@ -127,7 +122,7 @@ class BridgeDeclaration:
     methods: Mapping[str, MethodDeclaration]
     resources: Mapping[str, ResourceDeclaration]
     needs: tuple[str, ...] = ()
-    inner: Mapping[str, MethodDeclaration] = field(default_factory=dict)
+    inner: Mapping[str, MethodDeclaration] = msgspec.field(default_factory=dict)
     exposed: bool = False
     """Was it made from functions of the notebook, which may be written anew?"""
 

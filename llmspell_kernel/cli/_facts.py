@@ -182,20 +182,23 @@ def _problem_of(python: str) -> str:
 
 def bridges() -> list[Facts]:
     """What scripts can call, and the installed bridges that they cannot: `problem` is why, "" for a bridge that works."""
-    from ..bridges._declaration import declare
+    from ..bridges._registry import Declarations
     from ..bridges._registry import discover as discover_bridges
 
     try:
         registry = discover_bridges()
     except SpellError as error:
         return [{"name": "all", "source": "", "doc": "", "problem": f"no script runs: {error.message}"}]
+    reasons = dict(registry.failed)
+    declarations = Declarations(registry.bridges, reasons)
     working = [
-        {"name": name, "source": kind.__module__, "doc": declare(kind).doc.partition("\n")[0], "problem": ""}
-        for name, kind in sorted(registry.bridges.items())
+        {"name": name, "source": known.kind.__module__, "doc": declaration.doc.partition("\n")[0], "problem": ""}
+        for name, known in sorted(registry.bridges.items())
+        if (declaration := declarations.get(name)) is not None
     ]
     failed = [
         {"name": name, "source": reason.partition(":")[0], "doc": "", "problem": f"the bridge '{name}' does not load: {reason}"}
-        for name, reason in sorted(registry.failed.items())
+        for name, reason in sorted(reasons.items())
     ]
     return working + failed
 

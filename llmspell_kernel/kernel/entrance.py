@@ -1,6 +1,6 @@
 """What a shell holds before the first script cell: names and defaults, and a worker that is already starting.
 
-Importing the session, its bridges and the rendering takes some 80 ms, which the start of every kernel of ours would pay; here it is paid when
+Importing the session and the rendering takes some 40 ms, which the start of every kernel of ours would pay; here it is paid when
 a script, or `llmspell` in Python, is first used, or soon after the start.  In a stock kernel `%load_ext` pays it.
 """
 

@@ -46,7 +46,9 @@ def complete(
     """The names that fit, sorted: bridges and globals at the top, methods and members behind a dot."""
     names = {str(name) for name, *_ in members}
     if token.path:
-        names |= {item.name for item in completions(declarations.values(), engine.case).get(token.path, ())}
+        # the name of a kind of thing that the host keeps begins with that of its bridge, and no other bridge need be read
+        bridge = declarations.get(token.path.partition(".")[0])
+        names |= {item.name for item in completions([bridge] if bridge else [], engine.case).get(token.path, ())}
     else:
         names |= {*declarations, *engine.keywords}
     return sorted(name for name in names if name.startswith(token.prefix))
@@ -57,14 +59,13 @@ def describe(
 ) -> str | None:
     """Help for a dotted name: a bridge, a method, else the type of a global or member."""
     owner, _, last = name.rpartition(".")
-    if not owner and name in declarations:
-        bridge = declarations[name]
+    if not owner and (bridge := declarations.get(name)) is not None:
         methods = "\n".join(f"  {item.signature}" for item in completions([bridge], engine.case).get(name, ()))
         return f"{name}, version {bridge.version}: {bridge.doc}\n\n{methods}"
-    if owner in declarations:
-        for name_of, method in declarations[owner].methods.items():
+    if (bridge := declarations.get(owner)) is not None:
+        for name_of, method in bridge.methods.items():
             if last in {spelled for known in (name_of, *method.aliases) for spelled in (known, camel(known))}:
-                return help_text(declarations[owner], name_of, engine.case)
+                return help_text(bridge, name_of, engine.case)
     for member, kind in members:
         if member == last:
             return f"{name}: {kind}"

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import msgspec
+
 from ..bridges._bridge import Bridge
-from ..bridges._catalogue import worker_catalogue
-from ..bridges._declaration import BridgeDeclaration, declare
 from ..bridges._needs import unmet
-from ..bridges._registry import Registry
+from ..bridges._outlines import Outline, whole_catalogue
+from ..bridges._registry import Declarations, Known, Registry
 from ..errors import BridgeError, ConfigError, ScriptError, SpellError, nearest
 from ..policy.files import FilePolicy
 from ..policy.limits import Limits
@@ -35,8 +35,7 @@ from .model_records import ModelRecords
 T = TypeVar("T")
 
 
-@dataclass
-class Surroundings:
+class Surroundings(msgspec.Struct):
     """What every bridge sees of its session; the policies are the ones that hold now."""
 
     modules: ModuleLibrary
@@ -59,7 +58,7 @@ class BridgeSet:
         self._limits = limits
         self._settings = MappingProxyType(dict(settings))
         self.surroundings = surroundings
-        self._classes: dict[str, type[Bridge]] = {**found.bridges, **{bridge.name: type(bridge) for bridge in given}}
+        self._known: dict[str, Known] = dict(sorted({**found.bridges, **{bridge.name: Known.of(type(bridge)) for bridge in given}}.items()))
         self._given = {bridge.name: bridge for bridge in given}
         self._opening: dict[str, asyncio.Task[Bridge]] = {}
         self._opened: dict[str, Bridge] = {}
@@ -67,8 +66,8 @@ class BridgeSet:
         self._calls: dict[str, set[_Call]] = {}
         self._told: set[str] = set()
         self.failed: dict[str, str] = dict(found.failed)
-        self.declarations: dict[str, BridgeDeclaration] = {name: declare(kind) for name, kind in sorted(self._classes.items())}
-        for name, fault in unmet(self.declarations).items():
+        self.declarations = Declarations(self._known, self.failed)
+        for name, fault in unmet(self._needs()).items():
             if name in self._given:
                 raise ConfigError(f"the bridge '{name}': {fault}")
             self._drop(name)
@@ -76,7 +75,7 @@ class BridgeSet:
 
     def catalogue(self) -> dict[str, Any]:
         """What a new script state is told."""
-        return worker_catalogue(tuple(self.declarations.values()))
+        return whole_catalogue(known.outline for known in self._known.values())
 
     def configure(self, limits: Limits, settings: Mapping[str, Any]) -> None:
         """Other settings from now on, for the open bridges too; one that does not take them is reported."""
@@ -91,8 +90,8 @@ class BridgeSet:
         """The bridge, open.  Raises BridgeError or ConfigError naming the one that could not be opened."""
         task = self._opening.get(name)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            if name not in self._classes:
-                raise ScriptError(f"there is no bridge '{name}'{nearest(name, sorted(self._classes))}", code="unknown")
+            if name not in self._known:
+                raise ScriptError(f"there is no bridge '{name}'{nearest(name, sorted(self._known))}", code="unknown")
             task = self._opening[name] = asyncio.create_task(self._open(name), name=f"open {name}")
         return await asyncio.shield(task)
 
@@ -113,31 +112,31 @@ class BridgeSet:
             if here.ended is not None:
                 here.ended.set()
 
-    def add(self, bridge: Bridge | type[Bridge], *, replace: bool = False) -> BridgeDeclaration:
+    def add(self, bridge: Bridge | type[Bridge], *, replace: bool = False) -> Outline:
         """Makes a bridge known.  Raises ConfigError for a name that is taken (unless it is replaced) and for needs that cannot be met."""
         kind = bridge if isinstance(bridge, type) else type(bridge)
-        declared = declare(kind)
-        if declared.name in self._classes and not replace:
-            raise ConfigError(f"there is a bridge '{declared.name}' already; remove it first")
-        faults = unmet({**self.declarations, declared.name: declared})
-        if declared.name in faults:
-            raise ConfigError(f"the bridge '{declared.name}': {faults[declared.name]}")
-        self._drop(declared.name)
-        self.failed.pop(declared.name, None)
-        self._classes[declared.name] = kind
+        known = Known.of(kind)
+        name = known.name
+        if name in self._known and not replace:
+            raise ConfigError(f"there is a bridge '{name}' already; remove it first")
+        faults = unmet({**self._needs(), name: known.outline.needs})
+        if name in faults:
+            raise ConfigError(f"the bridge '{name}': {faults[name]}")
+        self._drop(name)
+        self.failed.pop(name, None)
+        self._known[name] = known
         if isinstance(bridge, Bridge):
-            self._given[declared.name] = bridge
-        self.declarations[declared.name] = declared
-        return declared
+            self._given[name] = bridge
+        return known.outline
 
     async def remove(self, name: str, release: Callable[[str], Awaitable[None]]) -> None:
         """Takes a bridge away, ends its calls, releases its resources and closes it.
 
         Raises ConfigError where there is none, or another one needs it.
         """
-        if name not in self._classes:
-            raise ConfigError(f"there is no bridge '{name}'{nearest(name, sorted(self._classes))}")
-        needing = sorted(other for other, declared in self.declarations.items() if name in declared.needs)
+        if name not in self._known:
+            raise ConfigError(f"there is no bridge '{name}'{nearest(name, sorted(self._known))}")
+        needing = sorted(other for other, needs in self._needs().items() if name in needs)
         if needing:
             raise ConfigError(
                 f"the bridge '{name}' is needed by {', '.join(needing)}; remove {'it' if len(needing) == 1 else 'them'} first"
@@ -167,9 +166,12 @@ class BridgeSet:
         self._told.add(label)
         return True
 
+    def _needs(self) -> dict[str, Sequence[str]]:
+        return {name: known.outline.needs for name, known in self._known.items()}
+
     def _drop(self, name: str) -> None:
-        for known in (self._classes, self._given, self._opening, self._opened, self.declarations):
-            known.pop(name, None)
+        for by_name in (self._known, self._given, self._opening, self._opened):
+            by_name.pop(name, None)
 
     async def _end_calls(self, name: str) -> None:
         calls = self._calls.pop(name, set())
@@ -193,15 +195,17 @@ class BridgeSet:
             )
 
     async def _open(self, name: str) -> Bridge:
-        declared = self.declarations[name]
+        declared = self.declarations.get(name)
+        if declared is None:
+            raise ConfigError(f"the bridge '{name}' could not be loaded: {self.failed[name]}")
         for need in declared.needs:
             try:
                 await self.get(need)
             except SpellError as error:
                 raise _named(f"the bridge '{name}' needs another one", error) from error
-        bridge = self._given.get(name) or self._make(self._classes[name])
+        bridge = self._given.get(name) or self._make(self._known[name].kind)
         settings = self._settings
-        view = SessionView(self, declared, settings)
+        view = SessionView(self, name, declared.needs, settings)
         limit = self._limits.bridge_open_s
         try:
             bridge.configure(settings)
@@ -234,9 +238,10 @@ class BridgeSet:
 class SessionView:
     """bridges._bridge.BridgeSession for one bridge."""
 
-    def __init__(self, bridges: BridgeSet, declared: BridgeDeclaration, settings: Mapping[str, Any]) -> None:
+    def __init__(self, bridges: BridgeSet, name: str, needs: Sequence[str], settings: Mapping[str, Any]) -> None:
         self._bridges = bridges
-        self._declared = declared
+        self._name = name
+        self._needs = needs
         self.settings = settings
 
     @property
@@ -275,8 +280,8 @@ class SessionView:
         return await self._bridges.surroundings.records.performance(name, since_s)
 
     async def bridge(self, name: str) -> Bridge:
-        if name not in self._declared.needs:
-            raise ConfigError(f"the bridge '{self._declared.name}' asks for '{name}', which its needs do not name")
+        if name not in self._needs:
+            raise ConfigError(f"the bridge '{self._name}' asks for '{name}', which its needs do not name")
         return await self._bridges.get(name)
 
 

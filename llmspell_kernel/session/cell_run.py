@@ -171,9 +171,8 @@ class CellRun:
 
     def resource_kind(self, name: str) -> ResourceDeclaration:
         """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""
-        for declaration in self.declarations.values():
-            if name in declaration.resources:
-                return declaration.resources[name]
+        if (kind := self.declarations.of_resource(name)) is not None:
+            return kind
         raise ScriptError(f"the cassette has a {name}, and no bridge here gives one", name="ReplayError", code="replay")
 
     def next_call(self) -> int:

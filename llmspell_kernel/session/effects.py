@@ -609,12 +609,12 @@ async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, argu
 
 def _level(run: CellRun, effect: Effect) -> Level:
     """What the declaration says; a method that nobody declared is refused later."""
-    if effect.target is None:
-        declaration = run.declarations.get(effect.bridge)
-        methods: Mapping[str, MethodDeclaration] = {**declaration.methods, **declaration.inner} if declaration is not None else {}
-    else:
-        kinds = (declaration.resources.get(effect.bridge) for declaration in run.declarations.values())
-        methods = next((kind.methods for kind in kinds if kind is not None), {})
+    methods: Mapping[str, MethodDeclaration] = {}
+    if effect.target is not None:
+        kind = run.declarations.of_resource(effect.bridge)
+        methods = kind.methods if kind is not None else {}
+    elif (declaration := run.declarations.get(effect.bridge)) is not None:
+        methods = {**declaration.methods, **declaration.inner}
     method = methods.get(effect.method)
     return method.level if method is not None else "read"
 
@@ -622,11 +622,8 @@ def _level(run: CellRun, effect: Effect) -> Level:
 async def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
     assert effect.target is not None
     state, number = run.state_number, effect.target
-    for declaration in run.declarations.values():
-        if effect.bridge in declaration.resources:
-            kind = declaration.resources[effect.bridge]
-            break
-    else:
+    kind, bridge = run.declarations.of_resource(effect.bridge), effect.bridge.partition(".")[0]
+    if kind is None:
         raise InternalError(f"the resource type {effect.bridge} is not declared")
     method = _known(kind.methods, effect)
     bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
@@ -635,7 +632,7 @@ async def _resource_call(run: CellRun, context: EffectContext, effect: Effect, a
         resource = run.resources.get(state, number, effect.bridge, effect.method)
     except ScriptError:
         if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
-            return Planned(declaration.name, None, _nothing, _nothing)
+            return Planned(bridge, None, _nothing, _nothing)
         raise
 
     async def call() -> Any:
@@ -647,7 +644,7 @@ async def _resource_call(run: CellRun, context: EffectContext, effect: Effect, a
         elif effect.method == kind.iterate and value is None:
             await run.resources.release(state, number, "exhausted")
 
-    return Planned(declaration.name, method, call, after)
+    return Planned(bridge, method, call, after)
 
 
 async def _nothing(_: Value = None) -> None:

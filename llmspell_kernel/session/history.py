@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from ..journal.cassette import Entry
 from .transcript import Made, entries_of, size_of, times_of
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"cell\[(\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class PastCell:
+class PastCell(msgspec.Struct, frozen=True):
     """One cell that ended, or one global that Python set (`work` is then None).
 
     `inputs` are globals set before it, in the written form; `calls` are in the order in which they were answered, those of what the cell left
@@ -56,12 +56,11 @@ class PastCell:
         return int(found[1]) if found else 0
 
 
-@dataclass(slots=True)
-class History:
+class History(msgspec.Struct):
     """`full` says why the state cannot be restored, "" where it can."""
 
     most_bytes: int
-    cells: list[PastCell] = field(default_factory=list)
+    cells: list[PastCell] = msgspec.field(default_factory=list)
     full: str = ""
     _bytes: int = 0
 

@@ -14,7 +14,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -47,8 +46,7 @@ WATCHED = ("agent.step",)
 """Calls that reserve of a budget: they can be seen and stopped, and neither changed nor answered."""
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     pattern: str
     interceptor: Interceptor
     place: int

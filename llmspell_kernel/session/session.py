@@ -14,7 +14,6 @@ from typing import Any, TypeVar, Unpack, overload
 from .. import __version__ as VERSION
 from ..bridges._bridge import Bridge
 from ..bridges._checking import converted
-from ..bridges._declaration import BridgeDeclaration
 from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._python_tools import ToolOptions, python_tool
 from ..bridges._registry import discover as discover_bridges
@@ -136,7 +135,7 @@ class Session:
         )
         self.bridges = BridgeSet(discover_bridges(), bridges, self.limits, self.settings._asdict(), surroundings)
         self.failed_bridges: Mapping[str, str] = self.bridges.failed
-        self.declarations: Mapping[str, BridgeDeclaration] = self.bridges.declarations
+        self.declarations = self.bridges.declarations
         self._exposed: dict[str, Callable[..., Any]] = {}
         self.taping: Taping | None = None
         self._event_file: EventFile | None = None

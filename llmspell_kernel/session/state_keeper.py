@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bridges._catalogue import worker_catalogue
-from ..bridges._declaration import BridgeDeclaration
+from msgspec.structs import replace
+
+from ..bridges._outlines import Outline, whole_catalogue
 from ..errors import ConfigError, LoadError, ScriptError, SpellError, WorkerLost, nearest, not_begun
 from ..journal.events import StateOpened, StateRestored, WorkerWasLost
 from ..policy.decide import narrowed
@@ -294,12 +294,12 @@ class StateKeeper:
 
     # -- telling of bridges that came or went
 
-    def declared(self, added: BridgeDeclaration | None, removed: list[str]) -> list[asyncio.Task[None]]:
+    def declared(self, added: Outline | None, removed: list[str]) -> list[asyncio.Task[None]]:
         """Every state is to learn of a change of the bridges: now where an event loop runs, else before its next cell.
 
         What is returned can be waited for; it leaves out states in the middle of a step, which may be a long one.
         """
-        change = {"remove": removed, "add": worker_catalogue([added] if added else [])}
+        change = {"remove": removed, "add": whole_catalogue([added] if added else [])}
         for script in self.states.values():
             script.declared(self._session.bridges.catalogue(), change)
         with suppress(RuntimeError):

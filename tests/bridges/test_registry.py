@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llmspell_kernel.bridges._registry import Registry, discover
+from llmspell_kernel.bridges._registry import Declarations, Registry, discover
 from llmspell_kernel.errors import ConfigError
 
 BRIDGE = '''
@@ -51,6 +51,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_every_module_of_the_folder_is_a_bridge_that_works() -> None:
     registry = discover()
     assert registry.failed == {}
+    assert {name: known.declaration.name for name, known in registry.bridges.items()} == {name: name for name in registry.bridges}
     folder = Path(sys.modules[Registry.__module__].__file__).parent
     assert {path.stem for path in folder.glob("[!_]*.py")} <= set(registry.bridges)
     assert {"log", "ui", "timer"} <= set(registry.bridges)
@@ -58,13 +59,13 @@ def test_every_module_of_the_folder_is_a_bridge_that_works() -> None:
 
 def test_an_installed_package_adds_a_bridge_by_its_entry_point(site: Site) -> None:
     site.add("found-bridge", "found = found_bridge:Found", "found_bridge", BRIDGE.format(name="found"))
-    assert discover().bridges["found"].__module__ == "found_bridge"
+    assert discover().bridges["found"].kind.__module__ == "found_bridge"
 
 
 def test_the_built_in_ones_are_found_once_also_where_metadata_names_them(site: Site) -> None:
     site.add("llmspell-kernel-again", "log = llmspell_kernel.bridges.log:Log", "nothing_here", "")
     registry = discover()
-    assert registry.bridges["log"].__module__ == "llmspell_kernel.bridges.log"
+    assert registry.bridges["log"].kind.__module__ == "llmspell_kernel.bridges.log"
     assert registry.failed == {}
 
 
@@ -94,12 +95,58 @@ def test_a_bridge_that_cannot_be_used_is_named_and_the_others_work(site: Site, s
     assert "log" in registry.bridges
 
 
-def test_finding_all_bridges_imports_none_of_the_heavy_libraries() -> None:
+def test_importing_all_bridges_imports_none_of_the_heavy_libraries() -> None:
     heavy = ["litellm", "openai", "httpx", "httpcore", "pydantic", "pydantic_ai", "langgraph", "IPython", "ipykernel", "lupa", "quickjs"]
     code = (
         "import sys; from llmspell_kernel.bridges._registry import discover; registry = discover(); "
-        f"assert registry.bridges and not registry.failed, registry; print([name for name in {heavy} if name in sys.modules])"
+        "assert [known.kind for known in registry.bridges.values()] and not registry.failed, registry; "
+        f"print([name for name in {heavy} if name in sys.modules])"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+BROKEN = "llmspell_kernel.bridges.timer"
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A built-in bridge whose module cannot be imported."""
+    monkeypatch.setitem(sys.modules, BROKEN, None)
+    yield
+
+
+def test_a_built_in_bridge_that_cannot_be_imported_is_named_at_its_first_use_and_the_others_work(broken: None) -> None:
+    registry = discover()
+    failed = dict(registry.failed)
+    declarations = Declarations(registry.bridges, failed)
+    assert failed == {} and "timer" in declarations
+    assert declarations.get("timer") is None
+    assert list(failed) == ["timer"]
+    assert failed["timer"].startswith(f"{BROKEN}: ModuleNotFoundError: import of {BROKEN} halted")
+    with pytest.raises(KeyError, match="ModuleNotFoundError"):
+        declarations["timer"]
+    assert declarations["log"].name == "log"
+
+
+def test_what_was_decided_without_a_declaration_never_meets_one_that_can_be_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    declarations = Declarations(discover().bridges, {})
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, BROKEN, None)
+        assert declarations.get("timer") is None
+    assert declarations.get("timer") is None
+    assert Declarations(discover().bridges, {})["timer"].name == "timer"
+
+
+def test_names_of_bridges_are_known_without_reading_any(broken: None) -> None:
+    declarations = Declarations(discover().bridges, failed := {})
+    assert {"log", "timer"} <= set(declarations) and len(declarations) == len(list(declarations)) and "nobody" not in declarations
+    assert failed == {}
+
+
+def test_a_kind_of_resource_is_found_by_its_name() -> None:
+    declarations = Declarations(discover().bridges, {})
+    kind = declarations.of_resource("llm.stream")
+    assert kind is not None and kind.type == "llm.stream"
+    assert [declarations.of_resource(name) for name in ("llm.nothing", "nobody.stream", "llm", "")] == [None] * 4

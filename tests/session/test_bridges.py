@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -663,3 +664,41 @@ def test_answers_are_what_the_effects_asked_for() -> None:
 
     done, answer = play(run)
     assert loads(answer.value) == {"city": "Oslo"} == done.events(CallFinished)[0].value
+
+
+# -- built-in bridges, which are imported at their first use
+
+
+def test_a_built_in_bridge_that_cannot_be_imported_is_a_clear_error_of_its_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llmspell_kernel.bridges.timer", None)
+
+    async def run() -> World:
+        script = [asks(effect(1, "sleep", 0.0, bridge="timer")), asks(effect(2, "ping", bridge="noted")), Finished()]
+        async with world(script) as made:
+            await made.session.add_bridge(noted(Diary(), "noted"))
+            assert (await made.session.run("x")).error is None
+            with pytest.raises(ScriptError, match="could not be loaded"):
+                await made.session.call_bridge("timer", "sleep", 0.0)
+            with pytest.raises(ConfigError, match="the bridge 'timer' could not be loaded: .*ModuleNotFoundError"):
+                await made.session.bridge("timer")
+            await made.session.remove_bridge("timer")
+            assert "timer" not in made.session.declarations
+            return made
+
+    done = play(run)
+    fault, answer = (answers(done.fake)[number] for number in (1, 2))
+    assert fault.fault.message.startswith(  # type: ignore[union-attr]
+        "there is no bridge 'timer': it could not be loaded: llmspell_kernel.bridges.timer: ModuleNotFoundError: "
+    )
+    assert isinstance(answer, Answer) and loads(answer.value) == "noted"
+
+
+def test_a_bridge_whose_need_cannot_be_imported_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llmspell_kernel.bridges.timer", None)
+
+    async def run() -> None:
+        async with session_of(noted(Diary(), "a", "timer")) as session:
+            with pytest.raises(ConfigError, match="the bridge 'a' needs another one: the bridge 'timer' could not be loaded: .*halted"):
+                await session.bridge("a")
+
+    play(run)

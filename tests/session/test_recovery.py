@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmspell_kernel import ApprovalRequest
@@ -269,7 +269,7 @@ def test_a_cell_that_ends_its_worker_again_and_again_is_left_out(engine: str) ->
             "javascript": "'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')",
         }[engine]
         # as if it had ended well once: a fault of a library is not always there
-        history.cells[1] = dataclasses.replace(history.cells[1], work=deadly)
+        history.cells[1] = msgspec.structs.replace(history.cells[1], work=deadly)
         await world.kill()
         assert await world.run(lua="return a + c, b", javascript="[a + c, typeof b]") in ([4, None], [[4, "undefined"]])
         assert "not cell[2]: " in world.told
@@ -287,7 +287,7 @@ def test_a_state_that_cannot_be_restored_at_all_is_fresh_and_says_so(engine: str
             "javascript": "'a'.repeat(3e7).indexOf('a'.repeat(1e6) + 'b')",
         }[engine]
         history = world.session.states["main", engine].history
-        history.cells[:] = [dataclasses.replace(cell, work=deadly) for cell in history.cells]
+        history.cells[:] = [msgspec.structs.replace(cell, work=deadly) for cell in history.cells]
         await world.kill()
         assert await world.run(lua="return a == nil", javascript="typeof a == 'undefined'") == [True]
         assert "state not restored: cell[" in world.told and "run the cells above again" in world.told

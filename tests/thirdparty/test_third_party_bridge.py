@@ -56,13 +56,12 @@ ANSWER = {
 PROBE = """
 import json
 from llmspell_kernel.bridges._catalogue import signature, worker_catalogue
-from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import discover
 from llmspell_kernel.errors import ArgumentError
 
 import llmspell_kernel, llmspell_weather
 registry = discover()
-weather = declare(registry.bridges["weather"])
+weather = registry.bridges["weather"].declaration
 try:
     weather.methods["today"].bind([1])
 except ArgumentError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from ...bridges._declaration import declare
 from ...bridges._exposed import HOST
 from ...bridges._registry import discover
 from ...configuration.rules import quoted
@@ -16,7 +15,7 @@ from ...settings import Settings
 def told(settings: Settings) -> Iterator[str]:
     """A line for each."""
     bridges = discover().bridges
-    calls = [f"{name}.{method}" for name, bridge in bridges.items() for method in declare(bridge).methods]
+    calls = [f"{name}.{method}" for name, bridge in bridges.items() for method in bridge.outline.catalogue["bridges"][name]]
     known = [*calls, *(f"{name}.*" for name in bridges)]
     for field in ("allow", "deny", "ask"):
         for pattern in getattr(settings, field):

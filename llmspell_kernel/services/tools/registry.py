@@ -10,8 +10,9 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from llmspell_kernel.errors import LimitError, ScriptError
 
@@ -40,8 +41,7 @@ class Function(Protocol):
     async def ready(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """`run` gets the context of a call, and arguments that fit."""
 
     spec: ToolSpec

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
 
 from llmspell_kernel.values import Value
 
@@ -12,13 +13,12 @@ Level = Literal["read", "write", "network", "dangerous"]
 """What its calls do outside, as policy.decide has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(msgspec.Struct, frozen=True):
     """What its callers know of a tool.  `parameters` is the JSON Schema of an object, `returns` that of its result, None for anything."""
 
     name: str
     description: str
-    parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
     returns: dict[str, Any] | None = None
     level: Level = "read"
     version: str = "1"
