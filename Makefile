@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
+# Kernels, workers and commands are started by the hundred: without bytecode each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo lab test check nbval tutorials test-slow fuzz coverage audit bench bench-safety docs lock clean
 
 # A real model on this machine answers in the real kernel; leaves an HTML page.
