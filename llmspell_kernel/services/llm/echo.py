@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 
-from .models import Delta, Request, Usage, count_words, last_user_text, words_of
+from .models import AT_ONCE, Delta, Request, Usage, count_words, last_user_text, words_of
 
 
 class Echo:
@@ -13,6 +14,9 @@ class Echo:
 
     async def prepare(self) -> None:
         """Nothing to load."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return AT_ONCE
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         words = words_of(f"echo: {last_user_text(request.messages)}")

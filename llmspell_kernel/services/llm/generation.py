@@ -66,7 +66,7 @@ class Generation:
         self.before_retry: Callable[[], Awaitable[None]] = _nothing
         """Awaited before each further attempt, likewise."""
         self.latency_s = 0.0
-        """From asking until the end, once ended."""
+        """From asking until the end, once ended, without the wait for the model's turn."""
 
     @property
     def model(self) -> str:
@@ -80,23 +80,31 @@ class Generation:
     async def texts(self) -> AsyncGenerator[str, None]:
         """The text, piece by piece.  Raises BridgeError (`timeout` after `timeout_s` seconds of waiting) and what the model raises."""
         started = self._clock()
-        try:
-            await self._model.prepare()
-            retry: Retry | None = None
-            while retry is None or await self._waited_for(retry):
-                try:
-                    async with aclosing(self._attempt()) as texts:
-                        async for text in texts:
-                            yield text
-                    return
-                except BridgeError as error:
-                    if self.usage is NOT_KNOWN and error.code in REFUSED:
-                        self.usage = NOTHING
-                    retry = self._retry_after(error)
-                    if retry is None:
-                        raise
-        finally:
-            self.latency_s = self._clock() - started
+        await self._model.prepare()
+        prepared = self._clock()
+        async with self._model.turn():
+            started += self._clock() - prepared
+            try:
+                async with aclosing(self._attempts()) as texts:
+                    async for text in texts:
+                        yield text
+            finally:
+                self.latency_s = self._clock() - started
+
+    async def _attempts(self) -> AsyncGenerator[str, None]:
+        retry: Retry | None = None
+        while retry is None or await self._waited_for(retry):
+            try:
+                async with aclosing(self._attempt()) as texts:
+                    async for text in texts:
+                        yield text
+                return
+            except BridgeError as error:
+                if self.usage is NOT_KNOWN and error.code in REFUSED:
+                    self.usage = NOTHING
+                retry = self._retry_after(error)
+                if retry is None:
+                    raise
 
     async def _attempt(self) -> AsyncGenerator[str, None]:
         self.attempts += 1

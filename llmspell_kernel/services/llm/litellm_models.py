@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from llmspell_kernel.errors import BridgeError
@@ -13,7 +14,7 @@ from .estimate import RunningUsage
 from .kept_connections import keep_connection
 from .litellm_errors import Failure, bad_response, bridge_error, connection_lost, missing_key, too_large
 from .litellm_library import LitellmLibrary
-from .models import Delta, Request, Usage
+from .models import AT_ONCE, Delta, Request, Usage
 from .prices import known_cost
 from .providers import missing_keys, provider_named
 from .wire import ToolCallParts, chat_body
@@ -52,6 +53,9 @@ class LitellmModel:
         self._litellm = await self._library.module()
         if provider_named(provider) is None and (missing := self._keys_litellm_misses()):
             raise missing_key(self._name, missing)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return AT_ONCE
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         source: Any = None

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
@@ -52,11 +53,15 @@ class Local:
 
     def __init__(self) -> None:
         self._server: Any = None
+        self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spell-local")
 
     async def prepare(self) -> None:
         if self._server is None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return self._turn
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         if request.options.tools:

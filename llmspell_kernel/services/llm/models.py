@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -94,11 +95,18 @@ class Delta(msgspec.Struct, frozen=True):
     model: str = ""
 
 
+AT_ONCE: AbstractAsyncContextManager[None] = nullcontext()
+"""The turn of a model that answers any number at once."""
+
+
 class Model(Protocol):
-    """Anything that answers.  Both methods raise errors of our own tree only (BridgeError, ConfigError)."""
+    """Anything that answers.  Its methods raise errors of our own tree only (BridgeError, ConfigError)."""
 
     async def prepare(self) -> None:
         """Called before each answer: loads what the first one needs (a library, weights).  Its time does not count for `timeout_s`."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Held while it answers.  The wait for it, of a model that answers one after the other, counts neither for `timeout_s` nor as latency."""
 
     def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         """The answer, piece by piece.  The service closes the generator in every case; closing ends the work and its connection.

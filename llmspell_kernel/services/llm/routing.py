@@ -10,14 +10,14 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from llmspell_kernel.errors import ArgumentError, BridgeError, nearest
 
-from .models import Count, Delta, Model, Request, Seconds
+from .models import AT_ONCE, Count, Delta, Model, Request, Seconds
 from .retries import Retry, next_attempt
 from .routes import MOVES_ON, Route
 from .strategies import Price, next_route
@@ -173,6 +173,9 @@ class RoutedCall:
             raise errors[0]
         if not self._candidates():
             raise self._all_cool()
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return AT_ONCE
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         route = await self._chosen(request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from llmspell_kernel.errors import BridgeError, ConfigError
 
-from .models import Delta, Request, ToolCall, Usage, count_words, last_user_text, words_of
+from .models import AT_ONCE, Delta, Request, ToolCall, Usage, count_words, last_user_text, words_of
 from .worst_case import FREE
 
 
@@ -65,6 +66,9 @@ class Scripted:
         if self._file:
             file, self._file = self._file, ""
             self.load(_read(file))
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        return AT_ONCE
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         self.seen.append(request)

@@ -6,14 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmspell_kernel.errors import BridgeError, ConfigError
-from llmspell_kernel.services.llm.models import ChatOptions, ToolCall, Usage, words_of
+from llmspell_kernel.services.llm.models import AT_ONCE, ChatOptions, ToolCall, Usage, words_of
 from llmspell_kernel.services.llm.scripted import Entry
 from llmspell_kernel.services.llm.service import LlmService
 
@@ -146,6 +146,9 @@ def test_leaving_an_answer_ends_the_models_work() -> None:
 
     class Watched:
         async def prepare(self) -> None: ...
+
+        def turn(self) -> AbstractAsyncContextManager[None]:
+            return AT_ONCE
 
         async def stream(self, request: Any) -> Any:
             try:
