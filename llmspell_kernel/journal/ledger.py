@@ -23,6 +23,9 @@ from types import MappingProxyType
 FILE = "budgets.sqlite"
 WAIT_S = 5.0
 """For another process's transaction, which takes a millisecond."""
+LOG_TRANSACTIONS = 200
+"""After so many what is in sqlite's log is written into the database, which waits for the disk.  Its own way is to do that in whatever
+transaction comes next."""
 COMPANIONS = ("", "-wal", "-shm", "-journal")
 """Endings of the files that sqlite keeps beside a database."""
 Sums = tuple[int, ...]
@@ -35,8 +38,12 @@ class LedgerError(Exception):
     """The ledger cannot be used; the message says why, without a path."""
 
 
+class LedgerBusy(LedgerError):
+    """It cannot be used without a wait."""
+
+
 class Ledger:
-    """`columns` name the amounts, in the order in which they are given.  Belongs to one thread; `clock` gives Unix seconds.
+    """`columns` name the amounts, in the order in which they are given.  Used by one thread at a time; `clock` gives Unix seconds.
 
     Made without touching the disk; the folder and the file are made by the first use, for this user alone.  Its methods raise LedgerError.
     """
@@ -46,6 +53,9 @@ class Ledger:
         self._columns = tuple(columns)
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
+        self._waits_s = WAIT_S
+        self._logged = 0
+        """Transactions since the log was written into the database."""
         self.set_aside: str = ""
         """The name that an unreadable file was given."""
 
@@ -57,15 +67,16 @@ class Ledger:
         return day, *outcome
 
     def reserve_all(
-        self, decides: Sequence[Callable[[Sums], Sequence[int]]], owed: Mapping[str, Sequence[int]] = NONE
+        self, decides: Sequence[Callable[[Sums], Sequence[int]]], owed: Mapping[str, Sequence[int]] = NONE, *, wait: bool = True
     ) -> tuple[str, list[tuple[Sums, Sums] | Exception]]:
         """The same for many in turn, written at once: the day, and of each what was added and the sums before it, or what it raised.
 
-        `owed` are changes that are made first, by day, "" for this one.
+        `owed` are changes that are made first, by day, "" for this one.  Without `wait`, LedgerBusy is raised where it would have to wait for
+        another process or for the disk, and nothing is changed.
         """
         day = self._today()
         outcomes: list[tuple[Sums, Sums] | Exception] = []
-        with self._transaction() as connection:
+        with self._transaction(wait=wait) as connection:
             for at, by in owed.items():
                 self._change(connection, at or day, by)
             sums = self._sums(connection, day)
@@ -113,11 +124,14 @@ class Ledger:
         connection.execute(f"REPLACE INTO days (day, {', '.join(self._columns)}) VALUES (?, {marks})", (day, *sums))  # noqa: S608
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
         try:
-            connection = self._open()
+            connection = self._open() if wait else self._ready()
+            self._wait_s(connection, WAIT_S if wait else 0.0)
             connection.execute("BEGIN IMMEDIATE")
         except (sqlite3.Error, OSError) as error:
+            if not wait and isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise LedgerBusy("another process uses it") from error
             raise self._failed(error) from error
         try:
             yield connection
@@ -128,6 +142,23 @@ class Ledger:
             if isinstance(error, (sqlite3.Error, OverflowError)):
                 raise self._failed(error) from error
             raise
+        self._logged += 1
+        if wait and self._logged >= LOG_TRANSACTIONS:
+            self._logged = 0
+            with suppress(sqlite3.Error):  # the sums are safe in the log, which the next one finds
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _wait_s(self, connection: sqlite3.Connection, seconds: float) -> None:
+        """How long it waits for another process from now on."""
+        if seconds != self._waits_s:
+            connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1_000)}")
+            self._waits_s = seconds
+
+    def _ready(self) -> sqlite3.Connection:
+        """The open connection, for a transaction that waits for nobody.  Raises LedgerBusy."""
+        if self._connection is None or self._logged >= LOG_TRANSACTIONS:
+            raise LedgerBusy("it is not open, or its log is to be written first")
+        return self._connection
 
     def _failed(self, error: Exception) -> LedgerError:
         self.close()
@@ -156,11 +187,13 @@ class Ledger:
     def _connect(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
             os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(self._file, timeout=WAIT_S, isolation_level=None)
+        connection = sqlite3.connect(self._file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        self._waits_s = WAIT_S
         try:
             # a committed sum then outlives its process without a wait for the disk; a power cut may lose the last ones, and damages nothing
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
             fields = ", ".join(f"{column} INTEGER NOT NULL DEFAULT 0" for column in self._columns)
             connection.execute(f"CREATE TABLE IF NOT EXISTS days (day TEXT PRIMARY KEY, {fields}) WITHOUT ROWID")
             self._sums(connection, "")

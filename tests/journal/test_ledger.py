@@ -7,12 +7,13 @@ import os
 import signal
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmspell_kernel.journal.ledger import FILE, Ledger, LedgerError
+from llmspell_kernel.journal.ledger import FILE, LOG_TRANSACTIONS, Ledger, LedgerBusy, LedgerError
 
 NOON = 1_800_000_000.0
 COLUMNS = ("requests", "nano_usd")
@@ -171,3 +172,29 @@ def test_a_place_that_cannot_be_written_is_an_error_without_its_path(tmp_path: P
     with pytest.raises(LedgerError) as failed:
         ledger(tmp_path / "file" / "below").reserve(lambda sums: (1, 5))
     assert str(tmp_path) not in str(failed.value)
+
+
+def test_without_a_wait_a_ledger_that_is_in_use_changes_nothing_and_stays_usable(tmp_path: Path) -> None:
+    mine = ledger(tmp_path)
+    mine.reserve(lambda sums: (1, 1))
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerBusy):
+            mine.reserve_all([lambda sums: (1, 1)], wait=False)
+        other.execute("ROLLBACK")
+    assert mine.reserve_all([lambda sums: (1, 1)], wait=False)[1] == [((1, 1), (1, 1))]
+    assert mine.reserve(lambda sums: (1, 1))[2] == (2, 2)
+
+
+def test_the_log_is_written_into_the_database_by_one_that_may_wait(tmp_path: Path) -> None:
+    mine = ledger(tmp_path)
+    mine.reserve(lambda sums: (1, 1))
+    log = tmp_path / f"{FILE}-wal"
+    with pytest.raises(LedgerBusy):
+        for _ in range(LOG_TRANSACTIONS):
+            mine.reserve_all([lambda sums: (1, 1)], wait=False)
+    largest = log.stat().st_size
+    for _ in range(3 * LOG_TRANSACTIONS):
+        mine.reserve(lambda sums: (1, 1))
+    assert log.stat().st_size <= largest * 1.1
+    mine.reserve_all([lambda sums: (1, 1)], wait=False)

@@ -11,7 +11,7 @@ from llmspell_kernel.errors import BridgeError
 
 from .catalogue import Catalogue
 from .estimate import RunningUsage
-from .kept_connections import keep_connection
+from .kept_connections import KeptConnections
 from .litellm_errors import Failure, bad_response, bridge_error, connection_lost, missing_key, too_large
 from .litellm_library import LitellmLibrary
 from .models import AT_ONCE, Delta, Request, Usage
@@ -25,6 +25,8 @@ MAX_EVENTS = 200_000
 """Of one answer.  The longest answers have some ten thousand; litellm keeps each, so that an endless stream of empty ones takes gigabytes."""
 MAX_ARGUMENT_CHARS = 4_000_000
 MAX_GUESSED = 1_000
+LISTENERS = ("callbacks", "success_callback", "_async_success_callback")
+"""Where litellm keeps who is told of each answer."""
 
 
 class LitellmModel:
@@ -42,6 +44,7 @@ class LitellmModel:
         self._catalogue = catalogue
         self._environ = environ
         self._litellm: Any = None
+        self._connections = KeptConnections()
         self._guessed: dict[tuple[int, int], float | None] = {}
         """Prices of so many tokens: of many short prompts at once, asking litellm for each would be a hundredth of all the work."""
 
@@ -71,7 +74,7 @@ class LitellmModel:
                 num_retries=0,
                 **chat_body(request.options),
             )
-            keep_connection(source)
+            self._connections.keep(source)
             running = RunningUsage(request.messages, self._price_of)
             yield Delta(usage=running.usage)  # it has taken the question, which is paid for whatever becomes of the answer
             parts = ToolCallParts()
@@ -84,6 +87,8 @@ class LitellmModel:
                 if events > MAX_EVENTS:
                     raise too_large(self._name, f"{MAX_EVENTS} events")
                 usage = getattr(chunk, "usage", None) or usage
+                if _has_said_all(source) and not self._is_logged():
+                    break
                 if not chunk.choices:
                     continue
                 choice = chunk.choices[0]
@@ -136,8 +141,18 @@ class LitellmModel:
         missing = self._litellm.validate_environment(self._name)["missing_keys"]
         return tuple(missing) if len(missing) == 1 and missing[0].endswith(("_API_KEY", "_API_TOKEN")) else ()
 
+    def _is_logged(self) -> bool:
+        """Does the user's own Python have litellm tell of each answer?  Then it is read until litellm has done so."""
+        return any(getattr(self._litellm, name, None) for name in LISTENERS)
+
     def _failure(self, started: bool) -> Failure:
         return Failure(self._name, self._catalogue(), self._environ, started)
+
+
+def _has_said_all(source: Any) -> bool:
+    """Was its piece with the usage the last?  litellm makes that one when the provider's stream has ended.  Who asks for another has it put the
+    whole answer together once more and price it twice, for loggers: a seventh of all its work."""
+    return getattr(source, "sent_stream_usage", False) is True
 
 
 def _cut(source: Any) -> bool:

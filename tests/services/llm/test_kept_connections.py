@@ -20,13 +20,14 @@ class Keeping:
     """A provider that keeps connections open; `end` is what it sends after its last event, `events` what it says."""
 
     def __init__(self) -> None:
-        self.connections = 0
+        self.connections = self.open = 0
         self.closed = asyncio.Event()
         self.events = events_of(Reply(chunks=["Hel", "lo"]))
         self.end = b"0\r\n\r\n"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -39,6 +40,7 @@ class Keeping:
                 writer.write(self.end)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
+            self.open -= 1
             self.closed.set()
         finally:
             writer.close()
@@ -69,6 +71,48 @@ def test_ten_questions_in_turn_go_over_one_connection(monkeypatch: pytest.Monkey
             assert provider.connections == 1
 
     asyncio.run(run())
+
+
+def test_of_many_at_once_to_this_machine_few_connections_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with keeping(monkeypatch) as (provider, service):
+            await asyncio.gather(*(read(service) for _ in range(20)))
+            async with asyncio.timeout(10):
+                while provider.open > kept_connections.MOST_NEAR:
+                    provider.closed.clear()
+                    await provider.closed.wait()
+            opened = provider.connections
+            for _ in range(10):
+                await read(service)
+            assert provider.connections == opened  # those that stayed are used
+
+    asyncio.run(run())
+
+
+class Connection:
+    def __init__(self, address: object, *, encrypted: bool = False) -> None:
+        self.told = {"server_addr": address, "ssl_object": object() if encrypted else None}
+
+    def get_extra_info(self, name: str) -> object:
+        return self.told[name]
+
+
+@pytest.mark.parametrize(
+    ("address", "encrypted", "all_kept"),
+    [
+        (("192.0.2.7", 443), True, True),
+        (("192.0.2.7", 80), False, True),
+        (("127.0.0.1", 443), True, True),  # a proxy: the provider behind it is far away
+        ("/run/provider.sock", False, True),
+        (("127.0.0.1", 80), False, False),
+        (("::1", 80, 0, 0), False, False),
+    ],
+)
+def test_all_connections_are_kept_but_those_to_this_machine(address: object, encrypted: bool, all_kept: bool) -> None:
+    kept = kept_connections.KeptConnections()
+    connections = [Connection(address, encrypted=encrypted) for _ in range(100)]
+    taken = [kept.takes(connection) for connection in connections]
+    assert sum(taken) == (100 if all_kept else kept_connections.MOST_NEAR)
 
 
 @pytest.mark.parametrize("end", [b"", b"ffffff\r\n" + b"x" * 100_000], ids=["nothing comes", "too much comes"])

@@ -104,6 +104,50 @@ def test_a_refusal_is_one_clear_error_without_secrets_and_without_retries_is_sen
     asyncio.run(run())
 
 
+def test_litellm_puts_an_answer_together_once(provider: Any, read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import litellm
+
+    put_together = litellm.stream_chunk_builder
+    times = []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        times.append(1)
+        return put_together(*args, **kwargs)
+
+    async def run() -> None:
+        async with provider(Reply(chunks=["Hel", "lo"])) as (_, service):
+            assert (await read(service)).usage == Usage(7, 3, 0, None)
+
+    monkeypatch.setattr(litellm, "stream_chunk_builder", counted)
+    asyncio.run(run())
+    assert len(times) == 1
+
+
+@pytest.mark.parametrize("where", ["callbacks", "_async_success_callback"])
+def test_loggers_that_the_user_gave_litellm_are_told_of_an_answer(
+    provider: Any, read: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    import litellm
+    from litellm.integrations.custom_logger import CustomLogger
+
+    async def run() -> None:
+        told = asyncio.Event()
+
+        class Told(CustomLogger):
+            async def async_log_success_event(self, *_: Any, **__: Any) -> None:
+                told.set()
+
+        monkeypatch.setattr(litellm, where, [Told()])
+        async with provider(Reply(chunks=["Hel", "lo"])) as (_, service):
+            await read(service)
+            async with asyncio.timeout(10):
+                await told.wait()
+
+    for name in ("callbacks", "success_callback", "_async_success_callback"):
+        monkeypatch.setattr(litellm, name, [])
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("end", ["cut", "quiet"])
 def test_an_answer_cut_in_the_middle_is_an_error_that_keeps_what_came(provider: Any, end: str) -> None:
     async def run() -> None:
