@@ -75,20 +75,6 @@ def test_answers_asked_at_the_same_time_wait_for_each_other(service: LlmService,
     assert one.text == again.text != other.text
 
 
-@needs_model
-def test_who_waits_for_its_turn_is_neither_late_nor_out_of_time(service: LlmService, read: Any) -> None:
-    """Eight questions, each of which would be out of time if it had to count its wait for the others."""
-
-    async def run() -> tuple[float, list[Any]]:
-        alone = await read(service, "Tell a story.", max_tokens=40)
-        limit_s = 4 * alone.latency_s
-        return limit_s, await asyncio.gather(*(read(service, f"Story {n}.", max_tokens=40, timeout_s=limit_s) for n in range(8)))
-
-    limit_s, answers = asyncio.run(run())
-    assert all(answer.text and answer.latency_s < limit_s for answer in answers)
-    assert sum(answer.latency_s for answer in answers) > limit_s
-
-
 ALONE = """
 import asyncio, psutil
 from llmspell_kernel.services.llm.models import ChatOptions

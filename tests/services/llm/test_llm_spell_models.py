@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import BridgeError, ConfigError
-from llmspell_kernel.services.llm.models import AT_ONCE, ChatOptions, ToolCall, Usage, words_of
+from llmspell_kernel.services.llm.generation import Generation
+from llmspell_kernel.services.llm.models import AT_ONCE, ChatOptions, Delta, ToolCall, Usage, words_of
 from llmspell_kernel.services.llm.scripted import Entry
 from llmspell_kernel.services.llm.service import LlmService
 
@@ -166,6 +167,39 @@ def test_leaving_an_answer_ends_the_models_work() -> None:
 
     asyncio.run(run())
     assert ended == ["closed"]
+
+
+def test_the_wait_for_a_turn_is_no_latency_and_does_not_count_for_the_timeout() -> None:
+    now = [0.0]
+    spell = LlmService({"LLMSPELL_MODEL": "spell/scripted"}, local_installed=False, clock=lambda: now[0])
+
+    class OneAfterTheOther:
+        def __init__(self) -> None:
+            self._turn = asyncio.Lock()
+
+        async def prepare(self) -> None: ...
+
+        def turn(self) -> AbstractAsyncContextManager[None]:
+            return self._turn
+
+        async def stream(self, request: Any) -> Any:
+            assert self._turn.locked()
+            await asyncio.sleep(0)
+            now[0] += 10
+            yield Delta(text="done", finish_reason="stop")
+
+    spell._open["spell/scripted"] = OneAfterTheOther()
+
+    async def ask() -> Generation:
+        generation = spell.generation("x", ChatOptions(timeout_s=15))
+        assert [text async for text in generation.texts()] == ["done"]
+        return generation
+
+    async def run() -> list[Generation]:
+        return await asyncio.gather(*(ask() for _ in range(5)))
+
+    assert [(answer.latency_s, answer.waited_s) for answer in asyncio.run(run())] == [(10, 10)] * 5
+    assert now == [50]
 
 
 def test_set_model_checks_the_name_and_forgets_the_hint() -> None:
