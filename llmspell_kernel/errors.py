@@ -25,6 +25,8 @@ class SpellError(Exception):
 
     code = "error"
     retryable = False
+    of_one_call = False
+    """Is it the failure of one call alone, so that others of its kind may do better?  Of many that are made together, the others go on."""
 
     def __init__(self, message: str, *, frames: Sequence[Frame] = (), engine: str = "") -> None:
         super().__init__(message)
@@ -52,6 +54,23 @@ class ArgumentError(ScriptError):
     """A call's arguments do not fit the method's signature."""
 
     code = "argument"
+    of_one_call = True
+
+
+class StoppedError(ScriptError):
+    """A guardrail or a hook of the user's stopped a call, for what that call holds."""
+
+    code = "stopped"
+    of_one_call = True
+
+
+class ReplayError(SpellError):
+    """A call is not among those that are played again: record them anew.
+
+    No ScriptError, as who catches failures of a call to go on, or to have a model try again, must not take it for one: the call was never made.
+    """
+
+    code = "replay"
 
 
 class ValueCrossingError(ScriptError):
@@ -92,6 +111,7 @@ class BridgeError(SpellError):
     """The outside world failed; `retryable` says whether the same call may work later, `retry_after_s` when at the earliest, if it said so."""
 
     code = "bridge"
+    of_one_call = True
 
     def __init__(self, message: str, *, retryable: bool = False, code: str = "", frames: Sequence[Frame] = (), engine: str = "") -> None:
         super().__init__(message, frames=frames, engine=engine)

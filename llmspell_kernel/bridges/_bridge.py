@@ -194,20 +194,39 @@ class InterceptedCall:
 
     `arguments` may be changed before it is made and `value` after it was answered; `notes` is each interceptor's own, for as long as the
     call lasts.  An argument that holds a function of the script or a thing that the host keeps stays as it is.
+    `parameters` are their names as the method declares them: who looks for one argument asks by its name, as a place of its own would be a
+    second declaration, and a wrong one lets the argument pass unseen.
     """
 
-    __slots__ = ("answered", "arguments", "bridge", "label", "method", "notes", "text", "value")
+    __slots__ = ("answered", "arguments", "bridge", "label", "left", "method", "notes", "parameters", "text", "value")
 
-    def __init__(self, bridge: str, method: str, arguments: list[Value]) -> None:
+    def __init__(self, bridge: str, method: str, arguments: list[Value], parameters: Sequence[str] = ()) -> None:
         self.bridge = bridge
         self.method = method
         self.label = f"{bridge}.{method}"
         self.arguments = arguments
+        self.parameters = parameters
         self.value: Any = None
         self.answered = False
         self.text = ""
         """What is shown of an answer that was held back, where that is not its text."""
         self.notes: dict[str, Any] = {}
+        self.left: set[Interceptor] = set()
+
+    def argument(self, name: str) -> Value:
+        """What is given for a parameter; None where nothing is, and where the method has no such one."""
+        place = self.parameters.index(name) if name in self.parameters else len(self.arguments)
+        return self.arguments[place] if place < len(self.arguments) else None
+
+    def set_argument(self, name: str, value: Value) -> None:
+        """Gives something for a parameter that the method has."""
+        place = self.parameters.index(name)
+        given = [*self.arguments, *[None] * (place + 1 - len(self.arguments))]
+        self.arguments = [*given[:place], value, *given[place + 1 :]]
+
+    def leave(self, interceptor: Interceptor) -> None:
+        """The call is none of this one's: it neither holds back its text nor sees its answer."""
+        self.left.add(interceptor)
 
     def answer(self, value: Any) -> None:
         """The call is not made: this is what it comes to.  A `Resource` must be of the type that the method gives."""

@@ -17,7 +17,6 @@ from llmspell_kernel.services.llm.batches import (
     asked_options,
     error_entry,
     failure_entry,
-    is_its_own,
     part_of,
     whole,
 )
@@ -78,7 +77,7 @@ class Batches:
                 entries[number] = failure_entry(number, error_entry(error))
                 tally.add_failure(error.code)
                 bar.move()
-                if not is_its_own(error) or options.on_error == "stop":
+                if not error.of_one_call or options.on_error == "stop":
                     raise
                 return
             entries[number] = answer_entry(number, answer)

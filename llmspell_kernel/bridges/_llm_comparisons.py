@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import BridgeError, ScriptError, SpellError
-from llmspell_kernel.services.llm.batches import Tally, asked_options, is_its_own
+from llmspell_kernel.services.llm.batches import Tally, asked_options
 from llmspell_kernel.services.llm.compare_options import CompareOptions
 from llmspell_kernel.services.llm.models import ChatOptions
 from llmspell_kernel.shown import Matrix
@@ -116,7 +116,7 @@ class Comparisons:
             except SpellError as error:
                 tally.add_failure(error.code)
                 rows[number] = row_of(plan, run, checks, None, {}, f"{error.code}: {error.message}")
-                if not is_its_own(error):
+                if not error.of_one_call:
                     raise
             else:
                 rows[number] = row_of(plan, run, checks, findings, answer)
@@ -189,8 +189,6 @@ async def _by_function(ctx: Context, check: Check, text: str, about: dict[str, A
     try:
         said = await ctx.invoke(check.wanted, text, about)
     except (ScriptError, BridgeError) as error:
-        if error.code == "replay":
-            raise
         return Finding(False, clipped(f"the function failed: {error.message}"))
     if isinstance(said, dict):
         return Finding(said.get("pass") is True, clipped(str(said.get("reason") or "")))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmspell_kernel.errors import ArgumentError, BridgeError, SpellError
 from llmspell_kernel.services.llm.agreement import MAX_ANSWERS, ConsensusOptions, votes_of
-from llmspell_kernel.services.llm.batches import asked_options, error_entry, is_its_own
+from llmspell_kernel.services.llm.batches import asked_options, error_entry
 
 from ._bridge import Context, method
 from ._llm_work import each
@@ -64,7 +64,7 @@ async def _asked(ctx: Context, prompt: Any, models: Sequence[str], asked: dict[s
         try:
             answer = await ctx.call("llm", "generate", prompt, {**asked, "model": model})
         except SpellError as error:
-            if not is_its_own(error):
+            if not error.of_one_call:
                 raise
             failures[number] = error
             answers[number] = {"model": model, "error": error_entry(error)}

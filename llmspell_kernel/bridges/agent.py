@@ -160,12 +160,15 @@ class AgentBridge(Bridge):
 
     @method(replay="again", inner=True)
     async def tool(self, ctx: Context, name: str, arguments: dict[str, Any], run: int) -> Any:
-        """A call of an agent's own tool: a function of its script, or another agent."""
+        """A call of an agent's own tool, a function of its script; another agent as a tool is `ask`."""
         return await self._runs.going[run].member.functions[name](ctx, arguments)
 
     @method(replay="again", inner=True)
     async def ask(self, ctx: Context, name: str, input: str, run: int) -> Any:
-        """An agent asks another one, which begins a conversation for it."""
+        """An agent asks another one, which begins a conversation for it.
+
+        No hook or guardrail sees it as a call of a tool: what the other one's model is sent and answers they see as of any model.
+        """
         going = self._runs.going[run]
         seat = self._runs.roster.find((ctx.state, ctx.engine), name)
         result = await self._runs.play(ctx, seat, input, Play(within=going.account, depth=going.depth + 1), alone=True)

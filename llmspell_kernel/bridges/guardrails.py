@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from llmspell_kernel.errors import ArgumentError, Interrupted, ScriptError, SpellError, nearest
+from llmspell_kernel.errors import ArgumentError, Interrupted, LimitError, ReplayError, ScriptError, SpellError, StoppedError, nearest
 from llmspell_kernel.services.guardrails.checks import MAX_TOPICS, Check, Finding, Length, Topics, redacted
 from llmspell_kernel.services.guardrails.personal import KINDS
 from llmspell_kernel.services.guardrails.searching import Found
-from llmspell_kernel.services.guardrails.texts import NO_TEXTS, names_of, texts_of, with_texts
+from llmspell_kernel.services.guardrails.views import View, answered, exchanged, sent
 from llmspell_kernel.services.llm.models import words_of
 from llmspell_kernel.values import Callback, Value
 
@@ -31,8 +31,11 @@ MOST_NAMES, MOST_NAME_CHARS = 50, 200
 MOST_TEXTS = 200
 """In one call, that a script's function is asked about."""
 
-STREAM, RUN, MODEL = "stream", "guardrails", "model"
-"""Notes of a call: its buffered stream, the guardrails that have looked at its answer, and the model that it asks."""
+PROMPTS, OPTIONS, ARGUMENTS = ("prompt", "texts"), ("each", "options"), "arguments"
+"""The names of parameters that hold what is sent, how it is to be answered, and what a tool is given."""
+STREAM, RUN, MODEL, GIVEN = "stream", "guardrails", "model", "given"
+"""Notes of a call: its buffered stream, the guardrails that have looked at its answer, the model that it asks, and whether the function of a
+script was given the stream's pieces."""
 ACTIONS_OF_STATS = ("checked", "blocked", "redacted", "warned", "retried")
 
 
@@ -100,9 +103,13 @@ class BufferedStream(Resource):
     lasting = ("text", "usage")
 
     def __init__(self, answer: dict[str, Any]) -> None:
+        self._pieces: list[str] | None = None
+        self.take(answer)
+
+    def take(self, answer: dict[str, Any]) -> None:
+        """An answer of `llm.generate` that nobody has read yet: the first, or the one that came when the model was asked again."""
         self.content = str(answer["text"])
         self._answer = answer
-        self._pieces: list[str] | None = None
 
     @method
     async def next(self, ctx: Context) -> str | None:
@@ -121,19 +128,24 @@ class BufferedStream(Resource):
     async def map(self, ctx: Context, fn: Callback) -> list[Any]:
         """What a function makes of each piece of text that is still to come."""
         made = []
-        while (piece := await self.next(ctx)) is not None:
-            made.append(await ctx.invoke(fn, piece))
+        try:
+            while (piece := await self.next(ctx)) is not None:
+                made.append(await ctx.invoke(fn, piece))
+        except BaseException:
+            self._pieces = []
+            raise
         return made
 
     @method
     async def usage(self, ctx: Context) -> dict[str, Any]:
-        """What the answer used."""
+        """What the answer used; that is complete, so nothing of it is `estimated`."""
         answer = self._answer
         return {"model": answer["model"], "finish_reason": answer["finish_reason"], **answer["usage"], "cost_usd": answer["cost_usd"]}
 
     @method
     async def close(self, ctx: Context) -> None:
-        """Nothing is left to stop."""
+        """Nothing more is given; `text` has the whole."""
+        self._pieces = []
 
 
 class Guard(Interceptor):
@@ -164,29 +176,25 @@ class Guard(Interceptor):
 
     def sees(self, call: InterceptedCall) -> bool:
         if self.spec.on == "tool":
-            return call.label in TOOLS and (not self._tools or _named(_first_text(call), self._tools))
+            return call.label in TOOLS and (not self._tools or _named(str(call.argument("name")), self._tools))
         return call.label in (PROMPTED if self.spec.on == "input" else ANSWERED)
 
     async def before(self, ctx: Context, call: InterceptedCall) -> Value:
-        if not await self._concerns(ctx, call) or self.spec.on == "output":
+        if not await self.concerns(ctx, call):
+            call.leave(self)
             return None
-        if self.spec.on == "tool":
-            given = call.arguments[1] if len(call.arguments) > 1 else None
-            changed, told = await self._look(ctx, call, given)
-            if changed is not given:
-                call.arguments = [call.arguments[0], changed, *call.arguments[2:]]
-            return told
-        options = _options(call)
-        given = [call.arguments[0] if call.arguments else None, options.get("system")]
-        (prompt, system), told = await self._look(ctx, call, given, NO_TEXTS)
-        if [prompt, system] != given:
-            call.arguments = [prompt, *call.arguments[1:]]
-            if system != options.get("system"):
-                call.arguments[_options_place(call)] = {**options, "system": system}
+        if self.spec.on == "output":
+            return None
+        view = exchanged(call.argument(ARGUMENTS)) if self.spec.on == "tool" else _sent(call)
+        seen, told = await self._look(ctx, call, view)
+        if seen is not view and self.spec.on == "tool":
+            call.set_argument(ARGUMENTS, seen.said)
+        elif seen is not view:
+            _send(call, seen)
         return told
 
     async def after(self, ctx: Context, call: InterceptedCall) -> Value:
-        if not await self._concerns(ctx, call):
+        if not await self.concerns(ctx, call):
             return None
         if self.spec.action == "retry":
             return await self._retried(ctx, call)
@@ -201,46 +209,51 @@ class Guard(Interceptor):
 
     async def looked_at(self, ctx: Context, call: InterceptedCall, value: Any) -> tuple[Any, Value]:
         """An answer as it may go on."""
-        if isinstance(value, dict) and call.label == "llm.generate":
-            text, told = await self._look(ctx, call, value["text"])
-            return (value if text == value["text"] else {**value, "text": text}), told
-        return await self._look(ctx, call, value)
+        view = self._view(call, value)
+        seen, told = await self._look(ctx, call, view)
+        return (value if seen is view else _answered(call, value, seen)), told
 
-    async def judged(self, ctx: Context, label: str, value: Any, leave: frozenset[str] = frozenset()) -> Judged:
+    def _view(self, call: InterceptedCall, value: Any) -> View:
+        if self.spec.on == "tool":
+            return exchanged(value)
+        return answered(value["text"], value.get("tool_calls")) if _is_whole(call, value) else answered(value)
+
+    async def judged(self, ctx: Context, label: str, view: View) -> Judged:
         """What is in it.  Raises what keeps it from being looked at."""
-        texts = texts_of(value, leave)
-        names = names_of(value) if self.spec.on == "tool" else ()
-        finding: Finding = await in_thread(self._check.find, texts, value, names)
-        changed = [redacted(text, places) for text, places in zip(texts, finding.places, strict=False)] or texts
+        texts, beside = view.texts, view.texts_beside
+        finding: Finding = await in_thread(self._check.find, texts, view.said, view.names, beside)
+        whole = [*texts, *beside]
+        changed = [redacted(text, places) for text, places in zip(whole, finding.places, strict=False)] or whole
         if self.spec.check.topics is not None and not finding.problems:
             finding.problems.extend(await _off_topic(ctx, self.spec.check.topics, "\n\n".join(texts)))
         if self._function is not None:
             changed = await self._asked(ctx, label, changed, finding)
         return Judged(finding, changed)
 
-    async def _look(self, ctx: Context, call: InterceptedCall, value: Any, leave: frozenset[str] = frozenset()) -> tuple[Any, Value]:
+    async def _look(self, ctx: Context, call: InterceptedCall, view: View) -> tuple[View, Value]:
+        """What may go on, the same view where nothing is changed."""
         self._count(ctx, "checked")
         try:
-            judged = await self.judged(ctx, call.label, value, leave)
+            judged = await self.judged(ctx, call.label, view)
         except (Interrupted, SpellError) as error:
             self._cannot_look(ctx, call, error)
-            return value, None
+            return view, None
         if judged.finding.is_clean:
-            return value, None
+            return view, None
         action = self.spec.action
         if action == "warn":
             self._count(ctx, "warned")
             ctx.log("warn", f"the guardrail '{self.name}' found in {call.label}: {judged.told}", {"guardrail": self.name})
-            return value, {"found": judged.finding.kinds}
+            return view, {"found": judged.finding.kinds}
         if action != "redact" or judged.finding.problems:
             self._count(ctx, "blocked")
             raise self._blocked(call, judged.told)
         self._count(ctx, "redacted")
-        return with_texts(value, judged.texts, leave), {"redacted": judged.finding.kinds}
+        return view.with_texts(judged.texts), {"redacted": judged.finding.kinds}
 
     def _cannot_look(self, ctx: Context, call: InterceptedCall, error: SpellError) -> None:
         """What was not looked at does not go on, except past one that only warns."""
-        if isinstance(error, Interrupted) or error.code == "replay":
+        if isinstance(error, (Interrupted, ReplayError)):
             raise error
         told = f"the guardrail '{self.name}' could not look at {call.label}: {error.message}"
         if self.spec.action != "warn":
@@ -290,7 +303,7 @@ class Guard(Interceptor):
                     value, _ = await guard.looked_at(ctx, call, value)
             self._count(ctx, "checked")
             try:
-                judged = await self.judged(ctx, call.label, _text(call, value))
+                judged = await self.judged(ctx, call.label, self._view(call, value))
             except (Interrupted, SpellError) as error:
                 self._cannot_look(ctx, call, error)
             if judged.finding.is_clean:
@@ -301,15 +314,15 @@ class Guard(Interceptor):
         self._count(ctx, "blocked")
         raise self._blocked(call, f"{told}, in each of {self.spec.attempts} answers")
 
-    def _blocked(self, call: InterceptedCall, told: str) -> ScriptError:
+    def _blocked(self, call: InterceptedCall, told: str) -> StoppedError:
         where = {"input": "what it sends", "output": "what it was answered", "tool": "what it gives or gets"}[self.spec.on]
-        return ScriptError(
+        return StoppedError(
             f"{call.label} was stopped by the guardrail '{self.name}', which found in {where}: {told}",
             name="GuardrailError",
             code="guardrail_blocked",
         )
 
-    async def _concerns(self, ctx: Context, call: InterceptedCall) -> bool:
+    async def concerns(self, ctx: Context, call: InterceptedCall) -> bool:
         """Is the model one of its own?"""
         if not self._models:
             return True
@@ -328,23 +341,26 @@ class Buffer(Interceptor):
 
     def __init__(self, guard: Guard) -> None:
         self.name = f"{guard.name} (stream)"
+        self._guard = guard
 
     def sees(self, call: InterceptedCall) -> bool:
-        return call.label in STREAMS
+        return call.label in STREAMS and call.argument("prompt") is not None  # without one, the call itself says what is missing
 
     async def before(self, ctx: Context, call: InterceptedCall) -> Value:
-        stream = call.notes[STREAM] = BufferedStream(await ctx.call("llm", "generate", call.arguments[0], _options(call) or None))
+        if not await self._guard.concerns(ctx, call):
+            call.leave(self)
+            return None
+        answer = await ctx.call("llm", "generate", call.argument("prompt"), _options(call) or None)
+        stream = call.notes[STREAM] = BufferedStream(answer)
         call.text = stream.content
-        call.notes[self.name] = True
-        call.answer(None if _piecewise(call) is not None else stream)
+        call.answer(None if _is_piecewise(call) else stream)
         return None
 
     async def after(self, ctx: Context, call: InterceptedCall) -> Value:
-        each = _piecewise(call)
-        if each is not None and STREAM in call.notes and not call.notes.get("given"):
-            call.notes["given"] = True
+        if _is_piecewise(call) and STREAM in call.notes and GIVEN not in call.notes:
+            call.notes[GIVEN] = True
             for piece in words_of(call.notes[STREAM].content):
-                if await ctx.invoke(each, piece) is False:
+                if await ctx.invoke(call.argument("each"), piece) is False:
                     break
         return None
 
@@ -372,15 +388,16 @@ class Guardrails(Bridge):
         """
         assert self._interceptors is not None  # the session opens a bridge before its first call
         check = await in_thread(_check, guardrail)
-        old = self._guards.get(guardrail.name)
-        if old is not None and ctx.restoring and old.owner != (ctx.engine, ctx.state):
-            return guardrail.name  # another state has replaced it since
-        if old is None and len(self._guards) >= MOST:
-            raise ScriptError(f"there are {MOST} guardrails; remove some first", code="too_many")
         function = None
         if guardrail.check.fn is not None:
             await ctx.call("guardrails", "keep", guardrail.check.fn)
             function = ctx.function(guardrail.check.fn)
+        # from here on nothing is awaited: another one of the name that comes meanwhile would stay in force, and nobody could take it away
+        old = self._guards.get(guardrail.name)
+        if old is not None and ctx.restoring and old.owner != (ctx.engine, ctx.state):
+            return guardrail.name  # another state has replaced it since
+        if old is None and len(self._guards) >= MOST:
+            raise LimitError(f"there are {MOST} guardrails; remove some first", limit="guardrails", value=MOST, used=MOST + 1)
         guard = Guard(guardrail, check, function, (ctx.engine, ctx.state))
         self._put_in_place(ctx, guard, old)
         self._guards[guard.name] = guard
@@ -412,7 +429,7 @@ class Guardrails(Bridge):
         if guard is None:
             raise ScriptError(f"there is no guardrail '{name:.80}'{nearest(name[:80], list(self._guards))}", code="unknown_guardrail")
         await guard.ready()
-        judged = await guard.judged(ctx, "guardrails.check", text)
+        judged = await guard.judged(ctx, "guardrails.check", View(text))
         return {"ok": judged.finding.is_clean, "found": judged.finding.kinds, "text": "".join(judged.texts)}
 
     @method
@@ -506,13 +523,16 @@ async def _ask(ctx: Context, call: InterceptedCall, messages: list[Any]) -> Any:
     """Another answer, in the form that the call gives."""
     options = _options(call) or None
     if call.label == "llm.object":
-        return await ctx.call("llm", "object", messages, call.arguments[1], options)
+        return await ctx.call("llm", "object", messages, call.argument("schema"), options)
     answer = await ctx.call("llm", "generate", messages, options)
+    stream = call.notes.get(STREAM)
+    if stream is not None:
+        stream.take(answer)
     return answer if call.label == "llm.generate" else answer["text"]
 
 
 def _messages(call: InterceptedCall) -> list[Any]:
-    prompt = call.arguments[0]
+    prompt = call.argument("prompt")
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [*prompt]
 
 
@@ -536,30 +556,52 @@ def _put(call: InterceptedCall, value: Any) -> None:
         stream.content = call.text = value
 
 
-def _text(call: InterceptedCall, value: Any) -> Any:
-    return value["text"] if isinstance(value, dict) and call.label == "llm.generate" else value
+def _is_whole(call: InterceptedCall, value: Any) -> bool:
+    """Is it all that is known of an answer, and not its text alone?"""
+    return call.label == "llm.generate" and isinstance(value, dict) and "text" in value
 
 
-def _piecewise(call: InterceptedCall) -> Callback | None:
-    """The function that is given an answer's pieces."""
-    each = call.arguments[1] if call.label == "llm.stream_chat" and len(call.arguments) > 1 else None
-    return each if isinstance(each, Callback) else None
+def _answered(call: InterceptedCall, value: Any, seen: View) -> Any:
+    """An answer with what has come of a view of it."""
+    if not _is_whole(call, value):
+        return seen.said
+    return {**value, "text": seen.said} | ({} if seen.beside is None else {"tool_calls": seen.beside})
 
 
-def _options_place(call: InterceptedCall) -> int:
-    return 2 if call.label == "llm.object" or _piecewise(call) is not None else 1
+def _is_piecewise(call: InterceptedCall) -> bool:
+    """Is a function given the answer's pieces?"""
+    return isinstance(call.argument("each"), Callback)
+
+
+def _prompt(call: InterceptedCall) -> str:
+    """The name of the parameter that holds what is sent."""
+    return next((name for name in PROMPTS if name in call.parameters), PROMPTS[0])
+
+
+def _tables(call: InterceptedCall) -> dict[str, dict[str, Any]]:
+    """Every table of options by its parameter, also one that another stands before: whatever of them is sent has been looked at."""
+    return {name: given for name in OPTIONS if isinstance(given := call.argument(name), dict)}
 
 
 def _options(call: InterceptedCall) -> dict[str, Any]:
-    if call.label == "llm.complete":
-        return {"max_tokens": call.arguments[1]} if len(call.arguments) > 1 and call.arguments[1] is not None else {}
-    place = _options_place(call)
-    options = call.arguments[place] if len(call.arguments) > place else None
-    return options if isinstance(options, dict) else {}
+    """Those that the answer is asked for with."""
+    if (most := call.argument("max_tokens")) is not None:
+        return {"max_tokens": most}
+    given = (call.argument(name) for name in OPTIONS)
+    first = next((one for one in given if one is not None and not isinstance(one, Callback)), None)
+    return first if isinstance(first, dict) else {}
 
 
-def _first_text(call: InterceptedCall) -> str:
-    return call.arguments[0] if call.arguments and isinstance(call.arguments[0], str) else ""
+def _sent(call: InterceptedCall) -> View:
+    return sent(call.argument(_prompt(call)), list(_tables(call).values()))
+
+
+def _send(call: InterceptedCall, seen: View) -> None:
+    """Puts a view of what is sent in its place."""
+    prompt, *systems = seen.said
+    call.set_argument(_prompt(call), prompt)
+    for (name, options), system, others in zip(_tables(call).items(), systems, seen.beside, strict=False):
+        call.set_argument(name, {**options, **others} | ({"system": system} if "system" in options else {}))
 
 
 def _named(name: str, patterns: Sequence[str]) -> bool:

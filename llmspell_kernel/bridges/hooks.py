@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from llmspell_kernel.errors import ArgumentError, Interrupted, ScriptError, SpellError, nearest
+from llmspell_kernel.errors import ArgumentError, Interrupted, ReplayError, ScriptError, SpellError, StoppedError, nearest
 from llmspell_kernel.values import Callback, ResourceRef, Value
 
 from ._bridge import Bridge, BridgeSession, Context, InterceptedCall, Interceptor, Interceptors, ScriptFunction, method
@@ -76,10 +76,7 @@ class Hook(Interceptor):
         if "context" in given:
             call.notes[self.name] = given["context"]
         if "arguments" in given:
-            arguments = given["arguments"]
-            if not isinstance(arguments, list):
-                raise self._wrong(call, "gave arguments that are no list; give all of them, in their order")
-            call.arguments = arguments
+            call.arguments = given["arguments"]
         if "value" in given:
             call.answer(given["value"])
         return given or None
@@ -89,8 +86,6 @@ class Hook(Interceptor):
         told = _told(call) | ({"context": call.notes[self.name]} if self.name in call.notes else {})
         given = await self._ask(ctx, call, KEYS_AFTER, self._after, told, shown(call.value))
         if "value" in given:
-            if isinstance(call.value, ResourceRef):
-                raise self._wrong(call, f"gave a value in place of a {call.value.type}, which only its methods can be asked")
             call.value = given["value"]
         return given or None
 
@@ -101,18 +96,16 @@ class Hook(Interceptor):
         try:
             answer = await function(ctx, *given)
             found = self._checked(call, answer, keys)
-        except Interrupted:
+        except (Interrupted, ReplayError):
             raise
         except SpellError as error:
-            if error.code == "replay":  # the session knows what it means
-                raise
             wrong = error if error.code == "hook_failed" else self._wrong(call, f"failed: {error.message}")
             if self._options.on_error == "fail":
                 raise wrong from error
             ctx.log("warn", f"{wrong.message}; the call goes on", {"hook": self.name, "call": call.label})
             return {}
         if CANCEL in found:
-            raise ScriptError(
+            raise StoppedError(
                 f"{call.label} was cancelled by the hook {self.name} ({self.kind} {self.pattern}): {_reason(found[CANCEL])}",
                 name="HookError",
                 code="cancelled_by_hook",
@@ -131,6 +124,10 @@ class Hook(Interceptor):
                 raise self._wrong(call, f"gave a table with the key '{key:.40}'{nearest(key[:40], keys[:-1])}")
         if place := foreign(answer):
             raise self._wrong(call, f"gave a {place}, which belongs to its state; give data")
+        if not isinstance(answer.get("arguments", []), list):
+            raise self._wrong(call, "gave arguments that are no list; give all of them, in their order")
+        if "value" in answer and isinstance(call.value, ResourceRef):
+            raise self._wrong(call, f"gave a value in place of a {call.value.type}, which only its methods can be asked")
         return answer
 
     def _wrong(self, call: InterceptedCall, why: str) -> ScriptError:
@@ -236,8 +233,8 @@ class Hooks(Bridge):
             first, count = function, 0
         hook.name = f"{function.engine}:{function.state}:{count + 1}"
         hook.remove = self._interceptors.add(ctx, hook.label, hook)
-        self._first[key] = first, count + 1
-        self._hooks[hook.name] = hook
+        self._first = {of: known for of, known in self._first.items() if known[0].is_alive} | {key: (first, count + 1)}
+        self._hooks = {name: old for name, old in self._hooks.items() if old.is_alive} | {hook.name: hook}
         return hook.name
 
 
@@ -275,7 +272,8 @@ def _told(call: InterceptedCall) -> dict[str, Any]:
 
 
 def _tool(call: InterceptedCall) -> str:
-    return call.arguments[0] if call.arguments and isinstance(call.arguments[0], str) else ""
+    name = call.argument("name")
+    return name if isinstance(name, str) else ""
 
 
 def _reason(reason: Value) -> str:

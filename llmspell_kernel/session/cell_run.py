@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..bridges._declaration import MethodDeclaration, ResourceDeclaration
-from ..errors import LimitError, ScriptError, SpellError, WorkerLost
+from ..errors import LimitError, ReplayError, ScriptError, SpellError, WorkerLost
 from ..journal.events import BudgetWarned
 from ..policy.approval import ApprovalRequest
 from ..policy.budgets import Line, Tally
@@ -170,10 +170,10 @@ class CellRun:
         return PastCell(self.cell, self.chunk, work, inputs, calls, failed, left_out, began_s=self.began_s, at_end=len(calls))
 
     def resource_kind(self, name: str) -> ResourceDeclaration:
-        """Of a thing that a cassette names.  Raises ScriptError where no bridge has such things any more."""
+        """Of a thing that a cassette names.  Raises ReplayError where no bridge has such things any more."""
         if (kind := self.declarations.of_resource(name)) is not None:
             return kind
-        raise ScriptError(f"the cassette has a {name}, and no bridge here gives one", name="ReplayError", code="replay")
+        raise ReplayError(f"the cassette has a {name}, and no bridge here gives one")
 
     def next_call(self) -> int:
         return self.session.next_call()

@@ -17,6 +17,7 @@ from ..errors import (
     InternalError,
     Interrupted,
     LimitError,
+    ReplayError,
     ScriptError,
     SpellError,
 )
@@ -101,6 +102,10 @@ def error_of(fault: Fault, engine: str) -> SpellError:
             return Interrupted(fault.message, frames=frames, engine=engine)
         case "internal":
             return InternalError(f"{fault.message}; this is a fault of llmspell, please report it", frames=frames, engine=engine)
+        case "argument":
+            return ArgumentError(fault.message, name=fault.name, frames=frames, engine=engine)
+        case "replay":
+            return ReplayError(fault.message, frames=frames, engine=engine)
         case _ if fault.name == "BridgeError" or fault.code == "bridge":
             return BridgeError(fault.message, retryable=fault.retryable, code=fault.code, frames=frames, engine=engine)
         case _:

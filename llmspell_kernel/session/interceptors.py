@@ -13,7 +13,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -21,7 +21,7 @@ import msgspec
 
 from ..bridges._bridge import Context, InterceptedCall, Interceptor
 from ..bridges._declaration import own_method
-from ..errors import LimitError, ScriptError, ValueCrossingError
+from ..errors import LimitError, ReplayError, ScriptError, ValueCrossingError
 from ..host_types._crossing import to_plain, written
 from ..protocol.steps import Effect
 from ..values import Value
@@ -67,6 +67,10 @@ class Entry(msgspec.Struct):
             return self.until is None and run.script.number == self.number
         return self.since <= run.cell and (self.until is None or run.cell <= self.until)
 
+    def is_of(self, run: CellRun) -> bool:
+        """Did it come with this very state, which may be one that is just being made and that nobody can find yet?"""
+        return self.script is run.script and self.number == run.script.number
+
     def names(self, label: str) -> bool:
         return self.pattern == label or (self.pattern.count(".") == label.count(".") and fnmatchcase(label, self.pattern))
 
@@ -80,6 +84,8 @@ class Interceptors:
 
     def add(self, ctx: Context, pattern: str, interceptor: Interceptor) -> Callable[[Context], None]:
         run = cast("EffectContext", ctx).run
+        if run.playback is None:  # a cell that is gone through again is long past, and ends nothing of others
+            self._end_gone(run, [entry for entry in self.known if not entry.is_of(run)])
         if sum(entry.until is None for entry in self.known) >= MOST:
             raise LimitError(f"there are {MOST} hooks and guardrails; remove some first", limit="interceptors", value=MOST, used=MOST + 1)
         place = self._place_again(run, interceptor)
@@ -108,12 +114,15 @@ class Interceptors:
         if run.playback is None:
             for entry in found:
                 await entry.interceptor.ready()
-            for entry in found:
-                if entry.until is None and not entry.interceptor.is_alive:
-                    self._end(entry, _cell_of(run))
-                    run.tell_once(f"{entry.interceptor.bridge}: {entry.interceptor.name} is gone with the state that gave its function")
+            self._end_gone(run, found)
             found = self._matching(run, call)
         return found
+
+    def _end_gone(self, run: CellRun, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.until is None and not entry.interceptor.is_alive:
+                self._end(entry, _cell_of(run))
+                run.tell_once(f"{entry.interceptor.bridge}: {entry.interceptor.name} is gone with the state that gave its function")
 
     def _matching(self, run: CellRun, call: InterceptedCall) -> list[Entry]:
         found = [entry for entry in self.known if entry.is_in_force(run) and entry.names(call.label)]
@@ -163,7 +172,7 @@ class Interception:
 
 async def intercepting(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Interception | None:
     """Shows a call to those who see it before it is made; None where nobody does.  Raises what refuses it."""
-    call = InterceptedCall(effect.bridge, effect.method, list(arguments))
+    call = InterceptedCall(effect.bridge, effect.method, list(arguments), _parameters(run, effect))
     if effect.bridge in NEVER or (_is_inner(run, effect) and call.label not in SEEN):
         return None
     entries = await run.session.interceptors.of(run, call)
@@ -181,6 +190,17 @@ def _is_inner(run: CellRun, effect: Effect) -> bool:
     return effect.target is None and declared is not None and effect.method in declared.inner
 
 
+def _parameters(run: CellRun, effect: Effect) -> Sequence[str]:
+    """The names of the method's arguments; none of one that nobody declared, which is refused later."""
+    method = None
+    if effect.target is not None:
+        kind = run.declarations.of_resource(effect.bridge)
+        method = None if kind is None else kind.methods.get(effect.method)
+    elif (declared := run.declarations.get(effect.bridge)) is not None:
+        method = declared.methods.get(effect.method) or declared.inner.get(effect.method)
+    return () if method is None else [parameter.name for parameter in method.parameters]
+
+
 async def _meets(context: EffectContext, call: InterceptedCall, entry: Entry) -> bool:
     """Shows it the call as it is by now.  False where it has no more to do with it: also where it met it not when it was first made."""
     interceptor = entry.interceptor
@@ -188,7 +208,7 @@ async def _meets(context: EffectContext, call: InterceptedCall, entry: Entry) ->
         return False
     if call.answered or not interceptor.has_before:
         return True
-    return await _run(context, call, entry, "before")
+    return await _run(context, call, entry, "before") and interceptor not in call.left
 
 
 async def _run(context: EffectContext, call: InterceptedCall, entry: Entry, when: Literal["before", "after"]) -> bool:
@@ -200,8 +220,8 @@ async def _run(context: EffectContext, call: InterceptedCall, entry: Entry, when
     missing = len(run.missing)
     try:
         await context.intercept(effect, told, lambda within: work(within, call), beside=when == "before", silent=interceptor.holds_text)
-    except ScriptError as error:
-        if run.playback is None or run.script is entry.script or error.code != "replay":
+    except ReplayError:
+        if run.playback is None or run.script is entry.script:
             raise
         del run.missing[missing:]
         return False

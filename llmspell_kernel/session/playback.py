@@ -17,7 +17,7 @@ import msgspec
 
 from ..bridges._bridge import Resource
 from ..bridges._declaration import ResourceDeclaration
-from ..errors import ScriptError
+from ..errors import ReplayError, ScriptError
 from ..journal.canonical import canonical_arguments
 from ..journal.cassette import Entry, Used
 from ..journal.tape import Tape
@@ -67,13 +67,6 @@ def report_used(context: EffectContext, used: Used) -> None:
     context.usage(**{**msgspec.structs.asdict(used), "cost_usd": 0.0 if used.cost_usd is not None else None})
 
 
-class NotRecorded(ScriptError):
-    """There is no entry for a call."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, name="ReplayError", code="replay")
-
-
 class Playback:
     """`source` is what errors call the entries, `times` what clocks of scripts showed after each; `played` counts calls."""
 
@@ -95,9 +88,9 @@ class Playback:
         opener = "" if effect.target is None else self._openers.get((run.state_number, effect.target), "")
         return self.tape.take(f"{effect.bridge}.{effect.method}", canonical_arguments(written), opener, self.among)
 
-    def missing(self, effect: Effect, written: bytes) -> NotRecorded:
+    def missing(self, effect: Effect, written: bytes) -> ReplayError:
         what = f"{effect.bridge}.{effect.method}"
-        return NotRecorded(f"{what} is not on {self.source}: {self.tape.explain(what, canonical_arguments(written))}")
+        return ReplayError(f"{what} is not on {self.source}: {self.tape.explain(what, canonical_arguments(written))}")
 
     async def play(self, run: CellRun, context: EffectContext, effect: Effect, written: bytes, position: int) -> tuple[Value, bytes]:
         """What a call came to, again.  Raises what it raised."""
@@ -142,7 +135,7 @@ class Playback:
     def _callback(self, given_to: str, place: int, call: str) -> Callback:
         number = self._callbacks.get((given_to, place))
         if number is None:
-            raise NotRecorded(
+            raise ReplayError(
                 f"{call} called a function that this script has not given: {self.source} is of another script; record it again"
             )
         return Callback(number)

@@ -90,7 +90,7 @@ class Taping:
         return method.replay == "answer"
 
     async def answer(self, run: CellRun, context: EffectContext, effect: Effect, written: bytes) -> tuple[Value, bytes] | None:
-        """What the cassette has for a call; None where it is to be made.  Raises what the call raised, and ScriptError in a strict replay."""
+        """What the cassette has for a call; None where it is to be made.  Raises what the call raised, and ReplayError in a strict replay."""
         if self.mode == "record" or self._is_over:
             return None
         position = self.playback.find(run, effect, written)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import Bridge, Context, method
-from llmspell_kernel.errors import SpellError
+from llmspell_kernel.errors import ReplayError, SpellError
 from llmspell_kernel.services.agents.messages import STOPPED
 from llmspell_kernel.services.llm.models import Request
 from llmspell_kernel.services.llm.scripted import Scripted
@@ -159,6 +159,26 @@ def test_a_replay_asks_no_model_and_no_tool_and_comes_to_the_same(engine: str, t
     replayed, asked_again, used_again = asyncio.run(play("replay"))
     assert recorded == replayed
     assert (asked, used, asked_again, used_again) == (5, 1, 0, 0)
+
+
+@every_engine
+def test_a_tool_that_is_not_on_the_cassette_is_told_to_the_user_and_not_to_the_model(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "return agent.create{tools = {'add'}}:run('x').text",
+        "javascript": "(await (await agent.create({tools: ['add']})).run('x')).text",
+    }
+    file = tmp_path / "a.jsonl"
+
+    async def play(mode: Any, *answers: Any) -> list[Value]:
+        async with agents(tmp_path, *answers) as told:
+            told.session.tape(mode, file)
+            return await run(told.session, engine, cell)
+
+    assert asyncio.run(play("record", call("add", {"a": 1, "b": 2}), "three")) == ["three"]
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "tools.call" not in line))
+    with pytest.raises(ReplayError, match=r"tools\.call is not on"):
+        asyncio.run(play("replay"))
 
 
 @every_pair

@@ -13,10 +13,14 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges._declaration import declare
-from llmspell_kernel.bridges.guardrails import BufferedStream
+from llmspell_kernel.bridges.agent import AgentBridge
+from llmspell_kernel.bridges.guardrails import ARGUMENTS, OPTIONS, PROMPTED, PROMPTS, TOOLS, BufferedStream
 from llmspell_kernel.bridges.llm import Llm
-from llmspell_kernel.errors import ScriptError, SpellError
-from llmspell_kernel.journal.events import CallChunk, CellStarted
+from llmspell_kernel.bridges.tools import Tools as RealTools
+from llmspell_kernel.errors import LimitError, ScriptError, SpellError
+from llmspell_kernel.journal.events import CallChunk, CallStarted, CellStarted
+from llmspell_kernel.policy.approval import ApprovalRequest
+from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import Session
 from llmspell_kernel.values import Value
@@ -34,10 +38,10 @@ class Tools(Bridge):
         self.seen: list[tuple[str, Any]] = []
 
     @method(replay="again")
-    async def call(self, ctx: Context, name: str, args: dict[str, Any]) -> Value:
+    async def call(self, ctx: Context, name: str, arguments: dict[str, Any]) -> Value:
         """Gives its arguments back."""
-        self.seen.append((name, args))
-        return {"echo": args}
+        self.seen.append((name, arguments))
+        return {"echo": arguments}
 
 
 @asynccontextmanager
@@ -163,6 +167,211 @@ def test_a_stream_that_is_looked_at_has_every_method_that_others_have(engine: st
                 "local s = llm.stream('p'); local m = s:map(function(p) return p .. '.' end); return {m, s:usage().finish_reason, s:close()}",
                 "const s = await llm.stream('p'); const m = await s.map(p => p + '.'); [m, (await s.usage()).finish_reason]",
             ) == [[["ask .", "[email]."], "stop"]]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_stream_without_a_prompt_is_told_that_it_is_missing(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as (session, service, _):
+            await add(session, engine, "{name = 'out', on = 'output', check = {personal = true}}")
+            for call in ("llm.stream()", "llm.stream_chat()"):
+                with pytest.raises(ScriptError, match=r"argument 1 \(prompt\) is missing"):
+                    await run(session, engine, call, f"await {call.replace('stream_chat', 'streamChat')}")
+            assert service.scripted.seen == []
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_an_output_guardrail_of_other_models_leaves_streams_as_they_are(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path, "one two") as (session, _, _):
+            await add(session, engine, "{name = 'out', on = 'output', check = {personal = true}, models = 'openai/*'}")
+            assert await run(session, engine, "llm.stream('x'):text()", "await (await llm.stream('x')).text()") == ["one two"]
+            made = {f"{event.bridge}.{event.method}" for event in session.recorder if isinstance(event, CallStarted)}
+            assert "llm.stream.text" in made and "llm.generate" not in made
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_after_a_retry_a_stream_tells_what_the_answer_used_that_it_gives(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path, "bad " * 40, "good") as (session, _, _):
+            await add(session, engine, "{name = 'out', on = 'output', check = {regex = 'bad'}, action = 'retry'}")
+            assert await run(
+                session,
+                engine,
+                "local s = llm.stream('x'); return {s:text(), s:usage().output_tokens < 10}",
+                "const s = await llm.stream('x'); [await s.text(), (await s.usage()).output_tokens < 10]",
+            ) == [["good", True]]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_function_that_fails_on_a_piece_stops_a_stream_that_is_looked_at_as_it_does_others(engine: str, tmp_path: Path) -> None:
+    async def play(guardrail: bool) -> list[Value]:
+        async with guarded(tmp_path, "a b c") as (session, _, _):
+            if guardrail:
+                await add(session, engine, "{name = 'out', on = 'output', check = {personal = true}}")
+            return await run(
+                session,
+                engine,
+                "local s = llm.stream('x'); local well = pcall(s.map, s, function() error('no') end); return {well, s:next()}",
+                "const s = await llm.stream('x'); let well = true; try { await s.map(() => { throw new Error('no') }) } catch { well = false }"
+                " [well, await s.next()]",
+            )
+
+    assert asyncio.run(play(True)) == asyncio.run(play(False))
+
+
+def test_all_calls_that_are_looked_at_name_their_arguments_as_guardrails_ask_for_them() -> None:
+    known = {f"{one.name}.{name}": method for one in map(declare, (Llm, RealTools, AgentBridge)) for name, method in one.methods.items()}
+    known |= {f"agent.{name}": method for name, method in declare(AgentBridge).inner.items()}
+    names = {label: [parameter.name for parameter in known[label].parameters] for label in (*PROMPTED, *TOOLS)}
+    for label in PROMPTED:
+        assert names[label][0] in PROMPTS and set(names[label][1:]) <= {*OPTIONS, "schema", "max_tokens"}
+    for label in TOOLS:
+        assert names[label][:2] == ["name", ARGUMENTS]
+
+
+class Meanwhile:
+    """Says yes, and once before has another state add a guardrail: where a first one waits for its place."""
+
+    def __init__(self, other: str) -> None:
+        self.session: Session | None = None
+        self._other = other
+
+    async def ask(self, request: ApprovalRequest) -> bool:
+        if self.session is not None:
+            session, self.session = self.session, None
+            await add(session, "lua", self._other, state="other")
+        return True
+
+
+@asynccontextmanager
+async def overtaken(folder: Path, other: str, *answers: str) -> AsyncIterator[tuple[Session, Meanwhile]]:
+    service, approver = LlmService({"LLMSPELL_MODEL": "spell/scripted"}, local_installed=False), Meanwhile(other)
+    service.scripted.load(answers)
+    grants = Grants(ask=("guardrails.keep",))
+    async with Session(sink=Recording(), bridges=[Llm(service)], folder=folder, grants=grants, approver=approver) as session:
+        approver.session = session
+        yield session, approver
+
+
+WITH_FUNCTION = (
+    "guardrails.add{name = 'fn', on = 'input', check = {fn = function() return 'no' end}}",
+    "await guardrails.add({name: 'fn', on: 'input', check: {fn: () => 'no'}})",
+)
+
+
+@every_engine
+def test_guardrails_of_one_name_that_come_at_once_leave_one_that_can_be_taken_away(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with overtaken(tmp_path, "{name = 'fn', on = 'input', check = {personal = true}}", "fine") as (session, approver):
+            await run(session, engine, *WITH_FUNCTION)
+            assert approver.session is None
+            with pytest.raises(ScriptError, match="stopped by the guardrail 'fn'.*: no"):
+                await run(session, engine, *CHAT)
+            await run(session, engine, "guardrails.remove('fn')", "await guardrails.remove('fn')")
+            assert await run(session, engine, *CHAT) == ["fine"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_guardrail_that_is_overtaken_by_the_fiftieth_is_one_too_many(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with overtaken(tmp_path, "{name = 'last', on = 'input', check = {personal = true}}") as (session, approver):
+            approver.session = None
+            fill = "for i = 1, 49 do guardrails.add{name = 'n' .. i, on = 'input', check = {personal = true}} end"
+            await run(session, "lua", fill, "")
+            approver.session = session
+            with pytest.raises(LimitError, match="there are 50 guardrails"):
+                await run(session, engine, *WITH_FUNCTION)
+            assert await run(session, engine, "#guardrails.list()", "(await guardrails.list()).length") == [50]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_no_more_than_fifty_guardrails_are_there_also_where_they_come_at_once(engine: str, tmp_path: Path) -> None:
+    add_all = (
+        "local all = {} for i = 1, 60 do all[i] = function() return pcall(guardrails.add, {name = 'n' .. i, on = 'input',"
+        " check = {fn = function() end}}) end end async.all(all); return #guardrails.list()",
+        "await Promise.allSettled(Array.from({length: 60}, (_, i) => guardrails.add({name: 'n' + i, on: 'input', check: {fn: () => {}}})));"
+        " (await guardrails.list()).length",
+    )
+
+    async def play() -> None:
+        async with guarded(tmp_path) as (session, _, _):
+            assert await run(session, engine, *add_all) == [50]
+            with pytest.raises(LimitError, match="there are 50 guardrails") as raised:
+                await add(session, engine, "{name = 'more', on = 'input', check = {personal = true}}")
+            assert (raised.value.limit, raised.value.value) == ("guardrails", 50)
+
+    asyncio.run(play())
+
+
+MANY: Mapping[str, tuple[str, str, list[Value]]] = {
+    "batch": (
+        "local f = llm.batch({'a@b.io', 'x', 'y'}, {concurrency = 1}); return {f[1].error.code, f[2].text, f[3].text}",
+        "const f = await llm.batch(['a@b.io', 'x', 'y'], {concurrency: 1}); [f[0].error.code, f[1].text, f[2].text]",
+        ["echo: x", "echo: y"],
+    ),
+    "compare": (
+        "local f = llm.compare({prompts = {'a@b.io', 'x'}, models = {'spell/echo'}, checks = {{contains = 'x'}}}).rows;"
+        " return {f[1].error:match('^[%w_]+'), f[2].text}",
+        "const f = (await llm.compare({prompts: ['a@b.io', 'x'], models: ['spell/echo'], checks: [{contains: 'x'}]})).rows;"
+        " [f[0].error.match(/^\\w+/)[0], f[1].text]",
+        ["echo: x"],
+    ),
+    "consensus": (
+        "local f = llm.consensus('a@b.io', {'spell/scripted', 'spell/echo'}); return {f.answers[1].error.code, f.text}",
+        "const f = await llm.consensus('a@b.io', ['spell/scripted', 'spell/echo']); [f.answers[0].error.code, f.text]",
+        ["echo: a@b.io"],
+    ),
+}
+STOPS = {
+    "guardrail_blocked": (
+        "guardrails.add{name = 'mail', on = 'input', check = {personal = true}}",
+        "await guardrails.add({name: 'mail', on: 'input', check: {personal: true}})",
+    ),
+    "cancelled_by_hook": (
+        "hooks.before('llm.generate', function(c) if c.arguments[1]:find('@') then return hooks.cancel('no') end end)",
+        "await hooks.before('llm.generate', c => c.arguments[0].includes('@') ? hooks.cancel('no') : undefined)",
+    ),
+}
+
+
+OF_ONE_MODEL: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "guardrail_blocked": (
+        ("on = 'input',", "on: 'input',"),
+        ("on = 'input', models = 'spell/scr*',", "on: 'input', models: 'spell/scr*',"),
+    ),
+    "cancelled_by_hook": (
+        ("c.arguments[1]:find('@')", "c.arguments[0].includes('@')"),
+        ("(c.arguments[2] or {}).model == 'spell/scripted'", "c.arguments[1]?.model === 'spell/scripted'"),
+    ),
+}
+"""For many models that get the same question: what to stop, and in whose place."""
+
+
+@pytest.mark.parametrize("code", STOPS)
+@pytest.mark.parametrize("many", MANY)
+@every_engine
+def test_a_question_that_is_stopped_is_one_failure_and_the_others_go_on(engine: str, many: str, code: str, tmp_path: Path) -> None:
+    lua, javascript, others = MANY[many]
+    of_one_model = zip(STOPS[code], *OF_ONE_MODEL[code], strict=True)
+    stop = [text.replace(was, now) for text, was, now in of_one_model] if many == "consensus" else STOPS[code]
+
+    async def play() -> None:
+        async with guarded(tmp_path, *others) as (session, _, _):
+            await run(session, engine, *stop)
+            assert await run(session, engine, lua, javascript) == [[code, *others]]
 
     asyncio.run(play())
 

@@ -228,17 +228,40 @@ def test_a_failing_hook_fails_the_call_by_its_name_or_is_told_and_ignored(engine
     ],
 )
 @every_engine
-def test_what_a_hook_may_not_give_is_an_error_that_says_so(engine: str, lua: str, javascript: str, says: str, tmp_path: Path) -> None:
+def test_what_a_hook_may_not_give_is_an_error_that_says_so_or_is_told_and_ignored(
+    engine: str, lua: str, javascript: str, says: str, tmp_path: Path
+) -> None:
     async def play() -> None:
         async with hooked(tmp_path) as (session, _, _):
+            hook = (f"'probe.echo', function() {lua} end", f"'probe.echo', async () => {{ {javascript} }}")
+            (name,) = await run(session, engine, f"hooks.before({hook[0]})", f"await hooks.before({hook[1]})")
+            with pytest.raises(SpellError, match=says):
+                await run(session, engine, *ECHO)
+            await run(session, engine, f"hooks.remove('{name}')", f"await hooks.remove('{name}')")
+            ignored = (f"hooks.before({hook[0]}, {{on_error = 'ignore'}})", f"await hooks.before({hook[1]}, {{onError: 'ignore'}})")
+            await run(session, engine, *ignored)
+            assert await run(session, engine, *ECHO) == ["x"]
+            assert says in session.sink.text("stderr")  # type: ignore[attr-defined]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_value_in_place_of_a_stream_is_an_error_or_is_told_and_ignored(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with hooked(tmp_path) as (session, _, _):
+            hook = ("hooks.after('probe.ticker', function() return {value = 1} end", "await hooks.after('probe.ticker', () => ({value: 1})")
+            tick = ("probe.ticker(1):next()", "await (await probe.ticker(1)).next()")
             await run(
                 session,
                 engine,
-                f"hooks.before('probe.echo', function() {lua} end)",
-                f"await hooks.before('probe.echo', async () => {{ {javascript} }})",
+                *(text + end for text, end in zip(hook, (", {on_error = 'ignore'})", ", {onError: 'ignore'})"), strict=True)),
             )
-            with pytest.raises(SpellError, match=says):
-                await run(session, engine, *ECHO)
+            assert await run(session, engine, *tick) == [1]
+            assert "gave a value in place of a probe.ticker" in session.sink.text("stderr")  # type: ignore[attr-defined]
+            await run(session, engine, *(f"{text})" for text in hook))
+            with pytest.raises(ScriptError, match=r"gave a value in place of a probe\.ticker"):
+                await run(session, engine, *tick)
 
     asyncio.run(play())
 

@@ -97,3 +97,122 @@ def test_functions_of_two_states_that_call_each_other_at_once_are_told_and_wait_
                 assert await run_in(made, engine, both) == [2]
 
     asyncio.run(play())
+
+
+MAIL = "guardrails.add{name = 'mail', on = 'input', check = {personal = true}}"
+TOOL = "{name = 'find', description = 'of a@b.io', parameters = {type = 'object'}}"
+JS_TOOL = "{name: 'find', description: 'of a@b.io', parameters: {type: 'object'}}"
+AROUND_INPUT = {
+    "options at the third place": (
+        "llm.stream_chat('x', nil, {system = 'mail a@b.io'}):text()",
+        "await (await llm.streamChat('x', null, {system: 'mail a@b.io'})).text()",
+    ),
+    "options at the second place": (
+        "llm.stream_chat('x', {system = 'mail a@b.io'}):text()",
+        "await (await llm.streamChat('x', {system: 'mail a@b.io'})).text()",
+    ),
+    "options of an answer in pieces": (
+        "llm.stream_chat('x', function() end, {system = 'mail a@b.io'})",
+        "await llm.streamChat('x', () => {}, {system: 'mail a@b.io'})",
+    ),
+    "options behind an empty table": (
+        "llm.stream_chat('x', {}, {system = 'mail a@b.io'}):text()",
+        "await (await llm.streamChat('x', {}, {system: 'mail a@b.io'})).text()",
+    ),
+    "descriptions of tools": (f"llm.chat('x', {{tools = {{{TOOL}}}}})", f"await llm.chat('x', {{tools: [{JS_TOOL}]}})"),
+    "properties of tools": (
+        "llm.chat('x', {tools = {{name = 'find', parameters = {type = 'object', properties = {['a@b.io'] = {type = 'string'}}}}}})",
+        "await llm.chat('x', {tools: [{name: 'find', parameters: {type: 'object', properties: {'a@b.io': {type: 'string'}}}}]})",
+    ),
+    "the form of an answer": (
+        "llm.generate('x', {response_format = {type = 'json_schema', json_schema = {name = 'a', schema = {description = 'a@b.io'}}}})",
+        "await llm.generate('x', {responseFormat: {type: 'json_schema', json_schema: {name: 'a', schema: {description: 'a@b.io'}}}})",
+    ),
+    "the schema of an object": (
+        "llm.object('x', {type = 'object', description = 'of a@b.io'})",
+        "await llm.object('x', {type: 'object', description: 'of a@b.io'})",
+    ),
+    "texts that end an answer": ("llm.chat('x', {stop = {'a@b.io'}})", "await llm.chat('x', {stop: ['a@b.io']})"),
+    "an id that is none": (
+        "llm.chat{{role = 'tool', tool_call_id = 'to a@b.io', content = 'x'}}",
+        "await llm.chat([{role: 'tool', tool_call_id: 'to a@b.io', content: 'x'}])",
+    ),
+    "texts to be embedded": ("llm.embed{'x', 'mail a@b.io'}", "await llm.embed(['x', 'mail a@b.io'])"),
+} | {
+    f"an argument of a tool call that is called {name}": (
+        "llm.chat{{role = 'assistant', tool_calls = {{id = '1', name = 'find', arguments = {"
+        + name
+        + " = 'a@b.io'}}}}, {role = 'user', content = 'x'}}",
+        "await llm.chat([{role: 'assistant', tool_calls: [{id: '1', name: 'find', arguments: {"
+        + name
+        + ": 'a@b.io'}}]}, {role: 'user', content: 'x'}])",
+    )
+    for name in ("id", "url", "data", "type", "format", "detail", "role", "name")
+}
+
+
+@pytest.mark.parametrize("way", AROUND_INPUT)
+@every_engine
+def test_no_argument_of_a_call_passes_a_guardrail_on_input_unseen(engine: str, way: str) -> None:
+    code = AROUND_INPUT[way][engine == "javascript"]
+
+    async def play(guardrail: bool) -> None:
+        made, service = session()
+        service.scripted.load(['{"a": 1}'] * 3)
+        async with made:
+            if guardrail:
+                await value(made, MAIL)
+                with pytest.raises(ScriptError, match="stopped by the guardrail 'mail'.*email"):
+                    await value(made, code, engine)
+                assert service.scripted.seen == []
+            else:
+                await value(made, code, engine)  # it is a call as any other
+
+    asyncio.run(play(False))
+    asyncio.run(play(True))
+
+
+@every_engine
+def test_an_output_guardrail_loses_no_option_of_a_stream(engine: str) -> None:
+    async def play() -> None:
+        made, service = session()
+        service.scripted.load(["fine"])
+        async with made:
+            await value(made, "guardrails.add{name = 'out', on = 'output', check = {personal = true}}")
+            await value(made, AROUND_INPUT["options at the third place"][engine == "javascript"], engine)
+            assert service.scripted.seen[0].messages[0] == {"role": "system", "content": "mail a@b.io"}
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("arguments", [{"to": "a@b.io"}, {"id": "a@b.io"}, {"x": [{"a@b.io": 1}]}, {"name": "a@b.io"}])
+@every_engine
+def test_a_tool_call_of_an_answer_passes_no_guardrail_on_output_unseen(engine: str, arguments: dict[str, Any]) -> None:
+    async def play() -> None:
+        made, service = session()
+        service.scripted.load([{"tool_calls": [{"name": "send", "arguments": arguments, "id": "1"}]}])
+        async with made:
+            await value(made, "guardrails.add{name = 'out', on = 'output', check = {personal = true}}")
+            with pytest.raises(ScriptError, match="'out'.*answered: email"):
+                await value(made, {"lua": "llm.generate('x')"}.get(engine, "await llm.generate('x')"), engine)
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_what_is_redacted_in_tool_calls_and_tools_goes_on_without_it(engine: str) -> None:
+    code = {
+        "lua": f"return llm.generate('x', {{tools = {{{TOOL}}}}}).tool_calls[1].arguments.to",
+        "javascript": f"(await llm.generate('x', {{tools: [{JS_TOOL}]}})).tool_calls[0].arguments.to",
+    }
+
+    async def play() -> None:
+        made, service = session()
+        service.scripted.load([{"tool_calls": [{"name": "send", "arguments": {"to": "c@d.io"}, "id": "1"}]}])
+        async with made:
+            for where in ("input", "output"):
+                await value(made, f"guardrails.add{{name = '{where}', on = '{where}', check = {{personal = true}}, action = 'redact'}}")
+            assert await value(made, code[engine], engine) == "[email]"
+            assert service.scripted.seen[0].options.tools[0]["description"] == "of [email]"  # type: ignore[index]
+
+    asyncio.run(play())

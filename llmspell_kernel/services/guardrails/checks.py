@@ -98,17 +98,18 @@ class Check(NamedTuple):
             Schema(self.schema)
         return self
 
-    def find(self, texts: Sequence[str], value: Any, names: Sequence[str] = ()) -> Finding:
+    def find(self, texts: Sequence[str], value: Any, names: Sequence[str] = (), beside: Sequence[str] = ()) -> Finding:
         """`value` is what a schema is held against: an object as it is, a text as the JSON in it.  `names` of members are looked through
-        too; what is found there is a problem, as a tool knows its arguments by their names and nothing can take their place.
+        too; what is found there is a problem, as a tool knows its arguments by their names and nothing can take their place.  Texts
+        `beside` these have places as they have, which follow theirs, and count for no length and no required pattern.
 
         Raises LimitError for a pattern that takes too long, and where all together take more than TOTAL_S.
         """
         chars = sum(map(len, texts))
         ends = time.monotonic() + TOTAL_S
-        if chars + sum(map(len, names)) > MAX_CHARS:
+        if chars + sum(map(len, names)) + sum(map(len, beside)) > MAX_CHARS:
             return Finding([], [f"more than {MAX_CHARS:,} characters, which are not looked through"])
-        places = [sorted(set(self._places(text, ends))) for text in texts]
+        places = [sorted(set(self._places(text, ends))) for text in (*texts, *beside)]
         named = dict.fromkeys(f"{found.kind} in a name" for name in names for found in self._places(name, ends))
         return Finding(places, [*named, *self._problems(texts, chars, ends), *self._misfits(value)])
 

@@ -1,4 +1,4 @@
-"""Many questions: what comes of each, how far they are, and which failures are those of one question alone."""
+"""Many questions: what comes of each, and how far they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from llmspell_kernel.errors import BridgeError, LimitError, ScriptError, SpellError
+from llmspell_kernel.errors import LimitError, SpellError
 
 from .models import ChatOptions
 
@@ -34,14 +34,6 @@ class BatchOptions(ChatOptions, frozen=True, forbid_unknown_fields=True):
 def asked_options(options: ChatOptions) -> dict[str, Any]:
     """What is set of those that `llm.generate` takes, as it is written in a call of it."""
     return {name: value for name, value in options.given.items() if name in ChatOptions.__struct_fields__}
-
-
-def is_its_own(error: SpellError) -> bool:
-    """Is it the failure of one question, so that the next may do better?
-
-    Budgets, limits and what the user does not allow end them all, and so does a call that a cassette does not have.
-    """
-    return isinstance(error, BridgeError) or (isinstance(error, ScriptError) and error.code == "argument")
 
 
 def error_entry(error: SpellError) -> dict[str, Any]:

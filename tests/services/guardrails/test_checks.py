@@ -10,7 +10,6 @@ import pytest
 from llmspell_kernel.errors import ArgumentError, LimitError
 from llmspell_kernel.services.guardrails.checks import MAX_CHARS, Check, Length, redacted
 from llmspell_kernel.services.guardrails.personal import KINDS
-from llmspell_kernel.services.guardrails.texts import NO_TEXTS, texts_of, with_texts
 
 ALL = Check(personal=tuple(KINDS))
 
@@ -152,14 +151,3 @@ def test_no_text_keeps_our_own_patterns_busy(text: str) -> None:
     with suppress(LimitError):  # more of something than is counted
         Check(personal=tuple(KINDS), secrets=True).find([text], None)
     assert time.process_time() - started < 8
-
-
-def test_texts_of_messages_are_their_words_and_go_back_where_they_were() -> None:
-    prompt = [
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:x"}}]},
-        {"content": "b"},
-    ]
-    assert texts_of(prompt, NO_TEXTS) == ["a", "b"]
-    changed = with_texts(prompt, ["A", "B"], NO_TEXTS)
-    assert changed[0]["content"][0]["text"] == "A" and changed[1]["content"] == "B"
-    assert changed[0]["content"][1] == prompt[0]["content"][1]  # type: ignore[index]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmspell_kernel.errors import ArgumentError, BridgeError, DeniedError, InternalError, Interrupted, LimitError, ScriptError
+from llmspell_kernel.errors import LimitError
 from llmspell_kernel.services.llm.agreement import votes_of
-from llmspell_kernel.services.llm.batches import MAX_ANSWER_CHARS, Tally, is_its_own
+from llmspell_kernel.services.llm.batches import MAX_ANSWER_CHARS, Tally
 
 
 def test_what_passes_is_told_while_it_goes_on_and_what_stays_says_no_time() -> None:
@@ -35,12 +35,6 @@ def test_answers_that_are_too_long_to_be_kept_end_it() -> None:
     tally.add({"text": Long(), "cost_usd": 0.0})
     with pytest.raises(LimitError, match="64,000,000 characters in all"):
         tally.add({"text": "x", "cost_usd": 0.0})
-
-
-def test_only_failures_of_one_question_leave_the_others_going() -> None:
-    assert all(map(is_its_own, (BridgeError("x", code="timeout"), ArgumentError("x"), ScriptError("x", code="argument"))))
-    ends = (LimitError("x"), DeniedError("x"), Interrupted("x"), InternalError("x"), ScriptError("x", code="replay"))
-    assert not any(map(is_its_own, ends))
 
 
 def test_answers_are_the_same_but_for_case_space_and_marks_and_the_first_of_equals_wins() -> None:
