@@ -127,7 +127,8 @@ def test_schemas_are_checked_and_large_messages_read_beside_the_event_loop(monke
 
     async def play() -> None:
         async with attacker("heavy") as found:
-            await found.offered("bad")
+            with pytest.raises(LimitError):
+                await found.offered("bad")
 
     asyncio.run(play())
     assert len(threads) > 10 and threading.main_thread() not in threads
