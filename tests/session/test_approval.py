@@ -242,7 +242,7 @@ def test_the_total_time_stands_still_while_the_user_thinks() -> None:
         one = Asking(Slow(), limits=PRESETS["standard"]._replace(total_time_s=0.3), clock=clock)
         async with one.session as session:
             assert (await session.run(ECHO["lua"])).value == "a\nb"
-            going = asyncio.ensure_future(session.run('probe.echo("a") probe.wait()'))
+            going = asyncio.ensure_future(session.run('probe.echo("a") probe.hang()'))
             await one.probe.waiting.wait()
             clock.advance(0.4)
             late = (await going).error
