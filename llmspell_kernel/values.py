@@ -144,6 +144,22 @@ def kinds_in(value: Value, levels: int = MAX_DEPTH) -> set[type] | None:
     return None
 
 
+def first_reference(value: Value, path: str) -> tuple[str, Callback | ResourceRef] | None:
+    """The first function or thing of the host that a value holds, itself included, with its place; both belong to one state alone."""
+    match value:
+        case Callback() | ResourceRef():
+            return path, value
+        case list() | tuple():
+            for place, item in enumerate(value):
+                if (found := first_reference(item, f"{path}[{place}]")) is not None:
+                    return found
+        case dict():
+            for key, item in value.items():
+                if (found := first_reference(item, f"{path}.{key}")) is not None:
+                    return found
+    return None
+
+
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 

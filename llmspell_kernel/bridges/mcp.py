@@ -74,17 +74,7 @@ class Mcp(Bridge):
         """What a server offers, as `tools.provide` takes it."""
         servers = await self._ready()
         timeout_s = servers.longest_s(server)
-        return [
-            {
-                "name": spec.name,
-                "description": spec.description,
-                "parameters": spec.parameters,
-                "returns": spec.returns,
-                "level": spec.level,
-                "timeout_s": timeout_s,
-            }
-            for spec in await servers.offered(server)
-        ]
+        return [{**spec.table(), "timeout_s": timeout_s} for spec in await servers.offered(server)]
 
     @method(inner=True)
     async def use(self, ctx: Context, name: str, arguments: dict[str, Any]) -> Any:

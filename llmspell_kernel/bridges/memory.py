@@ -288,7 +288,7 @@ async def _embedded(ctx: Context, texts: list[str]) -> list[Any]:
     try:
         answer = await ctx.call("llm", "embed", texts)
     except ScriptError as error:
-        if error.code not in ("unknown", "argument"):  # no such method, or no model that suits
+        if error.code not in ("unknown", "no_embedding_model"):  # no such method, or no model that suits
             raise
         told = f"no model here makes embeddings, which a search by meaning needs; search by words ({error.message})"
         raise BridgeError(told, code="no_embedding_model") from error

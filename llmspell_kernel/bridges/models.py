@@ -82,12 +82,14 @@ class DiscoverOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PerformanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls count."""
+    """Which calls count.
+
+    - name: a model such as "openai/gpt-4o-mini"; all where none is named
+    - since: from when on: a day ("2026-11-01"), a time ("2026-11-01T12:00:00Z"), or Unix seconds
+    """
 
     name: str = ""
-    """A model such as "openai/gpt-4o-mini"; all where none is named."""
     since: str | float = 0
-    """From when on: a day ("2026-11-01"), a time ("2026-11-01T12:00:00Z"), or Unix seconds."""
 
 
 class Models(Bridge):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError, SpellError
+from llmspell_kernel.levels import Level
 from llmspell_kernel.services.tools.available import built_ins
 from llmspell_kernel.services.tools.checks import Checks, refused
 from llmspell_kernel.services.tools.figures import Figures
@@ -26,7 +27,6 @@ from llmspell_kernel.values import Callback, Value
 from ._bridge import Bridge, BridgeSession, Context, method
 from ._threads import in_thread
 
-Level = Literal["read", "write", "network", "dangerous"]
 MAX_DEPTH = 60
 """Calls within each other, from a cell to a tool: a tool that calls tools takes three of them."""
 MAX_SCRIPTS = 3
@@ -449,8 +449,7 @@ def _line(tool: Tool) -> dict[str, Any]:
 
 
 def _described(tool: Tool) -> dict[str, Any]:
-    spec = tool.spec
-    return {**_line(tool), "parameters": spec.parameters, "returns": spec.returns, "timeout_s": tool.timeout_s}
+    return {**_line(tool), **tool.spec.table(), "timeout_s": tool.timeout_s}
 
 
 def _is_wanted(tool: Tool, wanted: Filter) -> bool:

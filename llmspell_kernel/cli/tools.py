@@ -36,17 +36,7 @@ def _list(as_json: bool) -> None:
 
     specs = [tool.spec for _, tool in sorted(built_ins(tuple(engine.name for engine in discover())).items())]
     if as_json:
-        told = [
-            {
-                "name": spec.name,
-                "description": spec.description,
-                "level": spec.level,
-                "parameters": spec.parameters,
-                "returns": spec.returns,
-            }
-            for spec in specs
-        ]
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps([spec.table() for spec in specs], indent=2))
     else:
         show(tool_table([(spec.name, spec.level, spec.description.partition(". ")[0].rstrip(".")) for spec in specs]))
 

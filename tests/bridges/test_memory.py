@@ -14,7 +14,7 @@ import pytest
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.bridges.memory import Memory
-from llmspell_kernel.errors import BridgeError, DeniedError, LimitError, ScriptError, SpellError
+from llmspell_kernel.errors import ArgumentError, BridgeError, DeniedError, LimitError, ScriptError, SpellError
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import Session
@@ -345,6 +345,39 @@ def test_two_kernels_talk_in_one_conversation(engine: str, tmp_path: Path) -> No
                 "await c.clear(); await c.add('user', 'ann again'); await c.add('user', 'x'); await c.add('user', 'y')",
             )
             assert await run(other, engine, "#c:search('ann')", "(await c.search('ann')).length") == [1]
+
+    asyncio.run(play())
+
+
+class Picky(Bridge):
+    """Stands for an `llm` that has no model for embeddings, or takes no such text."""
+
+    name = "llm"
+
+    def __init__(self, error: SpellError) -> None:
+        self._error = error
+
+    @method
+    async def embed(self, ctx: Context, texts: list[str]) -> list[Any]:
+        """Refuses."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ArgumentError("a text that is not empty is needed"), "argument", "not empty"),
+        (ArgumentError("name the model", code="no_embedding_model"), "no_embedding_model", "search by words"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told_as_it_is(error: SpellError, code: str, told: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with remembering(tmp_path, bridges=(Picky(error),)) as (session, _):
+            await run(session, "lua", *OPEN)
+            await run(session, "lua", *FILL)
+            with pytest.raises(SpellError, match=told) as raised:
+                await run(session, "lua", "c:search('x', 2, {by = 'meaning'})", "")
+            assert raised.value.code == code and ("makes embeddings" in str(raised.value)) == (code != "argument")
 
     asyncio.run(play())
 
