@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from llmspell_kernel import Bridge, BridgeSession, Context, method
-from llmspell_kernel.errors import ArgumentError, BridgeError, ScriptError
+from llmspell_kernel.errors import ArgumentError, BridgeError
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.discovery import Asked
@@ -117,8 +117,7 @@ class Models(Bridge):
         cassette, and are in no other figure; `days` and `models` are lists with the same figures for each `day` and `model`; `journals` were
         read, `left_out` could not be.
         """
-        if self._session is None:
-            raise ScriptError("no journals are kept here", code="unknown")
+        assert self._session is not None  # it opens a bridge before its first call
         chosen = options or PerformanceOptions()
         return await self._session.performance(chosen.name, _seconds(chosen.since))
 
@@ -171,7 +170,8 @@ class Models(Bridge):
         models = await asyncio.to_thread(self._listing().chosen, chosen.provider)
         if chosen.with_key:
             models = [model for model in models if self._has_key(model.provider)]
-        seen = choices.measured_of(await self._session.performance("", 0)) if self._session is not None else {}
+        assert self._session is not None
+        seen = choices.measured_of(await self._session.performance("", 0))
         return choices.choices(models, wish, seen, datetime.now(UTC).date().isoformat())
 
     @method(replay="again")

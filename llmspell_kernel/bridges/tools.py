@@ -180,8 +180,7 @@ class Tools(Bridge):
         Raises ScriptError with the code not_found where there is no such file, or tool_name for what cannot be a name.
         """
         source = await ctx.call("tools", "source", name, ctx.engine, capability="tools.load")
-        if self._session is None:
-            raise ScriptError("no modules can be registered here", code="not_found")
+        assert self._session is not None  # it opens a bridge before its first call
         self._session.modules.add(module_of(name), source, ctx.engine)
         return module_of(name)
 
@@ -189,8 +188,9 @@ class Tools(Bridge):
     async def source(self, ctx: Context, name: str, language: str) -> str:
         """The text of a file of tools."""
         session = self._session
-        endings = session.languages.get(language, ()) if session is not None else ()
-        if session is None or not endings:
+        assert session is not None
+        endings = session.languages.get(language, ())
+        if not endings:
             raise ScriptError(f"files of tools are scripts, and {language} has none", code="not_found")
         text: str = await in_thread(read_source, session.folder.absolute(), lambda: session.files, name, endings)
         return text
