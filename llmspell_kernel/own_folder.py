@@ -8,14 +8,18 @@ from contextlib import suppress
 OWN_FOLDER = ".llmspell"
 
 
-def keep_out_of_git(name: str, folder: int) -> None:
-    """Called once the folder `name`, open as the descriptor `folder`, was made: our own gets a .gitignore that leaves out all of it."""
-    if name != OWN_FOLDER:
-        return
-    # a journal or a database is not to fail for this courtesy; one that is there, or a link of that name, is the user's doing
-    with suppress(OSError):
+def leave_out_of_git(folder: int) -> None:
+    """Gives the folder a .gitignore that leaves out all of it; one that is there, or a link of that name, is the user's doing.  Raises OSError."""
+    with suppress(FileExistsError):
         file = os.open(".gitignore", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder)
         try:
             os.write(file, b"*\n")
         finally:
             os.close(file)
+
+
+def keep_out_of_git(name: str, folder: int) -> None:
+    """Called once the folder `name`, open as the descriptor `folder`, was made; does something where it is our own."""
+    if name == OWN_FOLDER:
+        with suppress(OSError):  # a journal or a database is not to fail for this courtesy
+            leave_out_of_git(folder)
