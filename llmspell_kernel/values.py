@@ -144,6 +144,27 @@ def kinds_in(value: Value, levels: int = MAX_DEPTH) -> set[type] | None:
     return None
 
 
+Reference = Callback | ResourceRef
+REFERENCES: tuple[type[Reference], ...] = (Callback, ResourceRef)
+"""What names something of one state alone: a function, and a thing of the host."""
+
+
+def first_reference(value: Value, path: str, kinds: tuple[type[Reference], ...] = REFERENCES) -> tuple[str, Reference] | None:
+    """The first of such that a value holds, itself included, and its place."""
+    if isinstance(value, kinds):
+        return path, value
+    if isinstance(value, (list, tuple)):
+        inner = ((f"{path}[{place}]", item) for place, item in enumerate(value))
+    elif isinstance(value, dict):
+        inner = ((f"{path}.{key}", item) for key, item in value.items())
+    else:
+        return None
+    for at, item in inner:
+        if (found := first_reference(item, at, kinds)) is not None:
+            return found
+    return None
+
+
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 

@@ -89,6 +89,11 @@ def test_the_reference_names_every_call() -> None:
             assert f"{bridge.name}.{name}(" in text
 
 
+def test_every_option_says_what_it_is(make: ModuleType) -> None:
+    rows = [line for line in make.bridges_page().splitlines() if line.startswith("|")]
+    assert rows and not [row for row in rows if row.endswith("| |") and not row.startswith("| key |")]
+
+
 def test_every_setting_and_its_variable_is_explained() -> None:
     text = text_of("settings.md")
     assert [key for key in (*CHECKS, *VARIABLES) if f"`{key}`" not in text] == []

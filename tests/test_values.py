@@ -26,6 +26,7 @@ from llmspell_kernel.values import (
     Value,
     counted_bytes,
     dumps,
+    first_reference,
     loads,
     resolve_empty,
 )
@@ -365,3 +366,10 @@ def test_a_long_list_without_undecided_tables_is_not_copied_and_one_that_holds_o
     rows: Value = [{"a": [1]}] * (MANY_ITEMS + 1)
     assert resolve_empty(rows) is rows
     assert resolve_empty([*rows, {"a": EMPTY_TABLE}]) == [*rows, {"a": {}}]
+
+
+def test_the_first_function_or_thing_of_the_host_is_found_with_its_place_and_its_kind() -> None:
+    value = {"a": [1, Callback(1)], "b": ResourceRef(7, "stream")}
+    assert first_reference(value, "$") == ("$.a[1]", Callback(1))
+    assert first_reference(value, "$", (ResourceRef,)) == ("$.b", ResourceRef(7, "stream"))
+    assert first_reference({"a": [1, "x", None, {}]}, "$") is None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from llmspell_kernel.errors import BridgeError, LimitError, ScriptError
-from llmspell_kernel.services.agents.definition import ToolEntry
+from llmspell_kernel.services.agents.definition import COUNTED, ToolEntry
 from llmspell_kernel.services.agents.messages import Message, plain
 from llmspell_kernel.services.agents.parts import input_text
 from llmspell_kernel.services.agents.roster import Member, Roster, Seat
@@ -28,6 +28,8 @@ MAX_AT_ONCE = 500
 """Runs of a session: each that a function of a script begins within another holds all of those around it."""
 MAX_HANDOFFS = 20
 MAX_PIECES = 10_000
+MAX_STREAM_CHARS = 1_000_000
+"""Of all pieces that a script's agent streams in one run: more than a model answers, and what a run keeps until it is read."""
 MEMORY_TOKENS = 4_000
 """Of a kept conversation that an agent begins with."""
 LOOP = "llmspell_kernel.services.agents.loop"
@@ -42,7 +44,11 @@ class Run(NamedTuple):
 
 
 class Play(NamedTuple):
-    """How a run is started: `extra` are tools that a team gives for it, `within` counts what it uses as well, `tell` is told what happens."""
+    """How a run is started.
+
+    `extra` are tools that a team gives for it; `within` counts what it uses as well; `depth` is how many agents deep it is asked; `tell` is told
+    what happens, and `room` is awaited before more of that is made: it returns once somebody has read what was told.
+    """
 
     extra: Sequence[ToolEntry] = ()
     within: Account | None = None
@@ -169,7 +175,8 @@ class AgentRuns:
             definition.add(entry)
         self._last += 1
         number = self._last
-        self.going[number] = Run(Member(definition, member.conversation, member.functions), account, play.depth)
+        # a copy: what is changed meanwhile holds from the next run on
+        self.going[number] = Run(Member(definition, member.conversation, dict(member.functions)), account, play.depth)
         if not alone:
             member.is_running = True
         try:
@@ -189,27 +196,45 @@ class AgentRuns:
 
     async def _run_script(self, ctx: Context, member: Member, input: Value, play: Play) -> dict[str, Any]:
         if play.tell is not None and "stream" in member.functions:
-            answer: Value = await self._streamed(ctx, member, input, play.tell)
+            answer: Value = await self._streamed(ctx, member, input, play.tell, play.room)
         else:
             answer = await member.functions["execute"](ctx, input)
         text = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
         return {
             "text": text,
             "output": None if isinstance(answer, str) else answer,
+            "usage": dict.fromkeys(COUNTED, 0),
+            "cost_usd": 0.0,
             "steps": 0,
             "messages": 0,
+            "model": "",
+            "finish_reason": "",
             "agent": member.definition.name,
         }
 
     @staticmethod
-    async def _streamed(ctx: Context, member: Member, input: Value, tell: Callable[[Event], None]) -> str:
+    async def _streamed(
+        ctx: Context, member: Member, input: Value, tell: Callable[[Event], None], room: Callable[[], Awaitable[object]] | None
+    ) -> str:
         pieces: list[str] = []
+        chars = 0
         while len(pieces) < MAX_PIECES:
+            if room is not None:
+                await room()
             piece = await member.functions["stream"](ctx, input, len(pieces) + 1)
             if piece is None:
                 return "".join(pieces)
             if not isinstance(piece, str):
                 raise ScriptError(f"stream of {member.title} must give texts, and nothing at the end", code="type")
+            chars += len(piece)
+            if chars > MAX_STREAM_CHARS:
+                raise LimitError(
+                    f"stream of {member.title} gave {chars:,} characters, {MAX_STREAM_CHARS:,} is the most of one run;"
+                    " give less, or write it to a file with storage.append",
+                    limit="agent_chars",
+                    value=MAX_STREAM_CHARS,
+                    used=chars,
+                )
             pieces.append(piece)
             tell({"type": "text", "text": piece})
         raise LimitError(
@@ -283,4 +308,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 
 def refuse_script(member: Member, what: str) -> None:
     if member.is_script:
-        raise ScriptError(f"{member.title} is written by a script, and cannot be {what}; change its function", code="unsupported")
+        raise ScriptError(
+            f"{member.title} is written by a script, and cannot be {what}; change its function, or take an agent of agent.create",
+            code="unsupported",
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from llmspell_kernel.errors import LimitError
+from llmspell_kernel.errors import ArgumentError, LimitError
 from llmspell_kernel.services.agents.definition import Limits
 from llmspell_kernel.services.agents.messages import plain
 from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from llmspell_kernel.services.agents.host import Event
 
 READ_AHEAD = 32
-"""How many events a stream may be ahead of its script when the model is asked again."""
+"""How many events a stream may be ahead of its script when the model, or a script's agent, is asked again."""
+READ_AHEAD_CHARS = 200_000
+"""How much text these may hold."""
 
 
 class AgentStream(Resource):
@@ -37,6 +39,8 @@ class AgentStream(Resource):
 
     def __init__(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._chars = 0
+        """Of the texts that wait to be read."""
         self._drained = asyncio.Event()
         self._drained.set()
         self._ended = False
@@ -55,7 +59,9 @@ class AgentStream(Resource):
         if self._ended:
             return None
         event = await self._events.get()
-        if self._events.qsize() < READ_AHEAD:
+        if event is not None:
+            self._chars -= len(event.get("text", ""))
+        if not self._is_ahead:
             self._drained.set()
         if event is not None:
             return dict(event)
@@ -86,8 +92,13 @@ class AgentStream(Resource):
 
     def _tell(self, event: Event) -> None:
         self._events.put_nowait(event)
-        if self._events.qsize() >= READ_AHEAD:
+        self._chars += len(event.get("text", ""))
+        if self._is_ahead:
             self._drained.clear()
+
+    @property
+    def _is_ahead(self) -> bool:
+        return self._events.qsize() >= READ_AHEAD or self._chars >= READ_AHEAD_CHARS
 
     async def _run(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
         try:
@@ -119,6 +130,7 @@ class Agent(Resource):
         `{text, output, usage, cost_usd, steps, messages, model, finish_reason, agent}`: `output` is the value where the agent has an output
         schema; `usage = {input_tokens, output_tokens, total_tokens, requests, tool_calls}`, with the agents that it called; `cost_usd` is
         in US dollars, nothing where a price is not known; `messages` is the length of the conversation; `agent` is who answered at last.
+        An agent that a script wrote has used nothing: its counts are 0, its model and finish_reason "".
         - input: a text, or anything else, which the model gets as JSON
 
         Raises LimitError with the limit agent_max_steps, agent_requests and so on; DeniedError where a tool is not allowed; BridgeError
@@ -131,7 +143,7 @@ class Agent(Resource):
     async def stream(self, ctx: Context, input: Value) -> AgentStream:
         """`run`, with all that happens as it happens: loop over the result.
 
-        The model is asked again only when fewer than 32 events wait to be read.
+        The model, or an agent that a script writes, is asked again only when fewer than 32 events and 200,000 characters wait to be read.
         """
         input_text(input)
         return AgentStream(lambda play: self._runs.play(ctx, self._seat, input, play))
@@ -171,8 +183,11 @@ class Agent(Resource):
 
     @method(replay="again")
     async def remove_tool(self, ctx: Context, name: str) -> bool:
-        """Take a tool from the agent; was there one of that name?"""
+        """Take a tool from the agent, from its next run on; was there one of that name?"""
         member = self._seat.member
+        refuse_script(member, "relieved of tools")
+        if self._is_replayed_elsewhere(ctx):
+            return all(tool.name != name for tool in member.definition.tools)
         member.functions.pop(name, None)
         removed = member.definition.remove(name)
         self._runs.roster.count(self._seat)
@@ -183,6 +198,8 @@ class Agent(Resource):
         """Give the agent other instructions, from its next run on."""
         member = self._seat.member
         refuse_script(member, "given instructions")
+        if self._is_replayed_elsewhere(ctx):
+            return
         if system is not None:
             self._runs.roster.check_room(member.definition.chars + member.conversation.chars + len(system), self._seat)
         member.definition.system = system
@@ -213,15 +230,24 @@ class Agent(Resource):
 class TeamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Several agents that work together.
 
-    - agents: their names
     - mode: "handoff": each can give the conversation to any other; "sequence": each works on what the one before it gave;
       "supervisor": the first has the others as tools
     - limits: what all of them may use together in one run
     """
 
-    agents: list[str] = []
     mode: Literal["handoff", "sequence", "supervisor"] = "handoff"
     limits: Limits = Limits()
+
+
+class NamedTeam(TeamOptions, frozen=True, forbid_unknown_fields=True):
+    """Several agents that work together, by their names.
+
+    - agents: their names
+    - mode: as without names
+    - limits: what all of them may use together in one run
+    """
+
+    agents: list[str] = []
 
 
 class AgentTeam(Resource):
@@ -230,6 +256,14 @@ class AgentTeam(Resource):
     type = "agent.team"
 
     def __init__(self, runs: AgentRuns, seats: Sequence[Seat], options: TeamOptions) -> None:
+        """Raises ArgumentError for less than two, and ScriptError for an agent of a script where only a model can do what the mode asks of it."""
+        if len(seats) < 2 or len(set(map(id, seats))) < len(seats):
+            raise ArgumentError("a team needs at least two agents, each of them once")
+        if options.mode == "supervisor":
+            refuse_script(seats[0].member, "the supervisor of a team, as it has no use for tools")
+        if options.mode == "handoff":
+            for seat in seats:
+                refuse_script(seat.member, 'in a team of the mode "handoff", as it cannot go on with a conversation')
         self._runs = runs
         self._seats = list(seats)
         self._options = options

@@ -346,11 +346,21 @@ class FreshResult(NamedTuple):
     error: SpellError | None
 
 
+class StateLife:
+    """A script state from its first cell until it is forgotten, also where it was lost and restored in between.
+
+    What a bridge keeps by it in a WeakKeyDictionary ends with it: another state of the same name has another one.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
 class Context(Protocol):
     """What a call may ask of the session; made anew for each effect."""
 
     call_id: int
     state: str
+    life: StateLife
     cell: str
     engine: str
     restoring: bool

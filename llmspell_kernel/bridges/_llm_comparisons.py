@@ -36,8 +36,8 @@ class Comparisons:
             """Of `Batches`."""
 
     @cached_property
-    def _clock(self) -> _Clock:
-        return _Clock()
+    def _measured(self) -> _Measured:
+        return _Measured()
 
     @method(replay="again")
     async def compare(self, ctx: Context, what: CompareOptions) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Comparisons:
             case "max_cost":
                 return priced(check, answer.get("cost_usd"))
             case "max_latency":
-                in_time = await self._clock.asked(ctx, answer.get("latency_ms", 0.0), float(check.wanted))
+                in_time = await self._measured.asked(ctx, answer.get("latency_ms", 0.0), float(check.wanted))
                 return PASSED if in_time else Finding(False, "took longer")
             case "judge":
                 return await _judged(ctx, check, question, text)
@@ -155,12 +155,12 @@ class Comparisons:
     @method(inner=True)
     async def within_time(self, ctx: Context, max_ms: float) -> bool:
         """For `llm.compare`: did the answer at hand come within so many milliseconds?"""
-        return self._clock.latency_ms <= max_ms
+        return self._measured.latency_ms <= max_ms
 
 
-class _Clock:
-    """Asks how long an answer took as a call of its own, which a cassette keeps: how long it took then is not on it, and another time would give
-    a replay other rows."""
+class _Measured:
+    """How long the answer at hand took.  It is asked as a call of its own, which a cassette keeps: how long it took then is not on it, and
+    another time would give a replay other rows."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from llmspell_kernel.shown import Progress
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.batches import Tally
 
-    from ._bridge import Context
+    from ._bridge import Context, StateLife
 
 SHOWN_EVERY_S = 0.1
 """A bar that moves more often is only drawn, and not read."""
@@ -65,19 +66,21 @@ class Bar:
 
 
 class KeptWork:
-    """What the last batch or comparison of each state came to, also where it was stopped."""
+    """What the last batch or comparison of each state came to, also where it was stopped; as long as the state lives."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._kept: WeakKeyDictionary[StateLife, list[dict[str, Any]]] = WeakKeyDictionary()
 
     def keep(self, ctx: Context, entries: list[dict[str, Any]]) -> None:
         """While a state is restored, what it did last is newer than the cells that run again."""
-        key = ctx.state, ctx.engine
-        if not (ctx.restoring and key in self._kept):
-            self._kept[key] = entries
+        if not (ctx.restoring and ctx.life in self._kept):
+            self._kept[ctx.life] = entries
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def of(self, ctx: Context) -> list[dict[str, Any]] | None:
-        return self._kept.get((ctx.state, ctx.engine))
+        return self._kept.get(ctx.life)
 
 
 def usage_of(answer: Mapping[str, Any]) -> tuple[int, int]:

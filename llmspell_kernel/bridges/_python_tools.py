@@ -11,9 +11,10 @@ from traceback import walk_tb
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from llmspell_kernel.errors import ConfigError, ScriptError
+from llmspell_kernel.levels import Level
 from llmspell_kernel.services.tools.library import DECLARED
 from llmspell_kernel.services.tools.registry import TIMEOUT_S
-from llmspell_kernel.services.tools.tool import Level, ToolSpec
+from llmspell_kernel.services.tools.tool import ToolSpec
 from llmspell_kernel.services.tools.tool_names import check_name
 
 from ._bridge import Context

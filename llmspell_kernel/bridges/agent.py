@@ -18,7 +18,7 @@ from llmspell_kernel.services.agents.saved import read
 from llmspell_kernel.values import Callback, Value
 
 from ._agent_runs import AgentRuns, Play
-from ._agent_things import Agent, AgentStream, AgentTeam, TeamOptions
+from ._agent_things import Agent, AgentStream, AgentTeam, NamedTeam, TeamOptions
 from ._agent_tools import add_tools, check_schema, parts_of
 from ._bridge import Bridge, Context, method
 
@@ -134,15 +134,19 @@ class AgentBridge(Bridge):
         return as_table(handoff_to(to.seat.name, name, description or to.seat.member.definition.description))
 
     @method(replay="again")
-    async def team(self, ctx: Context, agents: Agents | TeamOptions, options: TeamOptions | None = None) -> AgentTeam:
-        """Several agents that work together: `agent.team({a, b}, {mode = "sequence"})`, or `agent.team{agents = {"a", "b"}}` by their names."""
-        if isinstance(agents, TeamOptions):
-            options, seats = agents, [self._runs.roster.find((ctx.state, ctx.engine), name) for name in agents.agents]
-        else:
-            seats = [one.seat for one in agents]
-        if len(seats) < 2 or len(set(map(id, seats))) < len(seats):
-            raise ArgumentError("a team needs at least two agents, each of them once")
-        return AgentTeam(self._runs, seats, options or TeamOptions())
+    async def team(self, ctx: Context, agents: Agents | NamedTeam, options: TeamOptions | None = None) -> AgentTeam:
+        """Several agents that work together: `agent.team({a, b}, {mode = "sequence"})`, or `agent.team{agents = {"a", "b"}}` by their names.
+
+        Agents that a script wrote can be anything in a "sequence", and in a "supervisor" team all but the first.
+        """
+        if not isinstance(agents, NamedTeam):
+            return AgentTeam(self._runs, [one.seat for one in agents], options or TeamOptions())
+        if options is not None:
+            raise ArgumentError(
+                "the options of a team stand beside its names: agent.team{agents = {...}, mode = ...}; leave the second table out"
+            )
+        seats = [self._runs.roster.find((ctx.state, ctx.engine), name) for name in agents.agents]
+        return AgentTeam(self._runs, seats, agents)
 
     @method(inner=True)
     async def step(self, ctx: Context, agent: str, number: int) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
+from llmspell_kernel.errors import BridgeError, ConfigError, DeniedError, LimitError, ScriptError, SpellError
+
 from ._bridge import Bridge, BridgeSession, Context, method
 
 if TYPE_CHECKING:
@@ -45,13 +47,24 @@ class Mcp(Bridge):
     async def load(self, ctx: Context, server: Server = "") -> Sequence[str]:
         """Starts a server, and makes its tools tools of this session, called `SERVER_tool`: their names, for `tools.call` and agents.
 
-        A server that runs already is asked anew what it offers. It ends with the session.
+        A server that runs already is asked anew what it offers. It ends with the session.  Of all servers, one that does not start is a warning,
+        and its tools are left out; only where none starts it is an error.
 
         Raises ScriptError with the code unknown for a server that is not declared, BridgeError with the code mcp_start for one that does
         not start, LimitError for one that takes longer than its start_s.
         """
         names = [server] if server else await ctx.call("mcp", "servers")
-        offered = [tool for name in names for tool in await ctx.call("mcp", "offered", name)]
+        faults: list[SpellError] = []
+        offered = []
+        for name in names:
+            try:
+                offered += await ctx.call("mcp", "offered", name)
+            except (ScriptError, BridgeError, ConfigError, DeniedError, LimitError) as error:
+                faults.append(error)
+        if faults and len(faults) == len(names):
+            raise faults[0]
+        for fault in faults:
+            ctx.log("warn", f"mcp.load: {fault.message}", {"code": fault.code})
         for tool in offered:
             await ctx.call("tools", "provide", tool, "mcp", "use", [tool["name"]])
         return [tool["name"] for tool in offered]
@@ -61,17 +74,7 @@ class Mcp(Bridge):
         """What a server offers, as `tools.provide` takes it."""
         servers = await self._ready()
         timeout_s = servers.longest_s(server)
-        return [
-            {
-                "name": spec.name,
-                "description": spec.description,
-                "parameters": spec.parameters,
-                "returns": spec.returns,
-                "level": spec.level,
-                "timeout_s": timeout_s,
-            }
-            for spec in await servers.offered(server)
-        ]
+        return [{**spec.table(), "timeout_s": timeout_s} for spec in await servers.offered(server)]
 
     @method(inner=True)
     async def use(self, ctx: Context, name: str, arguments: dict[str, Any]) -> Any:

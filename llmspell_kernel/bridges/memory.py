@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -176,6 +177,9 @@ class Memory(Bridge):
     def __init__(self) -> None:
         self._kept: Conversations | None = None
         self._turn = asyncio.Semaphore(1)
+        """So that calls that wait have no thread each."""
+        self._alone = threading.Lock()
+        """Held in the thread: that of a call that was stopped works on, and the next one has its turn already."""
 
     async def open(self, session: BridgeSession) -> None:
         # not at the top: every kernel declares this bridge, few remember anything in their first second
@@ -185,7 +189,7 @@ class Memory(Bridge):
 
     async def close(self) -> None:
         if self._kept is not None:
-            await in_thread(self._kept.close)
+            await in_thread(self._alone_with, self._kept.close)
 
     @method(replay="again")
     async def conversation(self, ctx: Context, name: Name, options: ConversationOptions | None = None) -> Conversation:
@@ -269,18 +273,22 @@ class Memory(Bridge):
         assert kept is not None  # the session opens a bridge before its first call
         try:
             async with self._turn:
-                found: T = await in_thread(work, kept)
+                found: T = await in_thread(self._alone_with, work, kept)
                 return found
         finally:
             for warning in kept.take_warnings():
                 ctx.log("warn", warning, {})
+
+    def _alone_with(self, work: Callable[..., T], *args: Any) -> T:
+        with self._alone:
+            return work(*args)
 
 
 async def _embedded(ctx: Context, texts: list[str]) -> list[Any]:
     try:
         answer = await ctx.call("llm", "embed", texts)
     except ScriptError as error:
-        if error.code not in ("unknown", "argument"):  # no such method, or no model that suits
+        if error.code not in ("unknown", "no_embedding_model"):  # no such method, or no model that suits
             raise
         told = f"no model here makes embeddings, which a search by meaning needs; search by words ({error.message})"
         raise BridgeError(told, code="no_embedding_model") from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from llmspell_kernel import Bridge, BridgeSession, Context, method
-from llmspell_kernel.errors import ArgumentError, BridgeError, ScriptError
+from llmspell_kernel.errors import ArgumentError, BridgeError
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.llm.discovery import Asked
@@ -82,12 +82,14 @@ class DiscoverOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PerformanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls count."""
+    """Which calls count.
+
+    - name: a model such as "openai/gpt-4o-mini"; all where none is named
+    - since: from when on: a day ("2026-11-01"), a time ("2026-11-01T12:00:00Z"), or Unix seconds
+    """
 
     name: str = ""
-    """A model such as "openai/gpt-4o-mini"; all where none is named."""
     since: str | float = 0
-    """From when on: a day ("2026-11-01"), a time ("2026-11-01T12:00:00Z"), or Unix seconds."""
 
 
 class Models(Bridge):
@@ -115,8 +117,7 @@ class Models(Bridge):
         cassette, and are in no other figure; `days` and `models` are lists with the same figures for each `day` and `model`; `journals` were
         read, `left_out` could not be.
         """
-        if self._session is None:
-            raise ScriptError("no journals are kept here", code="unknown")
+        assert self._session is not None  # it opens a bridge before its first call
         chosen = options or PerformanceOptions()
         return await self._session.performance(chosen.name, _seconds(chosen.since))
 
@@ -169,7 +170,8 @@ class Models(Bridge):
         models = await asyncio.to_thread(self._listing().chosen, chosen.provider)
         if chosen.with_key:
             models = [model for model in models if self._has_key(model.provider)]
-        seen = choices.measured_of(await self._session.performance("", 0)) if self._session is not None else {}
+        assert self._session is not None
+        seen = choices.measured_of(await self._session.performance("", 0))
         return choices.choices(models, wish, seen, datetime.now(UTC).date().isoformat())
 
     @method(replay="again")

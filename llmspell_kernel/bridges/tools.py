@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError, SpellError
+from llmspell_kernel.levels import Level
 from llmspell_kernel.services.tools.available import built_ins
 from llmspell_kernel.services.tools.checks import Checks, refused
 from llmspell_kernel.services.tools.figures import Figures
@@ -26,7 +27,6 @@ from llmspell_kernel.values import Callback, Value
 from ._bridge import Bridge, BridgeSession, Context, method
 from ._threads import in_thread
 
-Level = Literal["read", "write", "network", "dangerous"]
 MAX_DEPTH = 60
 """Calls within each other, from a cell to a tool: a tool that calls tools takes three of them."""
 MAX_SCRIPTS = 3
@@ -180,8 +180,7 @@ class Tools(Bridge):
         Raises ScriptError with the code not_found where there is no such file, or tool_name for what cannot be a name.
         """
         source = await ctx.call("tools", "source", name, ctx.engine, capability="tools.load")
-        if self._session is None:
-            raise ScriptError("no modules can be registered here", code="not_found")
+        assert self._session is not None  # it opens a bridge before its first call
         self._session.modules.add(module_of(name), source, ctx.engine)
         return module_of(name)
 
@@ -189,8 +188,9 @@ class Tools(Bridge):
     async def source(self, ctx: Context, name: str, language: str) -> str:
         """The text of a file of tools."""
         session = self._session
-        endings = session.languages.get(language, ()) if session is not None else ()
-        if session is None or not endings:
+        assert session is not None
+        endings = session.languages.get(language, ())
+        if not endings:
             raise ScriptError(f"files of tools are scripts, and {language} has none", code="not_found")
         text: str = await in_thread(read_source, session.folder.absolute(), lambda: session.files, name, endings)
         return text
@@ -449,8 +449,7 @@ def _line(tool: Tool) -> dict[str, Any]:
 
 
 def _described(tool: Tool) -> dict[str, Any]:
-    spec = tool.spec
-    return {**_line(tool), "parameters": spec.parameters, "returns": spec.returns, "timeout_s": tool.timeout_s}
+    return {**_line(tool), **tool.spec.table(), "timeout_s": tool.timeout_s}
 
 
 def _is_wanted(tool: Tool, wanted: Filter) -> bool:

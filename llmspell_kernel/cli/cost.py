@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ..journal.event_text import ReadEvents
-
 BY = ("cell", "model", "day")
-NO_JOURNAL = "There is no journal in .llmspell/journal of this folder; name the FILES of one that lies elsewhere: llmspell cost FILE ..."
 
 
 @click.command
@@ -29,13 +23,15 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     Without FILES, of all journals of this folder (.llmspell/journal).  A price that is not known is counted under `unpriced`, never as zero;
     what a cassette answered is `replayed` and costs nothing.  What cannot be read is told, and counted as `left_out` in the JSON.
     """
-    from ..journal.event_file import journals_in
     from ..journal.spending import BY as GROUPS
     from ..journal.spending import csv_text, ledger, merged, rows, total
+    from ._journals import each_journal, no_journal
     from ._tables import ledger_table, show
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]
-    found, left_out = _journals(files or journals_in(Path.cwd()), named=bool(files))
+    journals = list(each_journal(files))
+    found = [journal for journal in journals if journal is not None]
+    left_out = len(journals) - len(found)
     lines = merged(line for journal in found for line in ledger(journal.events, chosen))
     if as_json:
         sums = {"lines": rows(lines), "total": total(lines)._asdict()}
@@ -45,21 +41,4 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     elif lines:
         show(ledger_table(chosen, lines, total(lines)))
     else:
-        click.echo("No model was used." if found or left_out else NO_JOURNAL)
-
-
-def _journals(files: Sequence[Path], *, named: bool) -> tuple[list[ReadEvents], int]:
-    """The journals, and how many of a folder's were left out.  One that the user named and that cannot be read is an error (LoadError)."""
-    from ..errors import LoadError
-    from ._journals import loaded, tell
-
-    found, left_out = [], 0
-    for file in files:
-        try:
-            found.append(loaded(file))
-        except LoadError as error:
-            if named:
-                raise
-            left_out += 1
-            tell(f"left out: {error.message}")
-    return found, left_out
+        click.echo("No model was used." if found or left_out else no_journal("llmspell cost"))

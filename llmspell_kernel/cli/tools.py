@@ -8,10 +8,6 @@ from typing import Any
 
 import click
 
-NO_JOURNAL = (
-    "There is no journal in .llmspell/journal of this folder; name the FILES of one that lies elsewhere: llmspell tools --stats FILE ..."
-)
-
 
 @click.command
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
@@ -36,48 +32,25 @@ def _list(as_json: bool) -> None:
 
     specs = [tool.spec for _, tool in sorted(built_ins(tuple(engine.name for engine in discover())).items())]
     if as_json:
-        told = [
-            {
-                "name": spec.name,
-                "description": spec.description,
-                "level": spec.level,
-                "parameters": spec.parameters,
-                "returns": spec.returns,
-            }
-            for spec in specs
-        ]
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps([spec.table() for spec in specs], indent=2))
     else:
         show(tool_table([(spec.name, spec.level, spec.description.partition(". ")[0].rstrip(".")) for spec in specs]))
 
 
 def _stats(files: tuple[Path, ...], as_json: bool) -> None:
-    from ..journal.event_file import journals_in
     from ..journal.tool_use import ToolUse
+    from ._journals import each_journal, no_journal
     from ._tables import show, tool_use_table
 
     use, found = ToolUse(), False
-    for file in files or journals_in(Path.cwd()):
-        found = _read(use, file, named=bool(files)) or found
+    for journal in each_journal(files):
+        if journal is not None:
+            use.read(journal.events)
+            found = True
     rows: list[dict[str, Any]] = use.rows()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif rows:
         show(tool_use_table(rows))
     else:
-        click.echo("No tool was called." if found else NO_JOURNAL)
-
-
-def _read(use: Any, file: Path, *, named: bool) -> bool:
-    """Was it read?  One that the user named and that cannot be is an error (LoadError)."""
-    from ..errors import LoadError
-    from ._journals import loaded, tell
-
-    try:
-        use.read(loaded(file).events)
-    except LoadError as error:
-        if named:
-            raise
-        tell(f"left out: {error.message}")
-        return False
-    return True
+        click.echo("No tool was called." if found else no_journal("llmspell tools --stats"))

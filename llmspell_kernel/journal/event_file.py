@@ -18,6 +18,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from ..own_folder import leave_out_of_git
 from .event_text import MAX_FILE_BYTES, ReadEvents, header, line_of, read
 from .events import AnyEvent, CellFinished
 from .private_folder import private_folder
@@ -111,7 +112,7 @@ class EventFile:
         name = f"{stamp}-{os.getpid()}-{next(_NUMBERS)}{ENDING}"
         self.file = self._folder / name
         with private_folder(self._start, FOLDER.parts) as folder:
-            _ignore_in_git(folder)
+            leave_out_of_git(folder)
             _prune(folder, started)
             return os.open(name, _APPEND | os.O_EXCL, 0o600, dir_fd=folder)
 
@@ -125,15 +126,6 @@ class EventFile:
         self._stopped = True
         self._gathered = []
         self._failed(why)
-
-
-def _ignore_in_git(folder: int) -> None:
-    with suppress(FileExistsError):
-        descriptor = os.open(".gitignore", _APPEND | os.O_EXCL, 0o600, dir_fd=folder)
-        try:
-            os.write(descriptor, b"*\n")
-        finally:
-            os.close(descriptor)
 
 
 def _prune(folder: int, now: float) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..own_folder import keep_out_of_git
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PRIVATE = 0o700
 
@@ -38,12 +40,17 @@ def private_folder(start: Path, parts: Sequence[str]) -> Iterator[int]:
 
 
 def _inner(folder: int, part: str) -> int:
+    is_made = False
     with suppress(FileExistsError):
         os.mkdir(part, 0o777, dir_fd=folder)
+        is_made = True
     try:
-        return os.open(part, _FOLDER, dir_fd=folder)
+        inner = os.open(part, _FOLDER, dir_fd=folder)
     except OSError as error:
         # a link in place of a folder is told as ENOTDIR
         if stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, f"{part} is a link, and nothing is written through one") from error
         raise
+    if is_made:
+        keep_out_of_git(part, inner)
+    return inner

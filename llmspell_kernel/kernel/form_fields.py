@@ -19,7 +19,11 @@ INITIAL_CHARS = 2_000
 
 
 class Field(NamedTuple):
-    """`kind` is `text`, `json`, `choice`, `yes_no`, or `all`: the whole arguments as JSON.  `choices` and `initial` are the widget's values."""
+    """`kind` is `text`, `json`, `choice`, `yes_no`, or `all`: the whole arguments as JSON.
+
+    `choices` are what is read of `values`.  The widget's value, as `initial`, is of a `choice` its index in these, None where it is left out:
+    texts would be the same for "1" and 1, and for an empty text and none.
+    """
 
     name: str
     kind: str
@@ -48,8 +52,8 @@ def arguments_of(fields: Sequence[Field], given: Mapping[str, Any]) -> dict[str,
             case "yes_no":
                 arguments[field.name] = bool(raw)
             case "choice":
-                if raw in field.choices[1:]:
-                    arguments[field.name] = field.values[field.choices.index(raw) - 1]
+                if raw is not None:
+                    arguments[field.name] = field.values[raw]
             case "all":
                 arguments.update(_object(field.name, raw))
             case "json":
@@ -84,14 +88,26 @@ def _field(name: str, of: Any, is_required: bool) -> Field:
     label = f"{name} *" if is_required else name
     hint = " ".join(str(part) for part in (kind if isinstance(kind, str) else "", schema.get("description", "")) if part)[:SHOWN_CHARS]
     if isinstance(values := schema.get("enum"), list) and len(values) <= MAX_CHOICES:
-        choices = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
-        initial = choices[values.index(default)] if default in values else ""
-        return Field(name, "choice", label, hint, initial, ("", *choices), tuple(values))
+        initial = _place_of(default, values) if "default" in schema else None
+        return Field(name, "choice", label, hint, initial, _choices(values), tuple(values))
     if kind == "boolean" and (is_required or isinstance(default, bool)):
         return Field(name, "yes_no", label, hint, bool(default))
     if kind == "string":
         return Field(name, "text", label, hint, _initial(default) if isinstance(default, str) else "")
     return Field(name, "json", label, hint, "" if default is None else _initial(json.dumps(default, ensure_ascii=False)))
+
+
+def _place_of(value: Any, values: Sequence[Any]) -> int | None:
+    """By their JSON: for Python 1, 1.0 and True are the same."""
+    written = [json.dumps(one, sort_keys=True) for one in (value, *values)]
+    return written.index(written[0], 1) - 1 if written[0] in written[1:] else None
+
+
+def _choices(values: Sequence[Any]) -> tuple[str, ...]:
+    """Texts as they are, unless they would look like nothing, or like another value."""
+    others = {json.dumps(value) for value in values if not isinstance(value, str)}
+    is_plain = [isinstance(value, str) and clean(value).strip() != "" and value not in others for value in values]
+    return tuple(value if plain else json.dumps(value) for value, plain in zip(values, is_plain, strict=True))
 
 
 def _initial(text: str) -> str:

@@ -78,7 +78,7 @@ def _input(ipywidgets: Any, field: Field) -> Any:
     tooltip = clean_line(f"{field.label}: {field.hint}" if field.hint else field.label, HINT_CHARS)
     match field.kind:
         case "choice":
-            options = [(clean_line(choice, LABEL_CHARS), choice) for choice in field.choices]
+            options = [("", None), *((clean_line(choice, LABEL_CHARS), place) for place, choice in enumerate(field.choices))]
             return ipywidgets.Dropdown(options=options, value=field.initial, tooltip=tooltip)
         case "yes_no":
             return ipywidgets.Checkbox(value=field.initial, indent=False, tooltip=tooltip)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
-Level = Literal["read", "write", "network", "dangerous"]
-"""What an effect does to the world: it changes nothing, it changes what is kept, it reaches other machines, or it can do anything."""
-LEVELS: Sequence[Level] = get_args(Level)
-"""From harmless to dangerous."""
+from ..levels import LEVELS as LEVELS
+from ..levels import Level as Level
 
 
 class EffectFacts(NamedTuple):

@@ -102,7 +102,7 @@ class CellRun:
         self._live = False
         self.budgets = session.budgets
         self.account = Account(self.tell, self._budget_is_near)
-        self.total_time = TotalTime(limits.total_time_s)
+        self.total_time = TotalTime(limits.total_time_s, session.clock)
         self._questions: set[asyncio.Task[None]] = set()
 
     @property

@@ -89,6 +89,7 @@ class EffectContext:
         """Has any been?"""
         self._is_open = True
         self.state, self.engine, self.restoring = run.state_name, run.engine, run.playback is not None
+        self.life = run.script.life
         self.cell = run.chunk
         self.depth: int = 0 if within is None else within.depth + 1
         self.ended_s = 0.0

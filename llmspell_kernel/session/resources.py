@@ -11,7 +11,7 @@ from ..bridges._bridge import Resource
 from ..errors import ScriptError, ValueCrossingError
 from ..journal.events import ResourceClosed
 from ..journal.recorder import Recorder
-from ..values import ResourceRef, Value
+from ..values import ResourceRef, Value, first_reference
 from .faults import contained, report
 from .met_limits import met
 
@@ -25,14 +25,10 @@ Key = tuple[int, int]
 
 def refuse_references(value: Value, path: str) -> None:
     """Raises ValueCrossingError where a value holds a reference: numbers count by state, so in another it would name another thing."""
-    if isinstance(value, ResourceRef):
-        raise ValueCrossingError(f"a {value.type} cannot leave its state, nor come into one; use it in a cell of that state", path=path)
-    if isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            refuse_references(item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            refuse_references(item, f"{path}.{key}")
+    if (found := first_reference(value, path, (ResourceRef,))) is not None:
+        at, thing = found
+        assert isinstance(thing, ResourceRef)
+        raise ValueCrossingError(f"a {thing.type} cannot leave its state, nor come into one; use it in a cell of that state", path=at)
 
 
 class Kept(NamedTuple):

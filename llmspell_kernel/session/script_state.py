@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ..bridges._bridge import StateLife
 from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost, not_begun
 from ..policy.decide import Grants
 from ..policy.limits import Limits
@@ -85,6 +86,7 @@ class ScriptState:
     ) -> None:
         self.name = name
         self.engine = engine
+        self.life = StateLife()
         self.number = 0
         self._pool = pool
         self.opened_with = opening

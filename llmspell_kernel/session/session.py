@@ -146,6 +146,8 @@ class Session:
         self._owns_pool = pool is None
         policy = table_of(self.settings, WorkerPolicy)
         self._pool = pool or WorkerPool(self.engines, policy=policy, startup_s=self.limits.startup_s, spare=spare, clock=clock)
+        self.clock = clock
+        """None is the event loop's."""
         self._pulse = Pulse(self._states.values, self._pool, clock)
         self._confine(self.settings)
         if _running_loop() is not None:

@@ -6,15 +6,26 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ..workers.pool import Alarm, Clock
+
 
 class TotalTime:
-    """Between `start` and `end`, what `start` was given is called once, after `limit_s` of time in which it did not stand still."""
+    """Between `start` and `end`, what `start` was given is called once, after `limit_s` of time in which it did not stand still.
 
-    def __init__(self, limit_s: float) -> None:
+    `clock` is the event loop's, unless a test brings its own.
+    """
+
+    def __init__(self, limit_s: float, clock: Clock | None = None) -> None:
         self._left_s = limit_s
+        self._given_clock = clock
         self._over: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
+        self._due_s = 0.0
         self._questions = 0
+
+    @property
+    def _clock(self) -> Clock:
+        return self._given_clock or asyncio.get_running_loop()
 
     def start(self, over: Callable[[], None]) -> None:
         self._over = over
@@ -35,11 +46,12 @@ class TotalTime:
             self._go_on()
 
     def _stand(self) -> None:
-        if self._timer is not None:
-            self._left_s = max(0.0, self._timer.when() - asyncio.get_running_loop().time())
-            self._timer.cancel()
-            self._timer = None
+        if self._alarm is not None:
+            self._left_s = max(0.0, self._due_s - self._clock.time())
+            self._alarm.cancel()
+            self._alarm = None
 
     def _go_on(self) -> None:
-        if self._over is not None and not self._questions and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._left_s, self._over)
+        if self._over is not None and not self._questions and self._alarm is None:
+            self._due_s = self._clock.time() + self._left_s
+            self._alarm = self._clock.call_later(self._left_s, self._over)

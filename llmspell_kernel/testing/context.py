@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmspell_kernel import Bridge, Context
-from llmspell_kernel.bridges._bridge import FreshState, Interceptor
+from llmspell_kernel.bridges._bridge import FreshState, Interceptor, StateLife
 from llmspell_kernel.bridges._checking import converted
 from llmspell_kernel.errors import BridgeError, DeniedError, LimitError
 from llmspell_kernel.policy.decide import Level
@@ -129,6 +129,7 @@ class FakeContext:
         self.now_s = now_s
         self.call_id = call_id
         self.state = state
+        self.life = StateLife()
         self.cell = cell
         self.engine = engine
         self.restoring = False

@@ -331,3 +331,48 @@ def test_a_hundred_agents_run_at_once_in_one_cell(engine: str, tmp_path: Path) -
             assert len(told.tools.calls) == 100
 
     asyncio.run(play())
+
+
+@every_engine
+def test_what_changes_while_an_agent_runs_holds_from_its_next_run_on(engine: str, tmp_path: Path) -> None:
+    cell = lua_js(
+        'a = agent.create{system = "old", tools = {"add", {name = "mine", run = function() return "mine before" end}, {name = "change", run ='
+        ' function() a:remove_tool("mine") a:add_tool({name = "mine", run = function() return "mine after" end}) a:remove_tool("add")'
+        ' a:set_system("new") return "changed" end}}} a:run("x") a:run("y")',
+        "var a = await agent.create({system: 'old', tools: ['add', {name: 'mine', run: () => 'mine before'}, {name: 'change', run: async () => {"
+        " await a.removeTool('mine'); await a.addTool({name: 'mine', run: () => 'mine after'}); await a.removeTool('add');"
+        " await a.setSystem('new'); return 'changed' }}]}); await a.run('x'); await a.run('y')",
+    )
+
+    async def play() -> None:
+        answers = [call("change"), call("mine"), call("add", {"a": 1, "b": 1}), "one", call("mine"), "two"]
+        async with agents(tmp_path, *answers) as told:
+            await run(told.session, engine, cell)
+            seen = told.model.seen
+            assert [request.messages[-1]["content"] for request in seen] == ["x", "changed", "mine before", "2", "y", "mine after"]
+            assert [request.messages[0]["content"] for request in seen] == ["old"] * 4 + ["new"] * 2
+            assert [sorted(tool["name"] for tool in request.options.tools or []) for request in seen] == [["add", "change", "mine"]] * 4 + [
+                ["change", "mine"]
+            ] * 2
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_an_agent_of_a_script_has_no_tools_nor_instructions_to_change(engine: str, tmp_path: Path) -> None:
+    made = lua_js('a = agent.register("shout", string.upper)', "var a = await agent.register('shout', x => x.toUpperCase())")
+    changes = [
+        lua_js('a:remove_tool("execute")', "await a.removeTool('execute')"),
+        lua_js('a:set_system("x")', "await a.setSystem('x')"),
+        lua_js('a:add_tool("add")', "await a.addTool('add')"),
+    ]
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            await run(told.session, engine, made)
+            for change in changes:
+                with pytest.raises(SpellError, match="is written by a script, and cannot be"):
+                    await run(told.session, engine, change)
+            assert await run(told.session, engine, lua_js('a:run("hi").text', "(await a.run('hi')).text")) == ["HI"]
+
+    asyncio.run(play())

@@ -310,3 +310,28 @@ def test_a_run_that_failed_comes_back_as_it_failed(engine: str, tmp_path: Path) 
             assert await run(told.session, engine, after, chunk="cell[2]") == [["limit", 3, "later"]]
 
     asyncio.run(play())
+
+
+@every_pair
+def test_what_another_state_changed_of_an_agent_is_not_changed_again_when_that_state_comes_back(
+    owner: str, user: str, tmp_path: Path
+) -> None:
+    change = {
+        "lua": 'b = agent.get("counter") b:set_system("theirs") was = b:remove_tool("add")',
+        "javascript": "var b = await agent.get('counter'); await b.setSystem('theirs'); var was = await b.removeTool('add')",
+    }
+    back = {"lua": 'a:set_system("mine") a:add_tool("add")', "javascript": "await a.setSystem('mine'); await a.addTool('add')"}
+
+    async def play() -> None:
+        async with agents(tmp_path, "A") as told:
+            await run(told.session, owner, CREATE, "one", "cell[1]")
+            await run(told.session, user, change, "two", "cell[2]")
+            await run(told.session, owner, back, "one", "cell[3]")
+            await kill(told.session, user, "two")
+            await run(told.session, user, {"lua": "was", "javascript": "was"}, "two", "cell[4]")
+            await run(told.session, owner, ask("x"), "one", "cell[5]")
+            (request,) = told.model.seen
+            assert request.messages[0]["content"] == "mine"
+            assert [tool["name"] for tool in request.options.tools or []] == ["own", "add"]
+
+    asyncio.run(play())

@@ -292,3 +292,70 @@ def test_a_tool_loop_asks_a_real_model(engine: str, tmp_path: Path) -> None:
             assert told.model.seen[1].messages[-1]["content"].strip()
 
     asyncio.run(play())
+
+
+@every_engine
+def test_an_agent_of_a_script_gives_all_that_an_agent_of_a_model_gives(engine: str, tmp_path: Path) -> None:
+    cell = lua_js(
+        'agent.register("shout", function(input) return input:upper() end) return {agent.create{}:run("x"), agent.run("shout", "hi")}',
+        "await agent.register('shout', input => input.toUpperCase()); [await (await agent.create({})).run('x'), await agent.run('shout', 'hi')]",
+    )
+
+    async def play() -> None:
+        async with agents(tmp_path, "said") as told:
+            ((model, script),) = await run(told.session, engine, cell)  # type: ignore[misc]
+            assert isinstance(model, dict) and isinstance(script, dict)
+            assert set(model) == set(script)
+            assert set(script["usage"]) == set(model["usage"]) and set(script["usage"].values()) == {0}  # type: ignore[arg-type,union-attr]
+            assert [script[key] for key in ("text", "cost_usd", "model", "finish_reason", "steps", "messages")] == ["HI", 0, "", "", 0, 0]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_team_in_which_an_agent_of_a_script_can_do_nothing_is_refused_when_it_is_made(engine: str, tmp_path: Path) -> None:
+    register = lua_js('s = agent.register("shout", string.upper)', "var s = await agent.register('shout', x => x.toUpperCase())")
+    refused = [
+        lua_js('agent.team({s, a}, {mode = "supervisor"})', "await agent.team([s, a], {mode: 'supervisor'})"),
+        lua_js("agent.team({s, a})", "await agent.team([s, a])"),
+        lua_js("agent.team({a, s})", "await agent.team([a, s])"),
+        lua_js('agent.team{agents = {"front", "shout"}}', "await agent.team({agents: ['front', 'shout']})"),
+    ]
+    taken = lua_js(
+        'agent.team({a, s}, {mode = "supervisor"}) return agent.team({s, s2}, {mode = "sequence"}):run("hi").text',
+        "await agent.team([a, s], {mode: 'supervisor'}); (await (await agent.team([s, s2], {mode: 'sequence'})).run('hi')).text",
+    )
+    second = lua_js('s2 = agent.register("twice", function(x) return x .. x end)', "var s2 = await agent.register('twice', x => x + x)")
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            await run(told.session, engine, PAIR)
+            await run(told.session, engine, register)
+            await run(told.session, engine, second)
+            for cell in refused:
+                with pytest.raises(SpellError, match="the agent 'shout' is written by a script, and cannot be .*team"):
+                    await run(told.session, engine, cell)
+            assert await run(told.session, engine, taken) == ["HIHI"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_names_beside_the_agents_of_a_team_are_refused_and_so_are_options_beside_its_names(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            await run(told.session, engine, PAIR)
+            with pytest.raises(SpellError, match="agents"):
+                await run(
+                    told.session,
+                    engine,
+                    lua_js('agent.team({a, b}, {agents = {"nobody"}})', "await agent.team([a, b], {agents: ['nobody']})"),
+                )
+            with pytest.raises(SpellError, match="leave the second table out"):
+                both = lua_js(
+                    'agent.team({agents = {"front", "back"}}, {mode = "sequence"})',
+                    "await agent.team({agents: ['front', 'back']}, {mode: 'sequence'})",
+                )
+                await run(told.session, engine, both)
+
+    asyncio.run(play())

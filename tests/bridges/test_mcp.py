@@ -17,6 +17,8 @@ from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.testing.context import FakeBridgeSession, FakeContext
 
+from ..session.world import Recording
+
 ENGINES = [engine.name for engine in discover()]
 SERVER = [sys.executable, str(Path(__file__).parents[1] / "services" / "tools" / "mcp_server.py")]
 SHOP: dict[str, Any] = {"shop": {"command": SERVER, "tools": {"add": "read", "die": "read"}}}
@@ -87,8 +89,6 @@ async def run(session: Session, engine: str, cell: dict[str, str]) -> Any:
 
 @every_engine
 def test_a_script_calls_a_servers_tool_as_any_other(engine: str, tmp_path: Path) -> None:
-    pytest.importorskip("llmspell_kernel.bridges.tools", reason="the bridge tools is not there")
-
     async def play() -> None:
         async with Session(folder=tmp_path, settings=Settings(mcp=SHOP)) as session:
             assert await run(session, engine, LOAD) == ["shop_add", "shop_die"]
@@ -103,8 +103,6 @@ def test_a_script_calls_a_servers_tool_as_any_other(engine: str, tmp_path: Path)
 
 @every_engine
 def test_a_replay_starts_no_server(engine: str, tmp_path: Path) -> None:
-    pytest.importorskip("llmspell_kernel.bridges.tools", reason="the bridge tools is not there")
-
     async def play() -> None:
         cassette = tmp_path / "x.cassette.jsonl"
         for mode, declared in (("record", SHOP), ("replay", GONE)):
@@ -119,12 +117,38 @@ def test_a_replay_starts_no_server(engine: str, tmp_path: Path) -> None:
 
 @every_engine
 def test_a_tool_that_is_dangerous_is_not_called_where_the_user_is_to_be_asked_and_is_not_there(engine: str, tmp_path: Path) -> None:
-    pytest.importorskip("llmspell_kernel.bridges.tools", reason="the bridge tools is not there")
-
     async def play() -> None:
         async with Session(folder=tmp_path, settings=Settings(preset="strict", mcp=SHOP)) as session:
             with pytest.raises(DeniedError):
                 await run(session, engine, LOAD)
             assert not [event for event in session.recorder if isinstance(event, CallStarted) and event.method == "offered"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_server_that_does_not_start_is_told_of_and_takes_no_other_with_it(engine: str, tmp_path: Path) -> None:
+    load_all = {"lua": "mcp.load()", "javascript": "await mcp.load()"}
+
+    async def play() -> None:
+        declared = {**SHOP, "gone": GONE["shop"], "away": {"url": "http://127.0.0.1:1/mcp", "auth": "no_such_secret"}}
+        sink = Recording()
+        async with Session(folder=tmp_path, settings=Settings(mcp=declared), sink=sink) as session:
+            assert await run(session, engine, load_all) == ["shop_add", "shop_die"]
+            assert await run(session, engine, ADD) == 5
+            told = sink.text("stderr")
+            assert "the MCP server 'gone'" in told and "[mcp.gone]" in told and "/nowhere/at/all" in told
+            assert "the MCP server 'away'" in told and "no_such_secret" in told
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_where_no_server_starts_loading_all_of_them_fails(engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Session(folder=tmp_path, settings=Settings(mcp=GONE)) as session:
+            with pytest.raises(BridgeError, match="the MCP server 'shop' could not be started: cannot start") as caught:
+                await run(session, engine, {"lua": "mcp.load()", "javascript": "await mcp.load()"})
+            assert caught.value.code == "mcp_start"
 
     asyncio.run(play())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from llmspell_kernel import Bridge, Context, method
 from llmspell_kernel.bridges.llm import Llm
-from llmspell_kernel.errors import BridgeError, DeniedError, LimitError, ScriptError, SpellError
+from llmspell_kernel.bridges.memory import Memory
+from llmspell_kernel.errors import ArgumentError, BridgeError, DeniedError, LimitError, ScriptError, SpellError
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import Session
@@ -343,5 +345,86 @@ def test_two_kernels_talk_in_one_conversation(engine: str, tmp_path: Path) -> No
                 "await c.clear(); await c.add('user', 'ann again'); await c.add('user', 'x'); await c.add('user', 'y')",
             )
             assert await run(other, engine, "#c:search('ann')", "(await c.search('ann')).length") == [1]
+
+    asyncio.run(play())
+
+
+class Picky(Bridge):
+    """Stands for an `llm` that has no model for embeddings, or takes no such text."""
+
+    name = "llm"
+
+    def __init__(self, error: SpellError) -> None:
+        self._error = error
+
+    @method
+    async def embed(self, ctx: Context, texts: list[str]) -> list[Any]:
+        """Refuses."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ArgumentError("a text that is not empty is needed"), "argument", "not empty"),
+        (ArgumentError("name the model", code="no_embedding_model"), "no_embedding_model", "search by words"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told_as_it_is(error: SpellError, code: str, told: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with remembering(tmp_path, bridges=(Picky(error),)) as (session, _):
+            await run(session, "lua", *OPEN)
+            await run(session, "lua", *FILL)
+            with pytest.raises(SpellError, match=told) as raised:
+                await run(session, "lua", "c:search('x', 2, {by = 'meaning'})", "")
+            assert raised.value.code == code and ("makes embeddings" in str(raised.value)) == (code != "argument")
+
+    asyncio.run(play())
+
+
+class Slow:
+    """What is kept, whose first answer waits for a gate; says whether two threads were ever in it."""
+
+    def __init__(self) -> None:
+        self.entered, self.gate, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.inside, self.most_inside = 0, 0
+
+    def _work(self) -> None:
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        self.entered.set()
+        self.gate.wait(30)
+        self.inside -= 1
+
+    def count(self, name: str) -> int:
+        self._work()
+        return 0
+
+    def take_warnings(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        self._work()
+        self.closed.set()
+
+
+@pytest.mark.parametrize("then", ["count", "close"])
+def test_a_call_that_was_stopped_keeps_the_next_ones_and_the_end_out_until_its_thread_is_done(then: str) -> None:
+    async def play() -> None:
+        bridge, slow = Memory(), Slow()
+        bridge._kept = slow  # type: ignore[assignment]
+        context: Any = None  # it has nothing to warn of
+        first = asyncio.ensure_future(bridge.size(context, "talk"))
+        await asyncio.to_thread(slow.entered.wait, 30)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        slow.entered.clear()
+        going = [bridge.size(context, "talk") if then == "count" else bridge.close()]
+        waiting = [asyncio.ensure_future(one) for one in going]
+        assert not await asyncio.to_thread(slow.entered.wait, 0.05)  # nothing enters, so nothing can be waited for
+        slow.gate.set()
+        await asyncio.gather(*waiting)
+        assert slow.most_inside == 1 and slow.closed.is_set() == (then == "close")
 
     asyncio.run(play())

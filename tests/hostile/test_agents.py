@@ -208,3 +208,43 @@ def test_a_conversation_that_outgrows_what_agents_may_hold_stays_as_it_was(
             assert await run(told.session, engine, RUN) == ["fine"]
 
     asyncio.run(play())
+
+
+@every_engine
+def test_a_scripts_agent_that_streams_without_end_waits_until_its_pieces_are_read(engine: str, tmp_path: Path) -> None:
+    # each call of agent.list gives the run a turn of the event loop, and more: it would be far ahead of its reader
+    cell = {
+        "lua": "local asked, piece = 0, ('x'):rep(50000) local a = agent.register('flood', {execute = function() end, stream = function(_, n)"
+        " asked = n return piece end}) local s = a:stream('x') s:next() for i = 1, 100 do agent.list() end local first = asked"
+        " for i = 1, 5 do s:next() end for i = 1, 100 do agent.list() end s:close() return {first, asked}",
+        "javascript": "let asked = 0; const piece = 'x'.repeat(50000); const a = await agent.register('flood', {execute: () => 1, stream: (_, n) =>"
+        " { asked = n; return piece }}); const s = await a.stream('x'); await s.next(); for (let i = 0; i < 100; i++) await agent.list();"
+        " const first = asked; for (let i = 0; i < 5; i++) await s.next(); for (let i = 0; i < 100; i++) await agent.list(); await s.close();"
+        " [first, asked]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            assert await run(told.session, engine, cell) == [[5, 10]]
+
+    asyncio.run(play())
+
+
+@every_engine
+@pytest.mark.parametrize(("piece_chars", "most_pieces"), [(4_000_000, 1), (60_000, 17)])
+def test_a_scripts_agent_streams_so_many_characters_and_no_more(engine: str, piece_chars: int, most_pieces: int, tmp_path: Path) -> None:
+    cell = {
+        "lua": f"local asked, piece = 0, ('x'):rep({piece_chars}) local a = agent.register('flood', {{execute = function() end,"
+        " stream = function(_, n) asked = n return piece end}) local ok, e = pcall(function() for _ in a:stream('x') do end end)"
+        " return {asked, e.code, e.message}",
+        "javascript": f"let asked = 0, e; const piece = 'x'.repeat({piece_chars}); const a = await agent.register('flood', {{execute: () => 1,"
+        " stream: (_, n) => { asked = n; return piece }}); try { for await (const x of await a.stream('x')); } catch (x) { e = x };"
+        " [asked, e.code, e.message]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            ((asked, code, message),) = await run(told.session, engine, cell)  # type: ignore[misc]
+            assert asked == most_pieces and code == "limit" and "1,000,000 is the most" in str(message)
+
+    asyncio.run(play())

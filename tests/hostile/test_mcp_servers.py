@@ -38,8 +38,9 @@ def test_a_server_that_answers_nothing_is_given_up_in_time_and_killed(attack: st
     async def play() -> None:
         async with attacker(attack, start_s=1.0) as found:
             started = time.monotonic()
-            assert await found.list() == []
-            assert isinstance(found.faults["bad"], LimitError) and time.monotonic() - started < 20
+            with pytest.raises(LimitError):
+                await found.offered("bad")
+            assert time.monotonic() - started < 20
 
     asyncio.run(play())
 
@@ -47,8 +48,8 @@ def test_a_server_that_answers_nothing_is_given_up_in_time_and_killed(attack: st
 def test_a_line_without_end_ends_the_conversation() -> None:
     async def play() -> None:
         async with attacker("flood", start_s=20.0) as found:
-            assert await found.list() == []
-            assert "more than 8,388,608 bytes" in str(found.faults["bad"])
+            with pytest.raises((BridgeError, LimitError), match="more than 8,388,608 bytes"):
+                await found.offered("bad")
 
     asyncio.run(play())
 
@@ -56,7 +57,7 @@ def test_a_line_without_end_ends_the_conversation() -> None:
 def test_pages_of_tools_without_end_are_cut() -> None:
     async def play() -> None:
         async with attacker("many") as found:
-            tools = await found.list()
+            tools = await found.offered("bad")
             assert len(tools) == mcp_servers.MAX_TOOLS
             assert all(len(spec.description) == mcp_servers.DESCRIPTION_CHARS for spec in tools)
 
@@ -66,7 +67,7 @@ def test_pages_of_tools_without_end_are_cut() -> None:
 def test_tools_whose_schemas_are_none_or_too_large_are_not_offered() -> None:
     async def play() -> None:
         async with attacker("schemas") as found:
-            assert [spec.name for spec in await found.list()] == ["bad_t0"]
+            assert [spec.name for spec in await found.offered("bad")] == ["bad_t0"]
 
     asyncio.run(play())
 
@@ -74,11 +75,10 @@ def test_tools_whose_schemas_are_none_or_too_large_are_not_offered() -> None:
 def test_schemas_that_are_too_large_together_are_a_limit_that_names_the_server() -> None:
     async def play() -> None:
         async with attacker("heavy") as found:
-            assert await found.list() == []
-            assert isinstance(found.faults["bad"], LimitError)
-            assert "the MCP server 'bad' offers tools with schemas of more than 2,000,000 bytes" in str(found.faults["bad"])
+            with pytest.raises(LimitError, match="the MCP server 'bad' offers tools with schemas of more than 2,000,000 bytes"):
+                await found.offered("bad")
         async with attacker("heavy", tools=["t1", "t2"]) as found:
-            assert [spec.name for spec in await found.list()] == ["bad_t1", "bad_t2"]
+            assert [spec.name for spec in await found.offered("bad")] == ["bad_t1", "bad_t2"]
 
     asyncio.run(play())
 
@@ -89,9 +89,8 @@ def test_schemas_that_take_too_long_together_are_a_limit_that_names_the_server(m
     async def play() -> None:
         async with attacker("heavy") as found:
             for _ in range(2):
-                assert await found.list() == []
-                assert isinstance(found.faults["bad"], LimitError) and "the MCP server 'bad'" in str(found.faults["bad"])
-                assert "to check" in str(found.faults["bad"])
+                with pytest.raises(LimitError, match="the MCP server 'bad' .* to check"):
+                    await found.offered("bad")
 
     asyncio.run(play())
 
@@ -99,11 +98,12 @@ def test_schemas_that_take_too_long_together_are_a_limit_that_names_the_server(m
 def test_a_server_that_runs_and_then_lists_too_much_is_told_of_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         async with attacker("error") as found:
-            assert len(await found.list()) == 2
+            assert len(await found.offered("bad")) == 2
             monkeypatch.setattr(mcp_servers, "MAX_SCHEMAS_BYTES", 10)
-            assert await found.list() == [] and isinstance(found.faults["bad"], LimitError)
+            with pytest.raises(LimitError):
+                await found.offered("bad")
             monkeypatch.undo()
-            assert len(await found.list()) == 2
+            assert len(await found.offered("bad")) == 2
 
     asyncio.run(play())
 
@@ -127,7 +127,8 @@ def test_schemas_are_checked_and_large_messages_read_beside_the_event_loop(monke
 
     async def play() -> None:
         async with attacker("heavy") as found:
-            await found.list()
+            with pytest.raises(LimitError):
+                await found.offered("bad")
 
     asyncio.run(play())
     assert len(threads) > 10 and threading.main_thread() not in threads
@@ -136,7 +137,7 @@ def test_schemas_are_checked_and_large_messages_read_beside_the_event_loop(monke
 def test_an_answer_of_very_many_objects_is_refused_before_it_is_read() -> None:
     async def play() -> None:
         async with attacker("bomb") as found:
-            await found.list()
+            await found.offered("bad")
             with pytest.raises(BridgeError, match="held so many objects, lists and strings") as caught:
                 await found.call("bad_u", {})
             assert caught.value.code == "mcp_lost"
@@ -147,8 +148,9 @@ def test_an_answer_of_very_many_objects_is_refused_before_it_is_read() -> None:
 def test_a_list_of_tools_that_is_none_is_a_server_that_does_not_start() -> None:
     async def play() -> None:
         async with attacker("shapeless") as found:
-            assert await found.list() == []
-            assert found.faults["bad"].code == "mcp_start"
+            with pytest.raises(BridgeError) as caught:
+                await found.offered("bad")
+            assert caught.value.code == "mcp_start"
 
     asyncio.run(play())
 
@@ -166,12 +168,13 @@ def test_a_session_that_ends_does_not_wait_for_a_server_that_is_still_starting(m
 
         monkeypatch.setattr(Program, "_started", telling)
         async with attacker("silent", start_s=600) as found:
-            listing = asyncio.create_task(found.list())
+            listing = asyncio.create_task(found.offered("bad"))
             await begun.wait()
             started = time.monotonic()
             await found.close()
             assert time.monotonic() - started < 10
-            assert await listing == [] and "stopped with its session" in str(found.faults["bad"])
+            with pytest.raises(BridgeError, match="stopped with its session"):
+                await listing
 
     asyncio.run(play())
 

@@ -34,7 +34,7 @@ def test_there_is_a_field_for_each_property_by_its_type_and_the_required_ones_co
         ("city *", "text", ""),
         ("days", "json", "2"),
         ("tags", "json", ""),
-        ("unit", "choice", "F"),
+        ("unit", "choice", 1),
         ("wind", "yes_no", True),
     ]
     assert fields[0].hint == "string where"
@@ -42,9 +42,9 @@ def test_there_is_a_field_for_each_property_by_its_type_and_the_required_ones_co
 
 def test_what_is_written_becomes_arguments_and_what_is_empty_is_left_out() -> None:
     fields = fields_of(SCHEMA)
-    given = {"city": "Nice", "days": "3", "tags": '["a"]', "unit": "3", "wind": False}
+    given = {"city": "Nice", "days": "3", "tags": '["a"]', "unit": 2, "wind": False}
     assert arguments_of(fields, given) == {"city": "Nice", "days": 3, "tags": ["a"], "unit": 3, "wind": False}
-    assert arguments_of(fields, {"city": "", "days": "", "tags": " ", "unit": "", "wind": True}) == {"wind": True}
+    assert arguments_of(fields, {"city": "", "days": "", "tags": " ", "unit": None, "wind": True}) == {"wind": True}
     with pytest.raises(ValueError, match="days: this is no JSON"):
         arguments_of(fields, {**given, "days": "three"})
 
@@ -137,7 +137,7 @@ def test_no_word_of_a_tool_reaches_a_form_as_a_control_character_or_a_formula(tm
                 assert not state.get("description") or widget is form.button  # a description is typeset, whatever holds it
                 if state["_model_name"] == "LabelModel":
                     assert "mathjax_ignore" in state["_dom_classes"]
-            assert form.inputs["pick"].value.startswith("$") and form.inputs["deep"].value == ""
+            assert form.inputs["pick"].value == 0 and form.inputs["deep"].value == ""
 
     asyncio.run(play())
 
@@ -164,3 +164,31 @@ def test_a_long_list_of_choices_and_a_long_default_make_no_long_form() -> None:
         ("json", (), ""),
         ("text", (), ""),
     ]
+
+
+def test_each_value_of_a_choice_can_be_sent_and_read_and_none_is_sent_unless_it_is_chosen() -> None:
+    values = ["a", "", "b", "1", 1, True, None, "null", 1.5]
+    (field,) = fields_of({"properties": {"pick": {"enum": values}}})
+    assert field.initial is None and arguments_of([field], {"pick": None}) == {}
+    sent = [arguments_of([field], {"pick": place})["pick"] for place in range(len(values))]
+    assert [(type(value), value) for value in sent] == [(type(value), value) for value in values]
+    assert field.choices == ("a", '""', "b", '"1"', "1", "true", "null", '"null"', "1.5")
+
+
+@pytest.mark.parametrize(("default", "place"), [({"default": True}, 1), ({"default": None}, 2), ({"default": "x"}, None), ({}, None)])
+def test_a_choice_begins_with_its_default_of_the_same_type(default: dict[str, Any], place: int | None) -> None:
+    (field,) = fields_of({"properties": {"pick": {"enum": [1, True, None], **default}}})
+    assert field.initial == place
+
+
+def test_the_form_sends_the_choice_that_is_made_in_its_widget(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with Session(folder=tmp_path) as session:
+            about = {"name": "pick", "description": "", "parameters": {"properties": {"pick": {"enum": ["1", 1, ""]}}}}
+            form = ToolForm(about, session)
+            widget = form.inputs["pick"]
+            assert widget.value is None and [label for label, _ in widget.options] == ["", '"1"', "1", '""']
+            widget.index = 2
+            assert arguments_of(fields_of(about["parameters"]), {"pick": widget.value}) == {"pick": 1}  # type: ignore[arg-type]
+
+    asyncio.run(play())

@@ -14,6 +14,7 @@ from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS, Limits
 from llmspell_kernel.session import Session
 from llmspell_kernel.settings import Settings
+from llmspell_kernel.testing.fake_clock import FakeClock
 
 from .world import Probe, Recording
 
@@ -228,19 +229,23 @@ def test_other_cells_go_on_while_a_question_is_open() -> None:
 
 
 def test_the_total_time_stands_still_while_the_user_thinks() -> None:
+    clock = FakeClock()
+
     class Slow:
         """Answers after more than the cell's whole time."""
 
         async def ask(self, request: ApprovalRequest) -> bool:
-            await asyncio.sleep(0.4)
+            clock.advance(0.4)
             return True
 
     async def play() -> None:
-        one = Asking(Slow(), limits=PRESETS["standard"]._replace(total_time_s=0.3))
+        one = Asking(Slow(), limits=PRESETS["standard"]._replace(total_time_s=0.3), clock=clock)
         async with one.session as session:
-            await session.run("x = 1")  # the worker's start is none of this
             assert (await session.run(ECHO["lua"])).value == "a\nb"
-            late = (await session.run('probe.echo("a") sleep(30)')).error
+            going = asyncio.ensure_future(session.run('probe.echo("a") probe.hang()'))
+            await one.probe.waiting.wait()
+            clock.advance(0.4)
+            late = (await going).error
             assert isinstance(late, LimitError) and late.limit == "total_time_s"
 
     asyncio.run(play())

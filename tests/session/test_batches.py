@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import SpellError
 from llmspell_kernel.journal.events import CallFailed, CallStarted
 from llmspell_kernel.policy.decide import Grants
+from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import ExecutionResult, Session
 from llmspell_kernel.settings import Settings
 from llmspell_kernel.shown import Matrix, Progress
@@ -509,5 +512,37 @@ def test_models_that_fail_are_left_out_and_where_all_fail_the_first_failure_is_r
             assert [one.get("error", {}).get("code") for one in found["answers"]] == [None, "script_exhausted", "script_exhausted"]
             with pytest.raises(SpellError, match="used up"):
                 await here.run(consensus())
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_what_a_batch_came_to_ends_with_its_state_and_is_no_other_states_of_that_name(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        async with scene(engine, tmp_path, monkeypatch) as here:
+            await here.run(batch(2))
+            await kill(here.session, engine)
+            assert len(await here.run(LAST)) == 2
+            await here.session.forget("main", engine)
+            result = await here.result(LAST)
+            assert result.error is not None and result.error.code == "no_batch"
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_what_batches_came_to_takes_no_memory_once_their_states_are_forgotten(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        bridge = Llm(LlmService({"LLMSPELL_MODEL": "spell/echo"}, local_installed=False))
+        async with Session(bridges=[bridge], folder=tmp_path) as session:
+            for number in range(3):
+                await session.run(batch(2)[engine], engine=engine, state=f"s{number}")
+                await session.forget(f"s{number}", engine)
+            gc.collect()
+            assert len(bridge.kept_work) == 0
 
     asyncio.run(play())

@@ -10,7 +10,7 @@ from pydantic_ai.usage import RequestUsage, RunUsage
 
 from llmspell_kernel.errors import LimitError
 
-from .definition import Limits
+from .definition import COUNTED, Limits
 
 _LIMITS = ("requests", "input_tokens", "output_tokens", "total_tokens", "tool_calls")
 
@@ -76,9 +76,7 @@ class Account:
         self.cost_usd = None if cost_usd is None or self.cost_usd is None else self.cost_usd + cost_usd
 
     def counts(self) -> dict[str, int]:
-        return {
-            name: int(getattr(self.usage, name)) for name in ("input_tokens", "output_tokens", "total_tokens", "requests", "tool_calls")
-        }
+        return {name: int(getattr(self.usage, name)) for name in COUNTED}
 
 
 class told:

@@ -40,6 +40,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     tool_calls: NoLess | None = None
 
 
+COUNTED = ("input_tokens", "output_tokens", "total_tokens", "requests", "tool_calls")
+"""What is counted of a run, and given as its `usage`."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How its model answers, as options of `llm.chat`.
 

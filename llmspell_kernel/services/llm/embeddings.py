@@ -60,10 +60,14 @@ class Embedder:
         self._environ = environ
 
     def embedding(self, texts: Sequence[str], options: EmbedOptions, provider: str) -> Embedding:
-        """Raises ArgumentError, LimitError and BridgeError `unknown_model`; nothing is sent.  `provider` is the one in use."""
+        """Raises ArgumentError (`no_embedding_model` where none is named and none is usual), LimitError and BridgeError `unknown_model`.
+
+        Nothing is sent.  `provider` is the one in use.
+        """
         name = options.model or DEFAULTS.get(provider)
         if name is None:
-            raise ArgumentError(f"name the model that makes the vectors, such as {{model = '{NAME}'}}: {provider} has none that suits all")
+            told = f"name the model that makes the vectors, such as {{model = '{NAME}'}}: {provider} has none that suits all"
+            raise ArgumentError(told, code="no_embedding_model")
         if name.startswith(f"{SPELL_PROVIDER}/") and name != NAME:
             raise BridgeError(f"{name} makes no vectors; {NAME} does, from the words of a text", code="unknown_model")
         _check(texts)

@@ -25,12 +25,19 @@ class Library:
         """In place of the one of that name and version.  Raises LimitError where there are too many."""
         key = template.name, template.version
         chars = {**self._chars, key: _chars(template)}
-        if len(chars) > MAX_TEMPLATES or sum(chars.values()) > MAX_CHARS:
+        if len(chars) > MAX_TEMPLATES:
             raise LimitError(
-                f"the session keeps at most {MAX_TEMPLATES:,} named templates, of {MAX_CHARS:,} characters in all",
+                f"the session keeps at most {MAX_TEMPLATES:,} named templates; give one of their names again, or leave the name out",
                 limit="templates",
                 value=MAX_TEMPLATES,
                 used=len(chars),
+            )
+        if (used := sum(chars.values())) > MAX_CHARS:
+            raise LimitError(
+                f"the named templates of the session would have {used:,} characters, at most {MAX_CHARS:,} are kept; leave the name out",
+                limit="templates_chars",
+                value=MAX_CHARS,
+                used=used,
             )
         self._chars = chars
         self._kept.setdefault(template.name, {})[template.version] = template
@@ -61,7 +68,7 @@ class Library:
 
 def _chars(template: Template) -> int:
     source = template.source if isinstance(template.source, str) else str(template.source)
-    return len(source) + sum(map(len, template.defaults.values())) + sum(len(str(example)) for example in template.examples)
+    return len(source) + sum(map(len, template.defaults.values())) + sum(example.chars for example in template.examples)
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:

@@ -38,6 +38,12 @@ class Example(NamedTuple):
     user: str | Mapping[str, Any]
     assistant: str
 
+    @property
+    def chars(self) -> int:
+        """Of its texts; what is given as values is counted as it is put in."""
+        given = {"": self.user} if isinstance(self.user, str) else texts_of(self.user)
+        return len(self.assistant) + sum(len(name) + len(text) for name, text in given.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -220,7 +226,7 @@ def _example(entry: Mapping[str, Any], number: int) -> Example:
 
 def _check_size(template: Template) -> None:
     chars = sum(map(len, template._texts())) + sum(map(len, template.defaults.values()))
-    chars += sum(len(example.assistant) + len(example.user) for example in template.examples)
+    chars += sum(example.chars for example in template.examples)
     if chars > MAX_TEMPLATE_CHARS:
         raise _too_much("characters", chars, MAX_TEMPLATE_CHARS)
     places = sum(1 for text in template._texts() for _ in _places(text))

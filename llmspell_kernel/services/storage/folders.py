@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.own_folder import keep_out_of_git
 
 from . import opening
 
@@ -58,6 +59,8 @@ def _inner(folder: int, part: str, mode: int | None) -> int:
     try:
         os.mkdir(part, mode, dir_fd=folder)
         os.fsync(folder)
-    except FileExistsError:
-        pass  # made by another kernel since
-    return opening.step(folder, part, opening.READ_FOLDER)
+    except FileExistsError:  # made by another kernel since
+        return opening.step(folder, part, opening.READ_FOLDER)
+    inner = opening.step(folder, part, opening.READ_FOLDER)
+    keep_out_of_git(part, inner)
+    return inner

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
-from llmspell_kernel.values import Callback, ResourceRef, Value, kinds_in
+from llmspell_kernel.values import Callback, ResourceRef, Value, first_reference, kinds_in
 
 from .tool import ToolSpec
 
@@ -151,23 +151,8 @@ def _refuse_other_than_data(value: Any, what: str) -> None:
     if kinds is None:
         raise LimitError(f"{what} are nested too deep" if what.startswith("the arg") else f"{what} is nested too deep", limit="value_depth")
     if kinds & {Callback, ResourceRef}:
-        path, found = _first_other(value, "$")
-        raise ScriptError(f"{what}: {path} is {found}; tools take and give data alone", code="value")
+        path, found = first_reference(value, "$") or ("$", value)
+        told = f"a {found.type}" if isinstance(found, ResourceRef) else "a function"
+        raise ScriptError(f"{what}: {path} is {told}; tools take and give data alone", code="value")
     if (size := len(msgspec.json.encode(value))) > MAX_BYTES:
         raise LimitError(f"{what}: {size:,} bytes as JSON, the limit is {MAX_BYTES:,}", limit="tool_bytes", value=MAX_BYTES, used=size)
-
-
-def _first_other(value: Any, path: str) -> tuple[str, str]:
-    """The place of the first function or thing of the host; ("", "") for none."""
-    match value:
-        case Callback():
-            return path, "a function"
-        case ResourceRef():
-            return path, f"a {value.type}"
-        case list():
-            inner = ((f"{path}[{place}]", item) for place, item in enumerate(value))
-        case dict():
-            inner = ((f"{path}.{key}", item) for key, item in value.items())
-        case _:
-            return "", ""
-    return next((found for at, item in inner if (found := _first_other(item, at))[0]), ("", ""))

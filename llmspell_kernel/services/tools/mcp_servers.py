@@ -4,7 +4,7 @@ Rules
 - What a server says is a stranger's: its tools are counted and clipped, its schemas no larger than a schema may be, and nothing of it is checked by
   the package mcp, whose validation is not bounded; whoever calls a tool checks arguments and result.
 - Its schemas are checked in a thread: all of them within MAX_SCHEMAS_BYTES and SCHEMAS_S.
-- A server that does not start, or lists nothing in time, takes no other with it: `faults` says why, and the next `list` tries it again.
+- A server that does not start, or lists nothing in time, says which one it is and why, takes no other with it, and the next call tries it again.
 - A server that has ended is started anew by the next call.
 - No server may ask a model, the user or for files: the client offers none of that.
 """
@@ -64,13 +64,6 @@ class McpServers:
     def __init__(self, declared: Mapping[str, Any], secret: Secret, environ: Mapping[str, str]) -> None:
         self.declared = declared
         self._servers = {name: _Connection(name, settings, secret, environ) for name, settings in servers_of(declared).items()}
-        self.faults: dict[str, SpellError] = {}
-        """By server, why its tools are not there."""
-
-    async def list(self) -> Sequence[ToolSpec]:
-        """The tools of all servers, by server; starts those that do not run, and says in `faults` which could not be."""
-        found = await asyncio.gather(*(self._offered_or_fault(name) for name in self._servers))
-        return [spec for specs in found for spec in specs]
 
     async def offered(self, server: str) -> Sequence[ToolSpec]:
         """The tools of one server, which is started where it does not run.
@@ -85,7 +78,7 @@ class McpServers:
         return settings.start_s + settings.timeout_s
 
     async def call(self, name: str, args: dict[str, Value]) -> Value:
-        """What a tool gives; `name` as `list` has it.
+        """What a tool gives; `name` as `offered` has it.
 
         Raises ScriptError with the codes unknown and unknown_tool, BridgeError with mcp_start, mcp_lost and tool_failed, and LimitError where
         it takes too long.
@@ -103,14 +96,6 @@ class McpServers:
             hint = nearest(shown, list(self._servers)) or f"; declare it in your own settings: [mcp.{shown}]"
             raise ScriptError(f"there is no MCP server '{shown}'{hint}", code="unknown")
         return found
-
-    async def _offered_or_fault(self, name: str) -> Sequence[ToolSpec]:
-        self.faults.pop(name, None)
-        try:
-            return await self.offered(name)
-        except SpellError as error:
-            self.faults[name] = error
-            return []
 
 
 def servers_of(declared: Mapping[str, Any]) -> dict[str, McpServer]:
@@ -303,13 +288,19 @@ class _Connection:
 
     def _start_failure(self, error: BaseException) -> SpellError:
         if isinstance(error, SpellError):
-            return error
+            return self._named(error)
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, LimitError):
-            return error
+            return self._named(error)
         why = _clipped(str(error) or type(error).__name__)
         return BridgeError(f"the MCP server '{self._name}' could not be started: {why}{self._told()}", code="mcp_start")
+
+    def _named(self, error: SpellError) -> SpellError:
+        """With the server's name: of many servers, one did not start."""
+        if f"'{self._name}'" not in error.message:
+            error.message = f"the MCP server '{self._name}' could not be started: {error.message}; see [mcp.{self._name}] in your settings"
+        return error
 
     def _told(self) -> str:
         said = " ".join(self._program.told.split()) if self._program is not None else ""

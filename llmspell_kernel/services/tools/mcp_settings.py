@@ -15,8 +15,7 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from llmspell_kernel.errors import nearest
-
-from .tool import Level
+from llmspell_kernel.levels import Level
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 """Without _, which stands between it and the tool's own name."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from llmspell_kernel.levels import Level
 from llmspell_kernel.values import Value
-
-Level = Literal["read", "write", "network", "dangerous"]
-"""What its calls do outside, as policy.decide has it."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -24,6 +22,16 @@ class ToolSpec(msgspec.Struct, frozen=True):
     version: str = "1"
     deprecated: str = ""
     """What to use instead, "" for a tool that is not."""
+
+    def table(self) -> dict[str, Any]:
+        """What a model, a script and `llmspell tools --json` are told of it."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "level": self.level,
+            "parameters": self.parameters,
+            "returns": self.returns,
+        }
 
 
 class Calls(Protocol):

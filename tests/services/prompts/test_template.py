@@ -121,6 +121,8 @@ def test_a_short_template_cannot_multiply_a_long_value() -> None:
         ("x" * 1_000_001, [], "1,000,001 characters"),
         ("{{a}}" * (MAX_PLACES + 1), [], "places to fill"),
         ("x", [{"user": "u", "assistant": "a"}] * (MAX_EXAMPLES + 1), "201 examples"),
+        ("{{q}}", [{"user": {"q": "x" * 500_000}, "assistant": "a"}] * 2, "1,000,0[0-9]+ characters"),
+        ("{{q}}", [{"user": {"q": ["x" * 1_000_000]}, "assistant": "a"}], "1,000,0[0-9]+ characters"),
     ],
 )
 def test_a_template_that_is_too_large_is_refused(source: str, examples: list[dict[str, Any]], words: str) -> None:
@@ -157,5 +159,17 @@ def test_the_library_holds_so_many_templates_and_replaces_one_of_the_same_versio
         library.keep(template_of("x", {}, (), f"p{number}", "1"))
     library.keep(template_of("y", {}, (), "p1", "1"))
     assert library.get("p1").source == "y"
-    with pytest.raises(LimitError, match="at most 1,000 named templates"):
+    with pytest.raises(LimitError, match="at most 1,000 named templates") as raised:
         library.keep(template_of("x", {}, (), "one more", "1"))
+    assert (raised.value.limit, raised.value.value, raised.value.used) == ("templates", MAX_TEMPLATES, MAX_TEMPLATES + 1)
+
+
+def test_the_library_holds_so_many_characters_also_of_examples_that_are_values() -> None:
+    library = Library()
+    examples = [{"user": {"q": "x" * 999_000}, "assistant": "a"}]
+    for number in range(16):
+        library.keep(template_of("{{q}}", {}, examples, f"p{number}", "1"))
+    with pytest.raises(LimitError, match="at most 16,000,000 are kept") as raised:
+        library.keep(template_of("{{q}}", {}, examples, "p17", "1"))
+    assert (raised.value.limit, raised.value.value) == ("templates_chars", 16_000_000) and raised.value.used > 16_900_000
+    assert not library.has("p17", "1")

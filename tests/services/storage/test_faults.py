@@ -267,7 +267,12 @@ def test_a_disk_that_is_full_before_the_first_key_leaves_nothing_half_made(tmp_p
         filling.unlink()
         store.set("a", 1)
         assert store.get("a") == 1 and store.take_warnings() == []
-        assert {path.name for path in (disk / ".llmspell").iterdir()} <= {"storage.sqlite", "storage.sqlite-wal", "storage.sqlite-shm"}
+        assert {path.name for path in (disk / ".llmspell").iterdir()} <= {
+            ".gitignore",
+            "storage.sqlite",
+            "storage.sqlite-wal",
+            "storage.sqlite-shm",
+        }
         store.close()
 
 

@@ -36,9 +36,7 @@ async def servers(environ: Mapping[str, str] = os.environ, secret: Any = no_secr
 
 
 async def specs(found: McpServers) -> dict[str, ToolSpec]:
-    listed = {spec.name: spec for spec in await found.list()}
-    assert not found.faults, found.faults
-    return listed
+    return {spec.name: spec for spec in await found.offered("shop")}
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +155,8 @@ def test_the_server_and_what_it_has_started_end_with_the_session() -> None:
 
 def test_no_server_is_started_before_it_is_asked_for() -> None:
     async def play() -> None:
-        async with servers(nothing={"command": ["/nowhere/at/all"]}) as found:
-            assert found.faults == {}
+        async with servers(shop={"command": SERVER}, nothing={"command": ["/nowhere/at/all"]}) as found:
+            assert await specs(found)
 
     asyncio.run(play())
 
@@ -185,15 +183,15 @@ def test_a_message_that_is_too_large_ends_the_conversation_over_the_programs_out
     asyncio.run(play())
 
 
-def test_a_server_that_does_not_start_takes_no_other_with_it() -> None:
+def test_a_server_that_does_not_start_takes_no_other_with_it_and_says_which_it_is_and_why() -> None:
     async def play() -> None:
         broken = [sys.executable, "-c", "import sys; print('no licence', file=sys.stderr); sys.exit(1)"]
         async with servers(shop={"command": SERVER}, gone={"command": ["/nowhere/at/all"]}, broken={"command": broken}) as found:
-            names = [spec.name for spec in await found.list()]
-            assert "shop_add" in names and {name.partition("_")[0] for name in names} == {"shop"}
-            assert {name: fault.code for name, fault in found.faults.items()} == {"gone": "mcp_start", "broken": "mcp_start"}
-            assert "cannot start '/nowhere/at/all': No such file or directory" in str(found.faults["gone"])
-            assert "no licence" in str(found.faults["broken"])
+            for name, why in (("gone", "cannot start '/nowhere/at/all': No such file or directory"), ("broken", "no licence")):
+                with pytest.raises(BridgeError) as caught:
+                    await found.offered(name)
+                assert caught.value.code == "mcp_start" and why in str(caught.value) and f"the MCP server '{name}'" in str(caught.value)
+            assert "shop_add" in await specs(found)
 
     asyncio.run(play())
 
@@ -219,8 +217,9 @@ def test_a_secret_goes_to_the_host_of_the_url_alone() -> None:
     async def play() -> None:
         async with HttpServer() as web, servers(secret=secret, shop={"url": f"{web.address}/mcp", "auth": "key"}) as found:
             web.answers["/mcp"] = reply(b"", 401)
-            assert await found.list() == []
-            assert found.faults["shop"].code == "mcp_start" and "s3cret" not in str(found.faults["shop"])
+            with pytest.raises(BridgeError) as caught:
+                await found.offered("shop")
+            assert caught.value.code == "mcp_start" and "s3cret" not in str(caught.value)
             assert asked == [("key", web.authority, "http")]
             assert {received.header("authorization") for received in web.requests} == {"Bearer s3cret"}
 
@@ -243,8 +242,9 @@ def test_an_answer_over_http_that_is_none_is_a_server_that_does_not_start(answer
     async def play() -> None:
         async with HttpServer() as web, servers(shop={"url": f"{web.address}/mcp", "start_s": 10}) as found:
             web.answers["/mcp"] = answer
-            assert await found.list() == []
-            assert says in str(found.faults["shop"])
+            with pytest.raises((BridgeError, LimitError)) as caught:
+                await found.offered("shop")
+            assert says in str(caught.value) and "'shop'" in str(caught.value)
 
     asyncio.run(play())
 
