@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from llmspell_kernel.errors import ArgumentError, LimitError
+from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
 from llmspell_kernel.services.agents.definition import Limits
 from llmspell_kernel.services.agents.messages import plain
 from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
@@ -104,10 +104,17 @@ class AgentStream(Resource):
         try:
             self._result = await start(Play(tell=self._tell, room=self._drained.wait))
             self._events.put_nowait({"type": "done", "result": self._result})
+        except asyncio.CancelledError:
+            self._error = ScriptError(
+                "the run was stopped with the cell that began it: its functions ran there; read a stream to its end in one cell",
+                code="stopped",
+            )
+            raise
         except Exception as error:
             # Kept for the reader, who meets it after the events that came before it.
             self._error = error
-        self._events.put_nowait(None)
+        finally:
+            self._events.put_nowait(None)
 
 
 class Agent(Resource):

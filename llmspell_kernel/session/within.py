@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import timeout
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -40,9 +41,39 @@ async def run_within(within: EffectContext, script: ScriptState, work: str | Fun
         return await _ended(session, script, run, work)
 
 
+LEFT_BEHIND_WAIT_S = 5.0
+"""How long a call whose own cell is over waits for a state: the cell that runs there may wait for what this call makes, and nobody can know."""
+
+
 @asynccontextmanager
 async def _turn(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
     """Waits until no other cell runs in the state.  Raises ScriptError where that one waits, by whatever way, for one of those that ask here."""
+    try:
+        async with timeout(None if _has_cell(within) else LEFT_BEHIND_WAIT_S) as wait, _taken(within, script):
+            wait.reschedule(None)
+            yield
+    except TimeoutError:
+        if not wait.expired():
+            raise
+        raise ScriptError(
+            f"the {script.engine} state '{script.name}' is busy with a cell, and the cell that this call belongs to is over; read a stream to its"
+            " end in the cell that began it",
+            code="busy",
+        ) from None
+
+
+def _has_cell(within: EffectContext) -> bool:
+    """Does a cell still run that asks this call?"""
+    context: EffectContext | None = within
+    while context is not None:
+        if context.run.is_live:
+            return True
+        context = context.within
+    return False
+
+
+@asynccontextmanager
+async def _taken(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
     session, held = within.run.session, _asking(within)
     waiting = (held, script)
     if script.turns.locked() or (script.name, script.engine) in session.running:

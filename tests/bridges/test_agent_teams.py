@@ -237,6 +237,34 @@ def test_agents_of_scripts_answer_stream_and_are_tools(engine: str, tmp_path: Pa
 
 
 @every_engine
+@pytest.mark.parametrize("asked", [2, 100], ids=["while it works", "while it waits to be read"])
+def test_a_scripts_agent_that_is_read_in_a_later_cell_is_told_and_waits_for_nobody_for_ever(
+    asked: int, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # it goes ahead of its reader, until it has said much, or is in the middle of that
+    begin = lua_js(
+        'said = 0 agent.register("count", {execute = tostring, stream = function(input, n) said = n if n <= 500 then return input .. n end end})'
+        f' s = agent.get("count"):stream("x") local first = s:next().text while said < math.min({asked}, 32) do sleep(0.01) end return first',
+        "let said = 0; await agent.register('count', {execute: String, stream: (input, n) => { said = n; return n <= 500 ? input + n : null }});"
+        " let s = await (await agent.get('count')).stream('x'); const first = (await s.next()).text;"
+        f" while (said < Math.min({asked}, 32)) await sleep(0.01); first",
+    )
+    rest = lua_js(
+        "local read = 1 local ok, e = pcall(function() for _ in s do read = read + 1 end end) return {ok, e.code, read < 500}",
+        "let read = 1, code; try { for await (const _ of s) read++ } catch (e) { code = e.code } [code === undefined, code, read < 500]",
+    )
+    monkeypatch.setattr("llmspell_kernel.session.within.LEFT_BEHIND_WAIT_S", 0.2)
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            assert await run(told.session, engine, begin) == ["x1"]
+            [[ended_well, code, is_cut]] = await run(told.session, engine, rest)
+            assert (ended_well, code in ("busy", "stopped"), is_cut) == (False, True, True)
+
+    asyncio.run(play())
+
+
+@every_engine
 def test_agents_are_found_listed_and_closed_by_name(engine: str, tmp_path: Path) -> None:
     cell = lua_js(
         'local l = agent.list() a:close() local ok, e = pcall(agent.get, "front") return {#l, l[1].name, l[2].kind, e.code, #agent.list()}',
