@@ -10,7 +10,7 @@ from ..policy.layers import confinement_of
 from ..policy.presets import PRESETS
 from ..policy.tables import TABLES
 from ..settings import Settings
-from .rules import rows, written
+from .rules import grants_of, rows, written
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -34,7 +34,7 @@ def overview(settings: Settings, layers: Mapping[str, str] | None, states: Mappi
     `states` are those that were narrowed, by a name to show.
     """
     confinement = confinement_of(settings.preset, settings.confinement)
-    grants = [PRESETS[settings.preset].grants, Grants(settings.allow, settings.deny, settings.ask)]
+    grants = [PRESETS[settings.preset].grants, grants_of(settings)]
     known = rows(settings)
     return {
         "preset": settings.preset,

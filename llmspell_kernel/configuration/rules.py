@@ -23,12 +23,13 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 
 from ..errors import ConfigError, nearest
 from ..policy import files, hosts, patterns
+from ..policy.decide import Grants
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
 from ..services.secret_sources import WrongSource, check_name, source_of
 from ..services.tools.mcp_settings import WrongServer, check_server_name, server_of
-from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings
+from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings, item_key
 
 TRUST = "trust"
 """A key of the user's file alone: folders whose project files are the user's own."""
@@ -228,6 +229,17 @@ def rows(settings: Settings) -> list[Entry]:
     return found + [Entry(key, _open_value(settings, key), settings.origin(key)) for key in named]
 
 
+def grants_of(settings: Settings) -> Grants:
+    """What the settings grant, with the places that a refusal names."""
+    return Grants(
+        settings.allow,
+        settings.deny,
+        settings.ask,
+        allow_place=settings.place("grants.allow"),
+        deny_places={pattern: settings.place("grants.deny", pattern) for pattern in settings.deny},
+    )
+
+
 def _open_value(settings: Settings, key: str) -> Any:
     table, _, name = key.partition(".")
     return getattr(settings, table)[name]
@@ -292,7 +304,9 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
 
 
 def _with(settings: Settings, entry: Entry) -> Settings:
-    origins = {**settings.origins, entry.key: entry.origin}
+    earlier_items = item_key(entry.key, "")
+    kept = {key: origin for key, origin in settings.origins.items() if not key.startswith(earlier_items)}
+    origins = {**kept, entry.key: entry.origin}
     table, _, name = entry.key.partition(".")
     match table:
         case "grants":
@@ -312,7 +326,9 @@ def _guest(settings: Settings, entry: Entry) -> Settings:
     """A layer that only tightens: its preset leaves in force what is tighter already, and lists that forbid are added to."""
     if _direction(entry.key) == "adds":
         own_list = _held(settings, entry.key)
-        return _with(settings, entry._replace(value=tuple(dict.fromkeys((*own_list, *entry.value)))))
+        own_places = {item_key(entry.key, str(item)): settings.origin(entry.key) for item in own_list}
+        changed = _with(settings, entry._replace(value=tuple(dict.fromkeys((*own_list, *entry.value)))))
+        return changed._replace(origins=MappingProxyType({**changed.origins, **own_places}))
     changed = _with(settings, entry)
     if entry.key == "preset":
         for name, own in values_of(settings, "limits")._asdict().items():

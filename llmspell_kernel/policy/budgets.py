@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from ..errors import DeniedError, LimitError
+from .mending import listed, with_one_more
 from .numbers import FromZero, Least
 
 Amount = Annotated[float, Least(0)]
@@ -210,12 +211,12 @@ def admitted(budgets: Budgets, span: str, tally: Tally, asked: Amounts) -> Amoun
     return asked._replace(ms=min(asked.ms, left.ms))
 
 
-def check_model(budgets: Budgets, model: str) -> None:
-    """Raises DeniedError for a model that scripts may not ask."""
+def check_model(budgets: Budgets, model: str, place: str = "") -> None:
+    """Raises DeniedError for a model that scripts may not ask; `place` is where `models` was set, "" where nobody knows."""
     if not any(fnmatchcase(model, pattern) for pattern in budgets.models):
         raise DeniedError(
-            f"the policy does not allow the model '{model}' (budgets.models = {_listed(budgets.models)}); "
-            f"add it in your settings: [budgets] models = ['{model}']",
+            f"the policy does not allow the model '{model}' (budgets.models = {listed(budgets.models)}); "
+            f"{with_one_more('budgets.models', budgets.models, model, place)}",
             capability=f"model:{model}",
         )
 
@@ -280,10 +281,6 @@ def shown(key: str, value: float) -> str:
     if key.endswith("_seconds"):
         return f"{value:,.1f} s"
     return f"{value:,.0f}"
-
-
-def _listed(patterns: Collection[str]) -> str:
-    return f"[{', '.join(repr(pattern) for pattern in patterns)}]"
 
 
 def _up(value: float, scale: int) -> int:

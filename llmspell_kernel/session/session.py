@@ -18,6 +18,7 @@ from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._python_tools import ToolOptions, python_tool
 from ..bridges._registry import discover as discover_bridges
 from ..bridges._threads import allow as allow_threads
+from ..configuration.rules import grants_of
 from ..configuration.sources import state_folder as state_folder_of
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
@@ -202,7 +203,7 @@ class Session:
 
     def _grants(self, settings: Settings) -> tuple[Grants, ...]:
         """On top of each other: the preset's, and the given ones or those of the settings."""
-        own = self._given_grants or Grants(settings.allow, settings.deny, settings.ask)
+        own = self._given_grants or grants_of(settings)
         return PRESETS[settings.preset].grants, own
 
     def keep_journal(self, file: Path | None = None) -> None:
