@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,6 +67,8 @@ async def budget(words: Sequence[str], notebook: Any, show: Callable[[Any], None
 
 def config(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
     print("\n".join(notebook.configure(*words)) if words else _settings(notebook))
+    for line in notebook.session.unmet_rules() if words else ():
+        print(line, file=sys.stderr)
 
 
 def policy(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:

@@ -73,6 +73,7 @@ from .sources import Sources
 from .state_keeper import StateKeeper
 from .status import SessionStatus, status_of, used_by
 from .taping import CELL_S, Mode, Taping
+from .unmet_rules import UnmetRules
 from .value_lists import check_size, read_value, write_values
 
 F = TypeVar("F")
@@ -119,6 +120,7 @@ class Session:
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
         self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
+        self._unmet_rules = UnmetRules()
         self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         self.tools = ToolLibrary(DECLARED)
@@ -205,6 +207,10 @@ class Session:
         """On top of each other: the preset's, and the given ones or those of the settings."""
         own = self._given_grants or grants_of(settings)
         return PRESETS[settings.preset].grants, own
+
+    def unmet_rules(self, narrowing: Sequence[Grants] = ()) -> list[str]:
+        """A line for each rule that denies or asks, fits no call of any bridge, and was not told of before."""
+        return self._unmet_rules.told((*self.grants, *narrowing), self.declarations)
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
@@ -365,6 +371,8 @@ class Session:
         shown = RedactedSink(kept, self.redactor)
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
+        for line in self.unmet_rules(script.grants):
+            shown.write("stderr", f"{line}\n")
         try:
             refuse_surrogates(function or told)
             values = self.redactor.redact_value(await self.execute(script, run, work, inputs))

@@ -138,14 +138,28 @@ def test_a_model_that_nobody_has_is_told_with_the_file_that_names_it(folder: Fol
     assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr
 
 
-def test_policy_check_warns_of_rules_that_fit_no_call(folder: Folder) -> None:
+def test_policy_check_refuses_rules_that_fit_no_call(folder: Folder) -> None:
     (folder.work / "llmspell.toml").write_text('[grants]\ndeny = ["lm.chat", "http.*", "host.sum"]\nask = ["storage"]\n')
     checked = folder.call("policy", "check")
-    assert checked.returncode == 0
+    assert checked.returncode == 1 and "right" not in checked.stdout
     call, bridge = checked.stderr.splitlines()
-    said = "Warning: llmspell.toml, line 2, key 'grants.deny': 'lm.chat' fits no call of an installed bridge; did you mean 'llm.chat'"
+    said = "Error: llmspell.toml, line 2, key 'grants.deny': 'lm.chat' fits no call of an installed bridge; did you mean 'llm.chat'"
     assert call.startswith(said)
-    assert bridge == "Warning: llmspell.toml, line 3, key 'grants.ask': 'storage' fits no call of an installed bridge; write 'storage.*'"
+    assert bridge == "Error: llmspell.toml, line 3, key 'grants.ask': 'storage' fits no call of an installed bridge; write 'storage.*'"
+
+
+def test_a_run_tells_once_of_a_deny_that_denies_nothing_and_goes_on(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('[grants]\ndeny = ["llm.sett_model", "storge.*", "http.*"]\n')
+    ran = folder.call("run", "--engine", "lua", "-", given="print(llm.model()); return 1")
+    assert ran.returncode == 0 and ran.stdout.endswith("1\n")
+    slip, bridge = ran.stderr.splitlines()
+    assert slip.startswith(
+        "Warning: the rule 'deny' of llmspell.toml, line 2 denies nothing: "
+        "'llm.sett_model' fits no call of an installed bridge; did you mean 'llm.set_model'"
+    )
+    assert "'storge.*' fits no call of an installed bridge; did you mean 'storage.*'" in bridge
+    narrowed = folder.call("run", "--engine", "lua", "--deny", "llm.chatt", "-", given="return 1")
+    assert "'llm.chatt' fits no call of an installed bridge; did you mean 'llm.chat'" in narrowed.stderr
 
 
 def test_policy_check_takes_a_file_as_a_strangers_unless_it_is_said_to_be_your_own(folder: Folder) -> None:
