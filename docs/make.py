@@ -22,6 +22,8 @@ from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
 from llmspell_kernel.host_types._table import conversions
+from llmspell_kernel.kernel.cell_options import OPTIONS
+from llmspell_kernel.kernel.commands import GROUPS
 from llmspell_kernel.policy import limits
 from llmspell_kernel.policy.layers import MODES
 from llmspell_kernel.policy.presets import PRESETS
@@ -226,6 +228,19 @@ def phase_table() -> str:
     return table(["a state that is", "and the message", "from the", "is then"], rows)
 
 
+def cell_option_table() -> str:
+    return table(["option", ""], ([code(f"{option.name} {option.value}"), option.what] for option in OPTIONS))
+
+
+def command_tables() -> str:
+    """A heading and a table for each group."""
+    return "\n".join(f"### {title}\n\n{_command_table(commands)}" for title, commands in GROUPS.items())
+
+
+def _command_table(commands: Iterable[Any]) -> str:
+    return table(["command", ""], ([code(f"%llmspell {usage}"), what] for command in commands for usage, what in command.usages))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conversions": conversion_table,
     "engines": engine_table,
@@ -237,6 +252,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "run-signature": run_signature,
     "phases": phase_drawing,
     "transitions": phase_table,
+    "cell-options": cell_option_table,
+    "commands": command_tables,
 }
 
 
