@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import llmspell_kernel
 from llmspell_kernel import errors
+from llmspell_kernel.amounts import size
 from llmspell_kernel.bridges._catalogue import reference_markdown
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import built_in
-from llmspell_kernel.configuration.rules import CHECKS, rows, written
+from llmspell_kernel.configuration.rules import CHECKS, amount, rows
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
@@ -85,7 +86,7 @@ def setting_table() -> str:
         if key.startswith("limits."):
             continue
         lines.append(
-            [code(key), _kind(kinds[key]), code(written(values[key])), code(variables.get(key, "")), docs[key.removeprefix("grants.")]]
+            [code(key), _kind(kinds[key]), code(amount(key, values[key])), code(variables.get(key, "")), docs[key.removeprefix("grants.")]]
         )
     return table(["key", "value", "default", "variable", ""], lines)
 
@@ -163,7 +164,7 @@ def _patterns(names: Iterable[str], levels: Iterable[str] = ()) -> str:
 def _amount(name: str, preset: limits.Limits) -> str:
     value = getattr(preset, name)
     if name.endswith("_bytes"):
-        return f"{value // limits.MiB} MiB"
+        return size(value)
     return f"{value:g} s" if name.endswith("_s") and not name.endswith("_per_s") else f"{value:,}"
 
 

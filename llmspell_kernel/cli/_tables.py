@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..configuration.rules import written
+from ..configuration.rules import amount
 from ..render.text import clean_line
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
 def setting_table(rows: Iterable[Entry]) -> Table:
     table = _grid()
     for row in rows:
-        table.add_row(Text(f"  {row.key}"), Text(written(row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold"))
+        table.add_row(
+            Text(f"  {row.key}"), Text(amount(row.key, row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold")
+        )
     return table
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..amounts import size
 from ..policy.decide import Grants
 from ..policy.layers import confinement_of
 from ..policy.presets import PRESETS
 from ..policy.tables import TABLES
 from ..settings import Settings
-from .rules import grants_of, rows, written
-
-KIB, MIB = 1024, 1024 * 1024
+from .rules import amount, grants_of, rows, written
 
 
 class Line(NamedTuple):
@@ -79,15 +78,14 @@ def parts(found: Mapping[str, Any]) -> Iterator[Part]:
 
 def _entry_line(entry: Mapping[str, Any]) -> Line:
     name = entry["key"].partition(".")[2]
-    return Line(name, _amount(name, entry["value"]), entry["origin"])
+    return Line(name, _amount(entry["key"], entry["value"]), entry["origin"])
 
 
-def _amount(name: str, value: Any) -> str:
+def _amount(key: str, value: Any) -> str:
     """A number with the unit that its name ends with."""
-    if name.endswith("_bytes") and value >= KIB:
-        size, unit = (value / MIB, "MiB") if value >= MIB else (value / KIB, "KiB")
-        return f"{size:.4g} {unit}"
-    return f"{written(value)} s" if name.endswith("_s") and not name.endswith("_per_s") else written(value)
+    if key.endswith("_bytes"):
+        return size(value)
+    return f"{written(value)} s" if key.endswith("_s") and not key.endswith("_per_s") else amount(key, value)
 
 
 def _rule_lines(rules: Mapping[str, Any]) -> Iterator[Line]:

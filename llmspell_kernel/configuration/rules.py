@@ -21,8 +21,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from ..amounts import bytes_of, exact_size
 from ..errors import ConfigError, nearest
 from ..policy import files, hosts, patterns
+from ..policy.budgets import NO_LIMIT, UNLIMITED, is_budget
 from ..policy.decide import Grants
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
@@ -135,7 +137,33 @@ def _check_for(annotation: Any) -> Check:
 
 
 def _checks_of(name: str) -> dict[str, Check]:
-    return {f"{name}.{field}": _check_for(annotation) for field, annotation in TABLES[name].types.items()}
+    return {f"{name}.{field}": _check_of(name, field, annotation) for field, annotation in TABLES[name].types.items()}
+
+
+def _check_of(table: str, field: str, annotation: Any) -> Check:
+    check = _check_for(annotation)
+    if field.endswith("_bytes"):
+        return _in_bytes(check)
+    return _may_be_unlimited(check) if is_budget(field) and table == "budgets" else check
+
+
+def _in_bytes(whole: Check) -> Check:
+    def check(value: Any, engines: Collection[str]) -> Any:
+        if isinstance(value, str):
+            try:
+                value = bytes_of(value)
+            except ValueError as error:
+                raise WrongValue(str(error)) from None
+        return whole(value, engines)
+
+    return check
+
+
+def _may_be_unlimited(number: Check) -> Check:
+    def check(value: Any, engines: Collection[str]) -> Any:
+        return number(NO_LIMIT if value == UNLIMITED else value, engines)
+
+    return check
 
 
 def _secret(value: Any, engines: Collection[str]) -> dict[str, Any]:
@@ -261,6 +289,14 @@ def written(value: Any) -> str:
         case float():
             return f"{value:g}"
     return value if value.isprintable() else quoted(value)
+
+
+def amount(key: str, value: Any) -> str:
+    """`written`, and what is in bytes or is a budget as people write it: `128 MiB`, `no limit`.  Each can be set in that form."""
+    table, _, field = key.partition(".")
+    if field.endswith("_bytes"):
+        return exact_size(value)
+    return UNLIMITED if table == "budgets" and is_budget(field) and value >= NO_LIMIT else written(value)
 
 
 def quoted(text: str) -> str:
@@ -404,7 +440,8 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
     return wrong(
         entry.key,
         entry.origin,
-        f"{written(entry.value)} is looser than your own {written(ours)} ({own.origin(entry.key)}), and a project's file may only tighten. "
+        f"{amount(entry.key, entry.value)} is looser than your own {amount(entry.key, ours)} ({own.origin(entry.key)}), "
+        "and a project's file may only tighten. "
         f"Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file (`llmspell config` names it)",
     )
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..configuration.rules import rows, written
+from ..configuration.rules import amount, rows
 from ..errors import ConfigError
 from ..render.text import clean_clipped
 
@@ -83,6 +83,6 @@ def _tasks(notebook: Any) -> str:
 
 
 def _settings(notebook: Any) -> str:
-    found = [(row.key, written(row.value), str(row.origin)) for row in rows(notebook.settings)]
+    found = [(row.key, amount(row.key, row.value), str(row.origin)) for row in rows(notebook.settings)]
     widths = [max(len(row[column]) for row in found) for column in (0, 1)]
     return "\n".join(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in found)

@@ -25,13 +25,15 @@ Amount = Annotated[float, Least(0)]
 
 NO_LIMIT = 1_000_000_000
 """Of any measure: more than anyone can use.  0 is a budget too: it allows nothing."""
+UNLIMITED = "no limit"
+"""How that is written and shown."""
 NEAR = 0.8
 """The share of a budget from which its user is warned."""
 SPANS = ("cell", "session", "day")
 
 
 class Budgets(NamedTuple):
-    """What scripts may use of models.  0 allows nothing (`day_cost_usd = 0`: only models that are free); 1_000_000_000 is no limit."""
+    """What scripts may use of models.  0 allows nothing (`day_cost_usd = 0`: only models that are free); "no limit" is more than anyone can use."""
 
     cell_requests: FromZero = 1_000
     """How many questions one cell may send to models, retries included."""
@@ -90,6 +92,11 @@ TIGHTER: Mapping[str, str] = {
     **{f"{span}_{measure.name}": "lower" for span in SPANS for measure in MEASURES},
     "models": "covered",
 }
+
+
+def is_budget(field: str) -> bool:
+    """Is it an amount of one span, and not a rule beside them?"""
+    return field.startswith(tuple(f"{span}_" for span in SPANS))
 
 
 class Amounts(NamedTuple):
@@ -179,7 +186,7 @@ def lines(budgets: Budgets, span: str, tally: Tally) -> Iterator[Line]:
 def table(report: Collection[Line]) -> str:
     """The budgets that have a cap or of which something was used, as text."""
     rows = [
-        (line.key, shown(line.key, line.used), shown(line.key, line.cap) if line.is_limited else "-", _remark(line))
+        (line.key, shown(line.key, line.used), shown(line.key, line.cap) if line.is_limited else UNLIMITED, _remark(line))
         for line in report
         if line.is_limited or line.used
     ]
