@@ -13,6 +13,9 @@ from ..policy.tables import TABLES
 from ..settings import Settings
 from .rules import amount, grants_of, rows, written
 
+MOST_CHARS = (40, 30)
+"""Of a column: one long value must not push every origin out of the screen."""
+
 
 class Line(NamedTuple):
     """`origin` says who set it, "" where nobody can."""
@@ -112,6 +115,6 @@ def text(found: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for part in parts(found):
         lines += ["", part.title] if lines else [part.title]
-        widths = [max(len(line[column]) for line in part.lines) for column in (0, 1)] if part.lines else [0, 0]
+        widths = [min(most, max((len(line[column]) for line in part.lines), default=0)) for column, most in enumerate(MOST_CHARS)]
         lines += [f"  {line.name:<{widths[0]}}  {line.value:<{widths[1]}}  {line.origin}".rstrip() for line in part.lines]
     return "\n".join(lines)

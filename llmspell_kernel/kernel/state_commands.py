@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..render.text import clean_clipped
 
 LABEL_CHARS = 200
+VALUE_CHARS = 20
 
 
 def states(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -84,5 +85,6 @@ def _tasks(notebook: Any) -> str:
 
 def _settings(notebook: Any) -> str:
     found = [(row.key, amount(row.key, row.value), str(row.origin)) for row in rows(notebook.settings)]
-    widths = [max(len(row[column]) for row in found) for column in (0, 1)]
+    # one long list must not push every origin out of the screen
+    widths = [max(len(row[0]) for row in found), min(VALUE_CHARS, max(len(row[1]) for row in found))]
     return "\n".join(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in found)
