@@ -63,6 +63,14 @@ def bridge_table(bridges: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def server_table(servers: Iterable[Mapping[str, Any]]) -> Table:
+    table = _grid()
+    for server in servers:
+        told = Text("cannot start", style="red") if server["problem"] else Text("not started here", style="dim")
+        table.add_row(Text(f"  {server['name']}"), told, Text(server["runs"], style="dim", overflow="fold"))
+    return table
+
+
 def tool_table(tools: Iterable[tuple[str, str, str]]) -> Table:
     """Of (name, level, what it does)."""
     table = _grid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from llmspell_kernel.cli._tables import setting_table
+from llmspell_kernel.configuration.rules import Entry, apply, rows
+from llmspell_kernel.settings import Origin, Settings
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
 
@@ -202,3 +208,15 @@ def test_a_folder_and_a_module_of_no_language_are_wrong_calls(folder: Folder) ->
     assert here.returncode == 2 and "Error: .: is a folder; name the file of a script\n" in here.stderr
     module = folder.call("run", "--module", "s.json", "spell.lua")
     assert (module.returncode, module.stdout) == (2, "") and "no engine runs 's.json'" in module.stderr
+
+
+def test_no_key_is_cut_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    held = apply(
+        Settings(), [Entry("grants.allow", ["llm.*", "storage.*", "http.get"], Origin("~/.config/llmspell/config.toml", 12))], engines=[]
+    )
+    console.print(setting_table(rows(held)))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [row.key for row in rows(held) if not any(row.key in line.split() for line in lines)] == []
