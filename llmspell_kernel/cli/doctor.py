@@ -15,7 +15,8 @@ import click
 def command(as_json: bool) -> None:
     """Say what is installed, what can be used, and what to mend.
 
-    Of engines, models, bridges, MCP servers (none is started) and kernels.  Exits with 1 when something installed is broken.  Keys are named, never shown.
+    Of engines, models, bridges, MCP servers (none is started) and kernels.
+    Exits with 1 when something installed is broken.  Keys are named, never shown.
     """
     from ._facts import collect
 

@@ -587,6 +587,7 @@ class Told(Bridge):
 
     name = "told"
 
+    @method
     async def ask(self, ctx: Context, mode: str = "", size: int = 0, last: str = "") -> None:
         """Asks.
 
