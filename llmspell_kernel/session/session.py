@@ -210,7 +210,7 @@ class Session:
 
     def unmet_rules(self, narrowing: Sequence[Grants] = ()) -> list[str]:
         """A line for each rule that denies or asks, fits no call of any bridge, and was not told of before."""
-        return self._unmet_rules.told((*self.grants, *narrowing), self.declarations)
+        return self._unmet_rules.told((*self.grants, *narrowing), self.bridges)
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from ..bridges._capabilities import UNKNOWN_YET, capabilities
-from ..bridges._declaration import BridgeDeclaration
+from ..bridges._capabilities import UNKNOWN_YET, capabilities, is_of_bridges_alone
 from ..configuration.unmet_patterns import unmet
 from ..policy.decide import Grants
+from .bridge_set import BridgeSet
 
 _DOES = {"deny": "denies nothing", "ask": "asks before nothing"}
 
@@ -18,7 +18,7 @@ class UnmetRules:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
 
-    def told(self, grants: Iterable[Grants], declarations: Mapping[str, BridgeDeclaration]) -> list[str]:
+    def told(self, grants: Iterable[Grants], bridges: BridgeSet) -> list[str]:
         """A line for each that was not looked at before."""
         new = {
             (kind, pattern): rules
@@ -30,13 +30,14 @@ class UnmetRules:
         if not new:
             return []  # as of nearly every cell
         self._seen.update(new)
-        calls = capabilities(declarations.values())
-        found = (
-            (kind, rules, rules.deny_places.get(pattern, ""), unmet(pattern, calls, UNKNOWN_YET)) for (kind, pattern), rules in new.items()
-        )
-        return [_line(kind, rules.source, place if kind == "deny" else "", why) for kind, rules, place, why in found if why]
+        calls = capabilities(bridges.catalogue())
+        return [
+            _line(kind, rules, pattern, why)
+            for (kind, pattern), rules in new.items()
+            if (why := unmet(pattern, calls, UNKNOWN_YET)) and not is_of_bridges_alone(pattern, bridges.declarations)
+        ]
 
 
-def _line(kind: str, source: str, place: str, why: str) -> str:
-    rule, _, hint = why.partition("; ")
-    return f"Warning: the rule '{kind}' of {place or source} {_DOES[kind]}: {rule}{'; ' if hint else ''}{hint}"
+def _line(kind: str, rules: Grants, pattern: str, why: str) -> str:
+    place = rules.deny_places.get(pattern, "") if kind == "deny" else ""
+    return f"Warning: the rule '{kind}' of {place or rules.source} {_DOES[kind]}: {why}"

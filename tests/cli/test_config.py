@@ -220,3 +220,22 @@ def test_no_key_is_cut_in_80_columns() -> None:
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert [row.key for row in rows(held) if not any(row.key in line.split() for line in lines)] == []
+
+
+@pytest.mark.parametrize("pattern", ["agent.ask", "llm.stream.next", "memory.conv*.add", "host.sum", "tools.call.weather", "*"])
+def test_a_rule_for_a_call_of_things_or_of_other_bridges_is_met(folder: Folder, pattern: str) -> None:
+    (folder.work / "llmspell.toml").write_text(f'[grants]\ndeny = ["{pattern}"]\n')
+    assert folder.call("policy", "check").returncode == 0
+    assert folder.call("run", "--engine", "lua", "-", given="return 1").stderr == ""
+
+
+def test_looking_at_rules_that_are_met_imports_no_bridge() -> None:
+    code = """
+import asyncio, sys
+from llmspell_kernel import Session
+from llmspell_kernel.settings import Settings
+session = Session(settings=Settings(deny=("http.*", "llm.set_model", "agent.agent.run")))
+assert session.unmet_rules() == []
+assert not [name for name in sys.modules if name in ("llmspell_kernel.bridges.http", "llmspell_kernel.bridges.agent")]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
