@@ -6,7 +6,7 @@ import re
 
 STEP = 1024
 UNITS = ("B", "KiB", "MiB", "GiB")
-_WRITTEN = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]+)", re.ASCII)
+_WRITTEN = r"(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]+)"  # compiled where it is used: every worker imports this, and none reads a size
 _MOST_CHARS = 40
 """More is no number of bytes, and takes long to multiply."""
 
@@ -32,7 +32,7 @@ def exact_size(number: int) -> str:
 
 def bytes_of(text: str) -> int:
     """Of `64 MiB`, `64MiB`, `1.5 GiB`.  Raises ValueError that says what is wrong with it."""
-    found = _WRITTEN.fullmatch(text.strip()) if len(text) <= _MOST_CHARS else None
+    found = re.fullmatch(_WRITTEN, text.strip(), re.ASCII) if len(text) <= _MOST_CHARS else None
     if found is None:
         raise ValueError(f"must be a whole number of bytes, or a size such as '64 MiB', not '{text[:_MOST_CHARS]}'")
     number, unit = float(found[1].replace("_", "")), found[2]
