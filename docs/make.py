@@ -14,14 +14,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import llmspell_kernel
 from llmspell_kernel import errors
+from llmspell_kernel.amounts import size
 from llmspell_kernel.bridges._catalogue import reference_markdown
 from llmspell_kernel.bridges._declaration import declare
 from llmspell_kernel.bridges._registry import built_in
-from llmspell_kernel.configuration.rules import CHECKS, rows, written
+from llmspell_kernel.configuration.rules import CHECKS, amount, rows
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines import javascript, lua
 from llmspell_kernel.engines._declaration import FEATURES
 from llmspell_kernel.host_types._table import conversions
+from llmspell_kernel.kernel.cell_options import OPTIONS
+from llmspell_kernel.kernel.commands import GROUPS
 from llmspell_kernel.policy import limits
 from llmspell_kernel.policy.layers import MODES
 from llmspell_kernel.policy.presets import PRESETS
@@ -83,7 +86,7 @@ def setting_table() -> str:
         if key.startswith("limits."):
             continue
         lines.append(
-            [code(key), _kind(kinds[key]), code(written(values[key])), code(variables.get(key, "")), docs[key.removeprefix("grants.")]]
+            [code(key), _kind(kinds[key]), code(amount(key, values[key])), code(variables.get(key, "")), docs[key.removeprefix("grants.")]]
         )
     return table(["key", "value", "default", "variable", ""], lines)
 
@@ -161,7 +164,7 @@ def _patterns(names: Iterable[str], levels: Iterable[str] = ()) -> str:
 def _amount(name: str, preset: limits.Limits) -> str:
     value = getattr(preset, name)
     if name.endswith("_bytes"):
-        return f"{value // limits.MiB} MiB"
+        return size(value)
     return f"{value:g} s" if name.endswith("_s") and not name.endswith("_per_s") else f"{value:,}"
 
 
@@ -226,6 +229,19 @@ def phase_table() -> str:
     return table(["a state that is", "and the message", "from the", "is then"], rows)
 
 
+def cell_option_table() -> str:
+    return table(["option", ""], ([code(f"{option.name} {option.value}"), option.what] for option in OPTIONS))
+
+
+def command_tables() -> str:
+    """A heading and a table for each group."""
+    return "\n".join(f"### {title}\n\n{_command_table(commands)}" for title, commands in GROUPS.items())
+
+
+def _command_table(commands: Iterable[Any]) -> str:
+    return table(["command", ""], ([code(f"%llmspell {usage}"), what] for command in commands for usage, what in command.usages))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conversions": conversion_table,
     "engines": engine_table,
@@ -237,6 +253,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "run-signature": run_signature,
     "phases": phase_drawing,
     "transitions": phase_table,
+    "cell-options": cell_option_table,
+    "commands": command_tables,
 }
 
 

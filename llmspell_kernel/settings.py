@@ -80,3 +80,14 @@ class Settings(NamedTuple):
         if key.startswith("limits.") and key not in self.origins:
             return self.origins.get("preset", DEFAULT)
         return self.origins.get(key, DEFAULT)
+
+    def place(self, key: str, item: str = "") -> str:
+        """The same for a message: "" for a default, or for what a program has set.  Of an `item` of a list to which a project's file added,
+        the place where it stands."""
+        origin = self.origins.get(item_key(key, item)) or self.origin(key)
+        return "" if origin == DEFAULT else str(origin)
+
+
+def item_key(key: str, item: str) -> str:
+    """In Settings.origins, of an item of a list that has come from somewhere else than the list."""
+    return f"{key}: {item}"

@@ -22,6 +22,7 @@ from llmspell_kernel.bridges._registry import built_in
 from llmspell_kernel.configuration.rules import CHECKS
 from llmspell_kernel.configuration.sources import VARIABLES
 from llmspell_kernel.engines._declaration import FEATURES
+from llmspell_kernel.kernel.cell_options import OPTIONS
 from llmspell_kernel.kernel.commands import COMMANDS
 from llmspell_kernel.protocol.transitions import Phase
 from llmspell_kernel.session.result import Metrics, Usage
@@ -115,7 +116,7 @@ def test_everything_that_a_session_can_do_is_named() -> None:
 
 FOR_OURSELVES = {
     *("next_cell", "next_call", "next_place", "null_word", "warm", "kill", "shutdown_s", "worker_pids", "layers", "narrowed", "states"),
-    *("ask", "bridge", "end_records", "end_journal"),
+    *("ask", "bridge", "end_records", "end_journal", "unmet_rules"),
     *("execute", "fresh", "fresh_state", "function", "keep_past", "restored", "running"),
 }
 """What kernel and command ask of a session, and its user need not."""
@@ -139,8 +140,12 @@ def test_every_feature_of_engines_and_every_phase_is_explained() -> None:
 
 
 def test_every_command_of_the_magic_is_named() -> None:
-    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md", "tools.md")))
+    text = "".join(map(text_of, ("getting-started.md", "settings.md", "engines.md", "journal.md", "tools.md", "magics.md")))
     assert [name for name in COMMANDS if f"%llmspell {name}" not in text] == []
+
+
+def test_every_option_of_a_cell_is_named_and_shown_in_use_or_explained() -> None:
+    assert [option.name for option in OPTIONS if f"`{option.name} {option.value}`" not in text_of("magics.md")] == []
 
 
 def test_every_folder_of_the_package_is_named() -> None:

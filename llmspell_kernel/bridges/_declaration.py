@@ -351,13 +351,16 @@ def is_several(returns: Any) -> bool:
 
 
 def described(name: str, annotation: Any, doc: str) -> str:
-    """What is said about a parameter or key: its `msgspec.Meta` description, else a docstring's line `- name: text`."""
+    """What is said about a parameter or key: its `msgspec.Meta` description, else a docstring's `- name: text`.
+
+    The text goes on in lines that are indented further than the dash.
+    """
     if get_origin(annotation) is Annotated:
         for extra in get_args(annotation)[1:]:
             if isinstance(extra, msgspec.Meta) and extra.description:
                 return extra.description
-    line = re.search(rf"^\s*- {re.escape(name)}: +(\S.*)$", doc, re.MULTILINE)
-    return line[1].strip() if line else ""
+    found = re.search(rf"^([ \t]*)- {re.escape(name)}: +(\S.*(?:\n\1[ \t]+(?!- )\S.*)*)", doc, re.MULTILINE)
+    return " ".join(found[2].split()) if found else ""
 
 
 def _fault(cls: type, what: str, method: str = "") -> DeclarationFault:

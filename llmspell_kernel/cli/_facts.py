@@ -22,6 +22,7 @@ from ..services.llm.providers import ECHO, LOCAL, PROVIDERS, SCRIPTED
 from ..services.llm.providers import default_model as choose_default
 from ..services.llm.service import LlmService
 from ..settings import Settings
+from ._mcp_servers import mcp_servers
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -42,7 +43,7 @@ def collect(environ: Mapping[str, str]) -> Facts:
     found = bridges()
     settings, wrong_settings = settings_here(environ)
     worker = probe_worker(confinement_of(settings.preset, settings.confinement).layers)
-    confined = confinement(settings, worker)
+    confined, servers = confinement(settings, worker), mcp_servers(settings, environ)
     return {
         "llmspell": __version__,
         "python": platform.python_version(),
@@ -57,12 +58,14 @@ def collect(environ: Mapping[str, str]) -> Facts:
         "confinement": confined,
         "engines": overview(engines),
         "bridges": found,
+        "mcp": servers,
         "problems": wrong_settings
         + _problems(packages, specs, worker)
         + _engine_problems(overview(engines), worker)
         + _confinement_problems(confined)
         + _default_model_problems(environ, settings)
-        + [bridge["problem"] for bridge in found if bridge["problem"]],
+        + [bridge["problem"] for bridge in found if bridge["problem"]]
+        + [f"the MCP server '{server['name']}' cannot start: {server['problem']}" for server in servers if server["problem"]],
     }
 
 

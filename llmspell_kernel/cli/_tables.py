@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from ..configuration.rules import written
+from ..configuration.rules import amount
 from ..render.text import clean_line
 
 if TYPE_CHECKING:
     from ..configuration.policy_overview import Line
     from ..configuration.rules import Entry
-    from ..journal.spending import Line as LedgerLine
-    from ..journal.spending import Spent
 
 UNWRAPPED_COLUMNS = 10_000
 NAME_CHARS = 200
@@ -65,6 +63,14 @@ def bridge_table(bridges: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def server_table(servers: Iterable[Mapping[str, Any]]) -> Table:
+    table = _grid()
+    for server in servers:
+        told = Text("cannot start", style="red") if server["problem"] else Text("not started here", style="dim")
+        table.add_row(Text(f"  {server['name']}"), told, Text(server["runs"], style="dim", overflow="fold"))
+    return table
+
+
 def tool_table(tools: Iterable[tuple[str, str, str]]) -> Table:
     """Of (name, level, what it does)."""
     table = _grid()
@@ -100,7 +106,9 @@ def kernel_table(specs: Iterable[Mapping[str, Any]]) -> Table:
 def setting_table(rows: Iterable[Entry]) -> Table:
     table = _grid()
     for row in rows:
-        table.add_row(Text(f"  {row.key}"), Text(written(row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold"))
+        table.add_row(
+            Text(f"  {row.key}"), Text(amount(row.key, row.value), overflow="fold"), Text(str(row.origin), style="dim", overflow="fold")
+        )
     return table
 
 
@@ -111,25 +119,6 @@ def line_table(lines: Iterable[Line]) -> Table:
     return table
 
 
-def ledger_table(by: Sequence[str], lines: Iterable[LedgerLine], total: Spent) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in by:
-        table.add_column(name, overflow="fold")
-    for name in ("requests", "input", "output", "cached", "cost", "unpriced", "replayed"):
-        table.add_column(name, justify="right")
-    for line in lines:
-        table.add_row(*(Text(clean_line(line.group[name], NAME_CHARS)) for name in by), *_amounts(line.spent))
-    table.add_row(*([Text("all", style="bold")] + [Text("")] * (len(by) - 1))[: len(by)], *_amounts(total))
-    return table
-
-
-def _amounts(spent: Spent) -> list[Text]:
-    from ..render.trace import money
-
-    counts = (spent.requests, spent.input_tokens, spent.output_tokens, spent.cached_tokens)
-    after = (spent.unpriced, spent.replayed)
-    return [*(Text(f"{count:,}") for count in counts), Text(money(spent.cost_usd)), *(Text(f"{count:,}") for count in after)]
-
-
 def _grid() -> Table:
-    return Table.grid(padding=(0, 2))
+    """Its first column holds names, which are never cut or broken: the others give way."""
+    return Table.grid(Column(no_wrap=True), padding=(0, 2))

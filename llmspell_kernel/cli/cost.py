@@ -26,7 +26,7 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     from ..journal.spending import BY as GROUPS
     from ..journal.spending import csv_text, ledger, merged, rows, total
     from ._journals import each_journal, no_journal
-    from ._tables import ledger_table, show
+    from ._ledger_table import ledger_lines, terminal_columns
 
     chosen = [name for name in GROUPS if name in (by or ("model", "day"))]
     journals = list(each_journal(files))
@@ -39,6 +39,7 @@ def command(files: tuple[Path, ...], by: tuple[str, ...], as_json: bool, as_csv:
     elif as_csv:
         click.echo(csv_text(lines, chosen), nl=False)
     elif lines:
-        show(ledger_table(chosen, lines, total(lines)))
+        for line in ledger_lines(chosen, lines, total(lines), terminal_columns()):
+            click.echo(line)
     else:
         click.echo("No model was used." if found or left_out else no_journal("llmspell cost"))

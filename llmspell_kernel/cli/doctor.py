@@ -15,7 +15,8 @@ import click
 def command(as_json: bool) -> None:
     """Say what is installed, what can be used, and what to mend.
 
-    Of engines, models, bridges and kernels.  Exits with 1 when something installed is broken.  Keys are named, never shown.
+    Of engines, models, bridges, MCP servers (none is started) and kernels.
+    Exits with 1 when something installed is broken.  Keys are named, never shown.
     """
     from ._facts import collect
 
@@ -30,7 +31,7 @@ def command(as_json: bool) -> None:
 def _show(facts: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from ._tables import bridge_table, heading, kernel_table, model_table, pairs, show
+    from ._tables import bridge_table, heading, kernel_table, model_table, pairs, server_table, show
 
     show(
         pairs({"llmspell": facts["llmspell"], "Python": f"{facts['python']}  {facts['executable']}", "on": facts["platform"]}),
@@ -42,6 +43,7 @@ def _show(facts: dict[str, Any]) -> None:
         pairs(_layer_lines(facts["confinement"])),
         heading("Bridges"),
         bridge_table(facts["bridges"]),
+        *((heading("MCP servers"), server_table(facts["mcp"])) if facts["mcp"] else ()),
         heading("Models"),
         model_table(facts["models"]),
         Text(f"  Default: {facts['default_model']['name']} ({facts['default_model']['why']})"),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..amounts import size
 from ..policy.decide import Grants
 from ..policy.layers import confinement_of
 from ..policy.presets import PRESETS
 from ..policy.tables import TABLES
 from ..settings import Settings
-from .rules import rows, written
+from .rules import amount, grants_of, rows, written
 
-KIB, MIB = 1024, 1024 * 1024
+MOST_CHARS = (40, 30)
+"""Of a column: one long value must not push every origin out of the screen."""
 
 
 class Line(NamedTuple):
@@ -34,7 +36,7 @@ def overview(settings: Settings, layers: Mapping[str, str] | None, states: Mappi
     `states` are those that were narrowed, by a name to show.
     """
     confinement = confinement_of(settings.preset, settings.confinement)
-    grants = [PRESETS[settings.preset].grants, Grants(settings.allow, settings.deny, settings.ask)]
+    grants = [PRESETS[settings.preset].grants, grants_of(settings)]
     known = rows(settings)
     return {
         "preset": settings.preset,
@@ -79,15 +81,14 @@ def parts(found: Mapping[str, Any]) -> Iterator[Part]:
 
 def _entry_line(entry: Mapping[str, Any]) -> Line:
     name = entry["key"].partition(".")[2]
-    return Line(name, _amount(name, entry["value"]), entry["origin"])
+    return Line(name, _amount(entry["key"], entry["value"]), entry["origin"])
 
 
-def _amount(name: str, value: Any) -> str:
+def _amount(key: str, value: Any) -> str:
     """A number with the unit that its name ends with."""
-    if name.endswith("_bytes") and value >= KIB:
-        size, unit = (value / MIB, "MiB") if value >= MIB else (value / KIB, "KiB")
-        return f"{size:.4g} {unit}"
-    return f"{written(value)} s" if name.endswith("_s") and not name.endswith("_per_s") else written(value)
+    if key.endswith("_bytes"):
+        return size(value)
+    return f"{written(value)} s" if key.endswith("_s") and not key.endswith("_per_s") else amount(key, value)
 
 
 def _rule_lines(rules: Mapping[str, Any]) -> Iterator[Line]:
@@ -114,6 +115,6 @@ def text(found: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for part in parts(found):
         lines += ["", part.title] if lines else [part.title]
-        widths = [max(len(line[column]) for line in part.lines) for column in (0, 1)] if part.lines else [0, 0]
+        widths = [min(most, max((len(line[column]) for line in part.lines), default=0)) for column, most in enumerate(MOST_CHARS)]
         lines += [f"  {line.name:<{widths[0]}}  {line.value:<{widths[1]}}  {line.origin}".rstrip() for line in part.lines]
     return "\n".join(lines)

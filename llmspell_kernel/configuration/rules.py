@@ -21,14 +21,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from ..amounts import bytes_of, exact_size
 from ..errors import ConfigError, nearest
 from ..policy import files, hosts, patterns
+from ..policy.budgets import NO_LIMIT, UNLIMITED, is_budget
+from ..policy.decide import Grants
 from ..policy.layers import MODES, contradiction
 from ..policy.limits import PRESETS
 from ..policy.tables import TABLES, values_of
 from ..services.secret_sources import WrongSource, check_name, source_of
 from ..services.tools.mcp_settings import WrongServer, check_server_name, server_of
-from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings
+from ..settings import CASSETTE_ENDING, DISPLAY_MODES, JOURNAL_MODES, PYTHON, Origin, Settings, item_key
 
 TRUST = "trust"
 """A key of the user's file alone: folders whose project files are the user's own."""
@@ -134,7 +137,33 @@ def _check_for(annotation: Any) -> Check:
 
 
 def _checks_of(name: str) -> dict[str, Check]:
-    return {f"{name}.{field}": _check_for(annotation) for field, annotation in TABLES[name].types.items()}
+    return {f"{name}.{field}": _check_of(name, field, annotation) for field, annotation in TABLES[name].types.items()}
+
+
+def _check_of(table: str, field: str, annotation: Any) -> Check:
+    check = _check_for(annotation)
+    if field.endswith("_bytes"):
+        return _in_bytes(check)
+    return _may_be_unlimited(check) if is_budget(field) and table == "budgets" else check
+
+
+def _in_bytes(whole: Check) -> Check:
+    def check(value: Any, engines: Collection[str]) -> Any:
+        if isinstance(value, str):
+            try:
+                value = bytes_of(value)
+            except ValueError as error:
+                raise WrongValue(str(error)) from None
+        return whole(value, engines)
+
+    return check
+
+
+def _may_be_unlimited(number: Check) -> Check:
+    def check(value: Any, engines: Collection[str]) -> Any:
+        return number(NO_LIMIT if value == UNLIMITED else value, engines)
+
+    return check
 
 
 def _secret(value: Any, engines: Collection[str]) -> dict[str, Any]:
@@ -228,6 +257,17 @@ def rows(settings: Settings) -> list[Entry]:
     return found + [Entry(key, _open_value(settings, key), settings.origin(key)) for key in named]
 
 
+def grants_of(settings: Settings) -> Grants:
+    """What the settings grant, with the places that a refusal names."""
+    return Grants(
+        settings.allow,
+        settings.deny,
+        settings.ask,
+        allow_place=settings.place("grants.allow"),
+        deny_places={pattern: settings.place("grants.deny", pattern) for pattern in settings.deny},
+    )
+
+
 def _open_value(settings: Settings, key: str) -> Any:
     table, _, name = key.partition(".")
     return getattr(settings, table)[name]
@@ -249,6 +289,14 @@ def written(value: Any) -> str:
         case float():
             return f"{value:g}"
     return value if value.isprintable() else quoted(value)
+
+
+def amount(key: str, value: Any) -> str:
+    """`written`, and what is in bytes or is a budget as people write it: `128 MiB`, `no limit`.  Each can be set in that form."""
+    table, _, field = key.partition(".")
+    if field.endswith("_bytes"):
+        return exact_size(value)
+    return UNLIMITED if table == "budgets" and is_budget(field) and value >= NO_LIMIT else written(value)
 
 
 def quoted(text: str) -> str:
@@ -292,7 +340,9 @@ def _checked(entry: Entry, engines: Collection[str]) -> Any:
 
 
 def _with(settings: Settings, entry: Entry) -> Settings:
-    origins = {**settings.origins, entry.key: entry.origin}
+    earlier_items = item_key(entry.key, "")
+    kept = {key: origin for key, origin in settings.origins.items() if not key.startswith(earlier_items)}
+    origins = {**kept, entry.key: entry.origin}
     table, _, name = entry.key.partition(".")
     match table:
         case "grants":
@@ -312,7 +362,9 @@ def _guest(settings: Settings, entry: Entry) -> Settings:
     """A layer that only tightens: its preset leaves in force what is tighter already, and lists that forbid are added to."""
     if _direction(entry.key) == "adds":
         own_list = _held(settings, entry.key)
-        return _with(settings, entry._replace(value=tuple(dict.fromkeys((*own_list, *entry.value)))))
+        own_places = {item_key(entry.key, str(item)): settings.origin(entry.key) for item in own_list}
+        changed = _with(settings, entry._replace(value=tuple(dict.fromkeys((*own_list, *entry.value)))))
+        return changed._replace(origins=MappingProxyType({**changed.origins, **own_places}))
     changed = _with(settings, entry)
     if entry.key == "preset":
         for name, own in values_of(settings, "limits")._asdict().items():
@@ -388,7 +440,8 @@ def _looser(entry: Entry, own: Settings, ours: Any) -> ConfigError:
     return wrong(
         entry.key,
         entry.origin,
-        f"{written(entry.value)} is looser than your own {written(ours)} ({own.origin(entry.key)}), and a project's file may only tighten. "
+        f"{amount(entry.key, entry.value)} is looser than your own {amount(entry.key, ours)} ({own.origin(entry.key)}), "
+        "and a project's file may only tighten. "
         f"Take the line away, or, if the project is yours, add its folder to '{TRUST}' in your own file (`llmspell config` names it)",
     )
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..errors import ConfigError, nearest
 from ..settings import PYTHON
 from .around import NAMES
+from .cell_options import LISTS, SINGLE
 
 
 class ScriptCell(NamedTuple):
@@ -33,10 +34,7 @@ class Wanted(NamedTuple):
 
 
 class CellOptions(NamedTuple):
-    """`--state NAME`, `--in A,B` (Python variables given), `--out A,B:TYPE` (globals taken), `--module NAME` (register instead of run).
-
-    `--allow PATTERN,...` and `--deny PATTERN,...` narrow what the state may call, from this cell on.
-    """
+    """What cell_options.OPTIONS are set to."""
 
     state: str = "main"
     inputs: tuple[str, ...] = ()
@@ -103,8 +101,8 @@ def parse_options(line: str, engine: str) -> CellOptions:
         words = shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"%%{engine}: {error} in '{line}'") from None
-    single = {"--state": "main", "--module": ""}
-    lists: dict[str, list[str]] = {"--in": [], "--out": [], "--allow": [], "--deny": []}
+    single = dict(SINGLE)
+    lists: dict[str, list[str]] = {name: [] for name in LISTS}
     while words:
         name, joined, value = words.pop(0).partition("=")
         if name not in (*single, *lists):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..configuration.rules import rows, written
+from ..configuration.rules import amount, rows
 from ..errors import ConfigError
 from ..render.text import clean_clipped
 
 LABEL_CHARS = 200
+VALUE_CHARS = 20
 
 
 def states(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -66,6 +68,8 @@ async def budget(words: Sequence[str], notebook: Any, show: Callable[[Any], None
 
 def config(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
     print("\n".join(notebook.configure(*words)) if words else _settings(notebook))
+    for line in notebook.session.unmet_rules() if words else ():
+        print(line, file=sys.stderr)
 
 
 def policy(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
@@ -80,6 +84,7 @@ def _tasks(notebook: Any) -> str:
 
 
 def _settings(notebook: Any) -> str:
-    found = [(row.key, written(row.value), str(row.origin)) for row in rows(notebook.settings)]
-    widths = [max(len(row[column]) for row in found) for column in (0, 1)]
+    found = [(row.key, amount(row.key, row.value), str(row.origin)) for row in rows(notebook.settings)]
+    # one long list must not push every origin out of the screen
+    widths = [max(len(row[0]) for row in found), min(VALUE_CHARS, max(len(row[1]) for row in found))]
     return "\n".join(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in found)

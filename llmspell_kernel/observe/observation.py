@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..policy.observe import ObservePolicy
 
 log = logging.getLogger(__name__)
-INSTALL = "pip install 'llmspell-kernel[observe]'"
+INSTALL = "pip install '.[observe]' in a checkout of llmspell"
 MAX_PORT = 65_535
 
 

@@ -18,19 +18,22 @@ from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from ..errors import DeniedError, LimitError
+from .mending import listed, with_one_more
 from .numbers import FromZero, Least
 
 Amount = Annotated[float, Least(0)]
 
 NO_LIMIT = 1_000_000_000
 """Of any measure: more than anyone can use.  0 is a budget too: it allows nothing."""
+UNLIMITED = "no limit"
+"""How that is written and shown."""
 NEAR = 0.8
 """The share of a budget from which its user is warned."""
 SPANS = ("cell", "session", "day")
 
 
 class Budgets(NamedTuple):
-    """What scripts may use of models.  0 allows nothing (`day_cost_usd = 0`: only models that are free); 1_000_000_000 is no limit."""
+    """What scripts may use of models.  0 allows nothing (`day_cost_usd = 0`: only models that are free); "no limit" is more than anyone can use."""
 
     cell_requests: FromZero = 1_000
     """How many questions one cell may send to models, retries included."""
@@ -89,6 +92,11 @@ TIGHTER: Mapping[str, str] = {
     **{f"{span}_{measure.name}": "lower" for span in SPANS for measure in MEASURES},
     "models": "covered",
 }
+
+
+def is_budget(field: str) -> bool:
+    """Is it an amount of one span, and not a rule beside them?"""
+    return field.startswith(tuple(f"{span}_" for span in SPANS))
 
 
 class Amounts(NamedTuple):
@@ -178,7 +186,7 @@ def lines(budgets: Budgets, span: str, tally: Tally) -> Iterator[Line]:
 def table(report: Collection[Line]) -> str:
     """The budgets that have a cap or of which something was used, as text."""
     rows = [
-        (line.key, shown(line.key, line.used), shown(line.key, line.cap) if line.is_limited else "-", _remark(line))
+        (line.key, shown(line.key, line.used), shown(line.key, line.cap) if line.is_limited else UNLIMITED, _remark(line))
         for line in report
         if line.is_limited or line.used
     ]
@@ -210,12 +218,12 @@ def admitted(budgets: Budgets, span: str, tally: Tally, asked: Amounts) -> Amoun
     return asked._replace(ms=min(asked.ms, left.ms))
 
 
-def check_model(budgets: Budgets, model: str) -> None:
-    """Raises DeniedError for a model that scripts may not ask."""
+def check_model(budgets: Budgets, model: str, place: str = "") -> None:
+    """Raises DeniedError for a model that scripts may not ask; `place` is where `models` was set, "" where nobody knows."""
     if not any(fnmatchcase(model, pattern) for pattern in budgets.models):
         raise DeniedError(
-            f"the policy does not allow the model '{model}' (budgets.models = {_listed(budgets.models)}); "
-            f"add it in your settings: [budgets] models = ['{model}']",
+            f"the policy does not allow the model '{model}' (budgets.models = {listed(budgets.models)}); "
+            f"{with_one_more('budgets.models', budgets.models, model, place)}",
             capability=f"model:{model}",
         )
 
@@ -280,10 +288,6 @@ def shown(key: str, value: float) -> str:
     if key.endswith("_seconds"):
         return f"{value:,.1f} s"
     return f"{value:,.0f}"
-
-
-def _listed(patterns: Collection[str]) -> str:
-    return f"[{', '.join(repr(pattern) for pattern in patterns)}]"
 
 
 def _up(value: float, scale: int) -> int:

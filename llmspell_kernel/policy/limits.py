@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..amounts import size
 from ..errors import ConfigError, nearest
 
 MiB = 1024 * 1024
@@ -91,11 +92,11 @@ PRESETS: dict[str, Limits] = {
 _MET = {
     "script_time_s": "the script ran for more than its {:g} s",
     "total_time_s": "the cell took more than its {:g} s in all",
-    "memory_bytes": "the state needs more than its {:,.0f} bytes of memory",
+    "memory_bytes": "the state needs more than its {} of memory",
     "effects": "the cell made more than its {:,.0f} calls of bridges",
     "instructions": "the cell ran more than its {:,.0f} instructions",
     "calls_in_flight": "more than {:,.0f} calls wait for their answers at once; wait for some before you begin others",
-    "call_bytes": "the calls that wait for their answers have arguments of more than {:,.0f} bytes; wait for some before you begin others",
+    "call_bytes": "the calls that wait for their answers have arguments of more than {}; wait for some before you begin others",
     "tasks": "the state holds more than {:,.0f} coroutines and tasks that have not ended; let some end before you begin others",
 }
 """What is said of a cell that met one of these: they end it."""
@@ -108,7 +109,12 @@ def narrower(one: Limits, other: Limits) -> Limits:
 
 def told(limit: str, value: float) -> str:
     """What happened, of a cell that met a limit."""
-    return _MET[limit].format(value) if limit in _MET else f"the limit {limit} ({value:,.0f}) was met"
+    amount: str | float = size(value) if limit.endswith("_bytes") else value
+    return (
+        _MET[limit].format(amount)
+        if limit in _MET
+        else f"the limit {limit} ({amount if isinstance(amount, str) else f'{amount:,.0f}'}) was met"
+    )
 
 
 def raising(limit: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..journal.difference import Difference, Pair, RunCall, Sums, words
-from ..journal.events import AnyEvent, BudgetWarned, CellFinished, CellStarted, StateRestored, WorkerWasLost
+from ..journal.events import AnyEvent, BudgetWarned, CallFinished, CellFinished, CellStarted, StateRestored, WorkerWasLost
+from ..values import Value
 from .calls import ICONS, Call, gather
 from .pretty import inline
 from .text import clean, clean_line, clip, escape, plural
@@ -68,7 +69,9 @@ def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
         elif isinstance(event, BudgetWarned):
             yield paint("yellow", f"  {_name(event.budget)}: {event.used:,.6g} of {event.limit:,.6g} used")
     gathered = gather(events)
-    yield from _tree(gathered.roots, "", paint)
+    # no view keeps these: they are read here from the events themselves
+    values = {event.call: event.value for event in events if isinstance(event, CallFinished)}
+    yield from _tree(gathered.roots, "", values, paint)
     hidden = gathered.left_out + sum(gathered.counted.values())
     if hidden:
         yield paint("dim", f"  and {plural(hidden, 'more call')}")
@@ -76,7 +79,7 @@ def _cell(events: Sequence[AnyEvent], paint: Paint) -> Iterator[str]:
         yield paint("red", f"  {clip(' '.join(clean(ended.error).split()), MESSAGE_CHARS)}")
 
 
-def _tree(calls: Sequence[Call], indent: str, paint: Paint) -> Iterator[str]:
+def _tree(calls: Sequence[Call], indent: str, values: Mapping[int, Value], paint: Paint) -> Iterator[str]:
     shown = [call for call in calls if call.stream is None]  # methods of a stream are told with the stream
     for at, call in enumerate(shown):
         is_last = at == len(shown) - 1
@@ -84,9 +87,9 @@ def _tree(calls: Sequence[Call], indent: str, paint: Paint) -> Iterator[str]:
         colour = "red" if call.has_problem else "green"
         facts = "  ".join(part for part in (_name(call.model), usage_text(call), _took(call), _attempts(call)) if part)
         yield f"{indent}{head}{paint(colour, ICONS[call.status])} {call_title(call)}  {paint('dim', facts)}".rstrip()
-        for line in _details(call, paint):
+        for line in _details(call, values.get(call.call), paint):
             yield f"{indent}{below}{line}"
-        yield from _tree(call.children, indent + below, paint)
+        yield from _tree(call.children, indent + below, values, paint)
 
 
 def _state(event: StateRestored | WorkerWasLost) -> str:
@@ -109,7 +112,7 @@ def _attempts(call: Call) -> str:
     return plural(most, "attempt") if most > 1 else ""
 
 
-def _details(call: Call, paint: Paint) -> Iterator[str]:
+def _details(call: Call, value: Value, paint: Paint) -> Iterator[str]:
     others = [argument for argument in call.arguments if not isinstance(argument, str) or argument != _title_argument(call)]
     if others:
         yield paint("dim", clip(", ".join(inline(argument, ARGUMENT_CHARS) for argument in others), ARGUMENT_CHARS))
@@ -117,6 +120,8 @@ def _details(call: Call, paint: Paint) -> Iterator[str]:
         yield paint("yellow", clip(" ".join(clean(note).split()), MESSAGE_CHARS))
     if call.answer:
         yield f"→ {clip(' '.join(clean(call.answer[: ANSWER_CHARS * 4]).split()), ANSWER_CHARS)}"
+    elif value is not None and not call.is_stream:
+        yield f"→ {inline(value, ANSWER_CHARS)}"
     if call.has_problem and call.message:
         yield paint("red", f"{clean(call.code)}: {clip(' '.join(clean(call.message).split()), MESSAGE_CHARS)}")
 

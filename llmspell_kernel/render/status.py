@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..amounts import in_units
 from .budget import Budget
 from .table import grid_of, table_html, table_plain
 from .text import clean, escape, plural
 
 NO_STATES = "There are no script states yet."
-_UNITS = ("B", "kB", "MB", "GB")
-_STEP = 1024
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
@@ -85,10 +84,8 @@ def _count(number: int) -> str:
 def _bytes(number: float | None) -> str:
     if number is None:
         return ""
-    size, unit = float(number), 0
-    while size >= _STEP and unit + 1 < len(_UNITS):
-        size, unit = size / _STEP, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if size >= 10 or size == int(size) else f"{size:.1f} {_UNITS[unit]}"
+    value, unit = in_units(number)
+    return f"{value:.0f} {unit}" if value >= 10 or value == int(value) else f"{value:.1f} {unit}"
 
 
 def _seconds(seconds: float | None) -> str:

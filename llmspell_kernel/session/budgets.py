@@ -103,6 +103,7 @@ class SessionBudgets:
     def configure(self, settings: Settings) -> None:
         """Other caps from now on; what was used stays used."""
         self.caps = table_of(settings, Budgets)
+        self._models_place = settings.place("budgets.models")
         self._is_strict = settings.preset == "strict"
         self._ledger_failed = False  # what hindered it may be over, and strict may not go on without
         self._warned.clear()
@@ -111,7 +112,7 @@ class SessionBudgets:
         """Raises LimitError naming the budget, DeniedError for a model that is not allowed; then nothing is reserved."""
         self._last_cell = account.tally
         if model:
-            check_model(self.caps, model)
+            check_model(self.caps, model, self._models_place)
         if asked.unpriced:
             check_price(self.caps, model)
         asked = admitted(self.caps, "cell", account.tally, asked)

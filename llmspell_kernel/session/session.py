@@ -18,6 +18,7 @@ from ..bridges._exposed import HOST, exposed_functions, exposed_object
 from ..bridges._python_tools import ToolOptions, python_tool
 from ..bridges._registry import discover as discover_bridges
 from ..bridges._threads import allow as allow_threads
+from ..configuration.rules import grants_of
 from ..configuration.sources import state_folder as state_folder_of
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
@@ -72,6 +73,7 @@ from .sources import Sources
 from .state_keeper import StateKeeper
 from .status import SessionStatus, status_of, used_by
 from .taping import CELL_S, Mode, Taping
+from .unmet_rules import UnmetRules
 from .value_lists import check_size, read_value, write_values
 
 F = TypeVar("F")
@@ -118,6 +120,7 @@ class Session:
         self._init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
         self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
+        self._unmet_rules = UnmetRules()
         self.desk = Desk(approver)
         self.modules = ModuleLibrary(self.limits.value_bytes)
         self.tools = ToolLibrary(DECLARED)
@@ -202,8 +205,12 @@ class Session:
 
     def _grants(self, settings: Settings) -> tuple[Grants, ...]:
         """On top of each other: the preset's, and the given ones or those of the settings."""
-        own = self._given_grants or Grants(settings.allow, settings.deny, settings.ask)
+        own = self._given_grants or grants_of(settings)
         return PRESETS[settings.preset].grants, own
+
+    def unmet_rules(self, narrowing: Sequence[Grants] = ()) -> list[str]:
+        """A line for each rule that denies or asks, fits no call of any bridge, and was not told of before."""
+        return self._unmet_rules.told((*self.grants, *narrowing), self.bridges)
 
     def keep_journal(self, file: Path | None = None) -> None:
         """Writes every event from now on to `.llmspell/journal` in the session's folder, or to a file, which is replaced."""
@@ -364,6 +371,8 @@ class Session:
         shown = RedactedSink(kept, self.redactor)
         run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
         run.started_s = started_s
+        for line in self.unmet_rules(script.grants):
+            shown.write("stderr", f"{line}\n")
         try:
             refuse_surrogates(function or told)
             values = self.redactor.redact_value(await self.execute(script, run, work, inputs))

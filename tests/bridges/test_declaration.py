@@ -580,3 +580,28 @@ def test_a_bridge_that_needs_itself_is_a_fault_of_its_class() -> None:
 
     with pytest.raises(InternalError, match="needs must list names of other bridges"):
         declare(Selfish)
+
+
+class Told(Bridge):
+    """Says what its options are."""
+
+    name = "told"
+
+    @method
+    async def ask(self, ctx: Context, mode: str = "", size: int = 0, last: str = "") -> None:
+        """Asks.
+
+        - mode: the first line; and
+          what follows on the next,
+          and the one after
+        - size: a number
+          - small: no part of it
+        - last: at the end
+
+        This is no part of it.
+        """
+
+
+def test_what_is_said_of_a_parameter_goes_on_in_indented_lines() -> None:
+    docs = {parameter.name: parameter.doc for parameter in declare(Told).methods["ask"].parameters}
+    assert docs == {"mode": "the first line; and what follows on the next, and the one after", "size": "a number", "last": "at the end"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from llmspell_kernel.cli._tables import setting_table
+from llmspell_kernel.configuration.rules import Entry, apply, rows
+from llmspell_kernel.settings import Origin, Settings
 
 LLMSPELL = [sys.executable, "-m", "llmspell_kernel.cli"]
 
@@ -138,14 +144,28 @@ def test_a_model_that_nobody_has_is_told_with_the_file_that_names_it(folder: Fol
     assert (ran.returncode, ran.stdout) == (2, "") and said in ran.stderr
 
 
-def test_policy_check_warns_of_rules_that_fit_no_call(folder: Folder) -> None:
+def test_policy_check_refuses_rules_that_fit_no_call(folder: Folder) -> None:
     (folder.work / "llmspell.toml").write_text('[grants]\ndeny = ["lm.chat", "http.*", "host.sum"]\nask = ["storage"]\n')
     checked = folder.call("policy", "check")
-    assert checked.returncode == 0
+    assert checked.returncode == 1 and "right" not in checked.stdout
     call, bridge = checked.stderr.splitlines()
-    said = "Warning: llmspell.toml, line 2, key 'grants.deny': 'lm.chat' fits no call of an installed bridge; did you mean 'llm.chat'"
+    said = "Error: llmspell.toml, line 2, key 'grants.deny': 'lm.chat' fits no call of an installed bridge; did you mean 'llm.chat'"
     assert call.startswith(said)
-    assert bridge == "Warning: llmspell.toml, line 3, key 'grants.ask': 'storage' fits no call of an installed bridge; write 'storage.*'"
+    assert bridge == "Error: llmspell.toml, line 3, key 'grants.ask': 'storage' fits no call of an installed bridge; write 'storage.*'"
+
+
+def test_a_run_tells_once_of_a_deny_that_denies_nothing_and_goes_on(folder: Folder) -> None:
+    (folder.work / "llmspell.toml").write_text('[grants]\ndeny = ["llm.sett_model", "storge.*", "http.*"]\n')
+    ran = folder.call("run", "--engine", "lua", "-", given="print(llm.model()); return 1")
+    assert ran.returncode == 0 and ran.stdout.endswith("1\n")
+    slip, bridge = ran.stderr.splitlines()
+    assert slip.startswith(
+        "Warning: the rule 'deny' of llmspell.toml, line 2 denies nothing: "
+        "'llm.sett_model' fits no call of an installed bridge; did you mean 'llm.set_model'"
+    )
+    assert "'storge.*' fits no call of an installed bridge; did you mean 'storage.*'" in bridge
+    narrowed = folder.call("run", "--engine", "lua", "--deny", "llm.chatt", "-", given="return 1")
+    assert "'llm.chatt' fits no call of an installed bridge; did you mean 'llm.chat'" in narrowed.stderr
 
 
 def test_policy_check_takes_a_file_as_a_strangers_unless_it_is_said_to_be_your_own(folder: Folder) -> None:
@@ -188,3 +208,34 @@ def test_a_folder_and_a_module_of_no_language_are_wrong_calls(folder: Folder) ->
     assert here.returncode == 2 and "Error: .: is a folder; name the file of a script\n" in here.stderr
     module = folder.call("run", "--module", "s.json", "spell.lua")
     assert (module.returncode, module.stdout) == (2, "") and "no engine runs 's.json'" in module.stderr
+
+
+def test_no_key_is_cut_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    held = apply(
+        Settings(), [Entry("grants.allow", ["llm.*", "storage.*", "http.get"], Origin("~/.config/llmspell/config.toml", 12))], engines=[]
+    )
+    console.print(setting_table(rows(held)))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [row.key for row in rows(held) if not any(row.key in line.split() for line in lines)] == []
+
+
+@pytest.mark.parametrize("pattern", ["agent.ask", "llm.stream.next", "memory.conv*.add", "host.sum", "tools.call.weather", "*"])
+def test_a_rule_for_a_call_of_things_or_of_other_bridges_is_met(folder: Folder, pattern: str) -> None:
+    (folder.work / "llmspell.toml").write_text(f'[grants]\ndeny = ["{pattern}"]\n')
+    assert folder.call("policy", "check").returncode == 0
+    assert folder.call("run", "--engine", "lua", "-", given="return 1").stderr == ""
+
+
+def test_looking_at_rules_that_are_met_imports_no_bridge() -> None:
+    code = """
+import asyncio, sys
+from llmspell_kernel import Session
+from llmspell_kernel.settings import Settings
+session = Session(settings=Settings(deny=("http.*", "llm.set_model", "agent.agent.run")))
+assert session.unmet_rules() == []
+assert not [name for name in sys.modules if name in ("llmspell_kernel.bridges.http", "llmspell_kernel.bridges.agent")]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from llmspell_kernel.cli._folder import root
+from llmspell_kernel.cli._ledger_table import AMOUNTS, ledger_lines
 from llmspell_kernel.journal.event_file import FOLDER, EventFile
 from llmspell_kernel.journal.events import CallFinished, CallStarted, CallUsage, CellFinished, CellStarted
+from llmspell_kernel.journal.spending import Line, Spent
 
 
 def journal(folder: Path, name: str, *, replayed: bool) -> Path:
@@ -40,6 +42,24 @@ def test_a_replay_in_one_journal_takes_no_cost_from_another_and_each_keeps_its_c
 
 def cost(*arguments: str) -> Result:
     return CliRunner().invoke(root(), ["cost", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("name", "spent", "stands_beside"),
+    [
+        ("spell/local", Spent(12, 3_456, 789), True),
+        ("spell/local", Spent(12, 1_234_567, 22_222, 0, 12.5, 3, 1), False),
+        ("anthropic/claude-sonnet-4-5-20250929", Spent(1, 2, 3), False),
+    ],
+)
+def test_no_name_day_or_heading_is_broken_or_cut_in_80_columns(name: str, spent: Spent, stands_beside: bool) -> None:
+    line = Line({"model": name, "day": "2026-11-22"}, spent)
+    told = list(ledger_lines(["model", "day"], [line], line.spent, 80))
+    assert max(map(len, told)) <= 80
+    text = "\n".join(told)
+    assert all(text.count(word) >= 1 for word in (name, "2026-11-22", *AMOUNTS))
+    assert len(told) == (3 if stands_beside else 6)
+    assert len(list(ledger_lines(["model", "day"], [line], line.spent, 10_000))) == 3
 
 
 def test_lines_that_cannot_be_read_are_counted_and_told(tmp_path: Path) -> None:

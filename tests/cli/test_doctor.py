@@ -172,3 +172,31 @@ def test_a_kernel_whose_python_is_gone_is_broken(environ: dict[str, str], tmp_pa
 def test_a_default_model_that_does_not_exist_is_a_problem(environ: dict[str, str]) -> None:
     environ["LLMSPELL_MODEL"] = "spell/ecko"
     assert any("did you mean" in problem and "LLMSPELL_MODEL" in problem for problem in facts(environ)["problems"])
+
+
+def test_each_mcp_server_is_listed_with_what_would_keep_it_from_starting_and_no_value(environ: dict[str, str]) -> None:
+    own = Path(environ["HOME"]) / ".config" / "llmspell" / "config.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(
+        """
+[secrets]
+token = { env = "SHOP_TOKEN", hosts = ["shop.example.com"] }
+[mcp]
+fine = { command = ["sh", "-c", "exit"] }
+gone = { command = ["no-such-program"], env = ["NO_SUCH_VARIABLE"] }
+bound = { url = "https://shop.example.com/mcp", auth = "token" }
+astray = { url = "https://elsewhere.example.com/mcp", auth = "token" }
+nameless = { url = "https://shop.example.com/mcp", auth = "tokken" }
+"""
+    )
+    environ = {name: value for name, value in environ.items() if name != "XDG_CONFIG_HOME"} | {"SHOP_TOKEN": "sesame-7431"}
+    done = doctor(environ, "--json")
+    servers = {server["name"]: server["problem"] for server in json.loads(done.stdout)["mcp"]}
+    assert servers["fine"] == servers["bound"] == ""
+    assert "there is no program 'no-such-program'" in servers["gone"] and "NO_SUCH_VARIABLE" in servers["gone"]
+    assert "elsewhere.example.com" in servers["astray"]
+    assert "tokken" in servers["nameless"]
+    shown = doctor(environ)
+    assert shown.returncode == done.returncode == 1 and "All is well" not in shown.stdout
+    assert "the MCP server 'gone' cannot start" in shown.stdout
+    assert "sesame-7431" not in done.stdout + shown.stdout

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.configuration.rules import CHECKS, OPEN_TABLES, Entry, apply, entry_of, rows, written
+from llmspell_kernel.configuration.rules import CHECKS, OPEN_TABLES, Entry, amount, apply, entry_of, rows, written
 from llmspell_kernel.errors import ConfigError
+from llmspell_kernel.policy.budgets import NO_LIMIT, Budgets
 from llmspell_kernel.policy.limits import PRESETS, Limits, limits_of
 from llmspell_kernel.policy.network import NetworkPolicy
 from llmspell_kernel.policy.tables import TABLES, table_of
@@ -31,6 +32,44 @@ def project(settings: Settings, **values: Any) -> Settings:
 
 def limits(settings: Settings) -> Limits:
     return limits_of(settings.preset, settings.limits)
+
+
+@pytest.mark.parametrize("value", [64 * 2**20, "64MiB", "64 MiB", "0.0625 GiB"])
+def test_a_setting_in_bytes_may_be_written_with_its_unit(value: Any) -> None:
+    assert limits(user(limits__memory_bytes=value)).memory_bytes == 64 * 2**20
+    assert table_of(user(network__response_bytes=value), NetworkPolicy).response_bytes == 64 * 2**20
+    assert apply(Settings(), [entry_of(f"limits.memory_bytes={value}", USER)], engines=[]).limits == {"memory_bytes": 64 * 2**20}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("64MB", "the unit 'MB', which is none of B, KiB, MiB, GiB"), ("0 MiB", "must be more than 0")]
+)
+def test_a_size_that_cannot_be_is_refused_with_the_place(value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"config.toml, line 3, key 'limits.memory_bytes': .*{said}"):
+        user(limits__memory_bytes=value)
+
+
+def test_a_size_with_a_unit_is_no_way_around_what_a_project_may_loosen() -> None:
+    with pytest.raises(ConfigError, match="1 GiB is looser than your own 128 MiB"):
+        project(Settings(), limits__memory_bytes="1 GiB")
+
+
+def test_every_value_that_is_shown_can_be_written_so_again() -> None:
+    for row in rows(Settings()):
+        entry = entry_of(f"{row.key}={amount(row.key, row.value)}", USER)
+        if amount(row.key, row.value) != "-":
+            assert {held.key: held.value for held in rows(apply(Settings(), [entry], engines=ENGINES))}[row.key] == row.value
+
+
+def test_no_limit_is_one_word_for_each_budget_and_no_words_of_any_other_setting() -> None:
+    unlimited = [row.key for row in rows(Settings()) if amount(row.key, row.value) == "no limit"]
+    assert "budgets.day_tokens" in unlimited and all(key.startswith("budgets.") for key in unlimited)
+    assert table_of(user(budgets__day_cost_usd="no limit"), Budgets).day_cost_usd == NO_LIMIT
+    for key in ("limits__effects", "budgets__models", "network__redirects"):
+        with pytest.raises(ConfigError):
+            user(**{key: "no limit"})
+    with pytest.raises(ConfigError, match="no limit is looser than your own 50"):
+        project(Settings(), budgets__day_cost_usd="no limit")
 
 
 def test_nothing_set_is_the_default_everywhere() -> None:

@@ -37,7 +37,7 @@ def test_a_budget_is_told_when_it_is_near_refuses_when_it_is_used_up_and_can_be_
     assert lines_of(client)["budgets.cell_requests"] == ["5", "5", "100", "%"]
     client.run("%llmspell config budgets.cell_requests=10")
     assert client.run(chats.replace("{n}", "6")).status == "ok"
-    assert lines_of(client)["budgets.session_requests"] == ["15", "-"]
+    assert lines_of(client)["budgets.session_requests"] == ["15", "no", "limit"]
 
 
 def test_the_day_s_use_is_kept_over_a_restart_of_the_kernel(counting):
@@ -47,5 +47,5 @@ def test_the_day_s_use_is_kept_over_a_restart_of_the_kernel(counting):
     client.channels.wait_for_ready(timeout=60)
     client.run("%%lua\nllm.chat('a b')")
     shown = lines_of(client)
-    assert shown["budgets.day_requests"] == ["2", "-"]
-    assert shown["budgets.session_requests"] == ["1", "-"]
+    assert shown["budgets.day_requests"] == ["2", "no", "limit"]
+    assert shown["budgets.session_requests"] == ["1", "no", "limit"]

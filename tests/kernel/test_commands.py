@@ -10,7 +10,7 @@ import pytest
 
 from llmspell_kernel.engines._registry import discover
 from llmspell_kernel.errors import ConfigError
-from llmspell_kernel.kernel.commands import COMMANDS
+from llmspell_kernel.kernel.commands import COMMANDS, GROUPS
 from llmspell_kernel.kernel.magics.llmspell import register
 from llmspell_kernel.kernel.transform import await_commands
 
@@ -31,7 +31,24 @@ def test_a_command_that_takes_a_while_is_awaited_and_no_other_is(name: str) -> N
 
 def test_the_help_names_every_command() -> None:
     told = getdoc(magic()) or ""
-    assert [name for name in COMMANDS if f"\n%llmspell {name}" not in told] == []
+    assert [usage for command in COMMANDS.values() for usage, _ in command.usages if f"\n  {usage}" not in told] == []
+
+
+@pytest.mark.parametrize("line", ["", "help"])
+def test_the_magic_alone_and_its_help_list_every_command_within_80_columns(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    magic()(line)
+    told = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name}" not in told] == []
+    assert [title for title in GROUPS if f"\n\n{title}\n" not in told] == []
+    assert max(map(len, told.splitlines())) < 80
+
+
+def test_the_help_of_one_command_is_its_lines_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    magic()("help record")
+    told = capsys.readouterr().out
+    assert told.startswith("%llmspell record [FILE]") and "%llmspell record off" in told and "replay [FILE]" not in told
+    with pytest.raises(ConfigError, match="did you mean 'record'"):
+        magic()("help recrd")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +59,7 @@ def test_the_help_names_every_command() -> None:
         ("stats", "%llmspell has no such command: 'stats'; did you mean 'status'"),
         ("stats x", "%llmspell has no such command: 'stats'; did you mean 'status'"),
         ("recrd", "%llmspell has no such command: 'recrd'; did you mean 'record'?"),
+        ("xyzzy", "%llmspell has no such command: 'xyzzy'. %llmspell help lists them all"),
         ("states 'x", "'%llmspell states 'x' has a quotation mark without its other one"),
     ],
 )
@@ -53,7 +71,8 @@ def test_a_wrong_line_is_told_with_what_is_wrong_in_it(line: str, said: str) -> 
 
 def test_the_quotes_of_a_value_reach_the_settings() -> None:
     given: list[str] = []
-    magic(SimpleNamespace(configure=lambda *pairs: given.extend(pairs) or []))('config grants.ask=["storage.*", "http.*"] seed=1')
+    notebook = SimpleNamespace(configure=lambda *pairs: given.extend(pairs) or [], session=SimpleNamespace(unmet_rules=list))
+    magic(notebook)('config grants.ask=["storage.*", "http.*"] seed=1')
     assert given == ['grants.ask=["storage.*", "http.*"]', "seed=1"]
 
 

@@ -40,6 +40,13 @@ def test_settings_are_shown_and_changed_for_the_next_cell(client: Client) -> Non
     assert "%llmspell config" in client.run("%llmspell config").stream("stdout")
 
 
+def test_a_deny_that_denies_nothing_is_told_where_it_is_set_and_not_again(client: Client) -> None:
+    said = client.run('%llmspell config grants.deny=["llm.sett_model"]')
+    assert "the rule 'deny' of %llmspell config denies nothing" in said.stream("stderr")
+    assert "did you mean 'llm.set_model'" in said.stream("stderr")
+    assert client.run("%%lua\nreturn 1").stream("stderr") == ""
+
+
 def test_a_wrong_change_is_an_error_and_changes_nothing(client: Client) -> None:
     wrong = client.run("%llmspell config seed=5 dipslay=live").error
     assert wrong["ename"] == "ConfigError" and "key 'dipslay': there is no such setting; did you mean 'display'?" in wrong["evalue"]

@@ -29,6 +29,8 @@ def test_the_commands_show_tools_in_a_notebook_that_cannot_be_clicked(client: An
     assert "greet" in shown["data"]["text/plain"] and "Greets." in shown["data"]["text/plain"]
     (page,) = client.run("%llmspell tool greet").of("display_data")
     assert "who" in page["data"]["text/plain"] and "application/vnd.jupyter.widget-view+json" not in page["data"]
+    every = client.run("%llmspell tools").of("display_data")[0]["data"]
+    assert "text/html" in every and max(map(len, every["text/plain"].splitlines())) < 80
     assert client.run("%llmspell tool gret").error["evalue"].startswith("there is no tool 'gret'; did you mean 'greet'")
 
 

@@ -45,7 +45,7 @@ def test_a_denial_says_which_rule_and_a_missing_grant_which_line_would_give_it()
     assert isinstance(denied, Deny)
     assert isinstance(missing, Deny)
     assert "rule 'deny = llm.*'" in denied.reason
-    assert "[grants] allow = ['llm.chat']" in missing.reason
+    assert "[grants] allow = ['log.*', 'llm.chat']" in missing.reason
 
 
 ASKS = Grants(ask=("llm.*",))

@@ -19,6 +19,7 @@ from llmspell_kernel.journal.events import (
 )
 from llmspell_kernel.render.calls import MAX_RETRIES, gather
 from llmspell_kernel.render.journal import trace_text
+from llmspell_kernel.values import ResourceRef, Value
 
 EVENTS: list[AnyEvent] = [
     CellStarted(1, 1.0, "lua", "main", "cell[1]", ""),
@@ -33,6 +34,31 @@ EVENTS: list[AnyEvent] = [
     CallFailed(1, 1.6, 2, "limit", "no more", 0.1),
     CellFinished(1, 2.0, "error", 1.0),
 ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (5, "→ 5"),
+        (False, "→ false"),
+        ("", '→ ""'),
+        ({"rows": [1, 2.5], "name": "tea"}, '→ {"rows": [1, 2.5], "name": "tea"}'),
+        (ResourceRef(7, "agent.agent"), "→ <agent.agent>"),
+    ],
+)
+def test_an_answer_that_is_no_text_is_shown_too(value: Value, shown: str) -> None:
+    inner = [CallStarted(1, 1.0, 1, "tools", "call", ["calculate", {"expression": "2+3"}]), CallFinished(1, 1.1, 1, value, 0.1)]
+    told = trace_text([EVENTS[0], *inner, EVENTS[-1]])
+    assert shown in [line.strip("│ ") for line in told.splitlines()]
+
+
+def test_a_large_answer_is_cut_to_a_line_and_one_of_nothing_or_a_stream_is_none() -> None:
+    def told(value: Value) -> str:
+        return trace_text([EVENTS[0], CallStarted(1, 1.0, 1, "llm", "stream", []), CallFinished(1, 1.1, 1, value, 0.1), EVENTS[-1]])
+
+    (large,) = (line for line in told({"rows": [{"a": "x\n" * 50}] * 1_000}).splitlines() if "→" in line)
+    assert len(large) < 400
+    assert "→" not in told(None) and "→" not in told(ResourceRef(1, "llm.stream"))
 
 
 def test_each_further_attempt_is_named_with_what_failed_before_it() -> None:

@@ -38,8 +38,8 @@ def test_each_figure_stands_against_its_limit() -> None:
     text = status_bundle({"states": [state()], "pool": POOL})["text/plain"]
     head, _, row, *notes = text.splitlines()
     assert head.split() == ["state", "phase", "memory", "CPU", "script", "time", "effects", "output", "cells", "recycles", "age", "pid"]
-    assert " ".join(row.split()) == "lua 'main' idle 22 MB of 128 MB 61 ms 13 ms of 20 s 3 of 10,000 1.5 kB of 5 MB 4 1 1 min 41"
-    assert notes == ["1 worker and 1 spare of at most 64, 49 MB of memory in all", "layers: privileges, landlock"]
+    assert " ".join(row.split()) == "lua 'main' idle 22 MiB of 128 MiB 61 ms 13 ms of 20 s 3 of 10,000 1.5 KiB of 5 MiB 4 1 1 min 41"
+    assert notes == ["1 worker and 1 spare of at most 64, 49 MiB of memory in all", "layers: privileges, landlock"]
 
 
 def test_instructions_are_told_where_the_engine_counts_them() -> None:

@@ -373,7 +373,7 @@ def test_an_uncaught_denial_or_limit_keeps_its_fields() -> None:
         async with world([asks(effect(1, "count", 1)), Failed(Fault(code, message))], **more) as made:
             return (await made.session.run("x")).error
 
-    mend = "grant it there: [grants] allow = ['probe.count'], and no deny that covers it"
+    mend = "take that rule away: [grants] deny = []"
     text = f"probe.count is denied by your settings (rule 'deny = probe.*'); {mend}"
     error = play(lambda: uncaught(text, "denied", grants=Grants(deny=("probe.*",))))
     assert isinstance(error, DeniedError)

@@ -299,3 +299,21 @@ def test_a_value_that_is_too_deep_crosses_in_no_direction(engine: str, code: str
             assert "64" in error.message
 
     asyncio.run(play())
+
+
+FILL = {
+    "lua": "local held = {} for i = 1, 1e9 do held[i] = ('x'):rep(100000) .. i end",
+    "javascript": "const held = []; for (let i = 0; ; i++) held.push('x'.repeat(100000) + i + String(i).padEnd(100000))",
+}
+
+
+@pytest.mark.parametrize("engine", SCRIPTS)
+def test_a_full_state_says_its_limit_in_the_same_words_in_each_language(engine: str) -> None:
+    async def play() -> ExecutionResult:
+        async with Session(settings=Settings(limits={"memory_bytes": 16 * 2**20})) as session:
+            return await session.run(FILL[engine], engine=engine)
+
+    error = asyncio.run(play()).error
+    assert isinstance(error, LimitError)
+    assert error.message.startswith("the state's memory limit of 16 MiB was met; ")
+    assert (error.limit, error.value) == ("memory_bytes", 16 * 2**20)

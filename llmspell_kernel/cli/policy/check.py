@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+RULES_UNMET = 1
+
 
 @click.command
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -14,7 +16,8 @@ import click
 def command(file: Path | None, own: bool) -> None:
     """Check the settings of this folder, or a FILE as a project's over your own settings, and list what it sets.
 
-    Exits with 1 at the first thing that is wrong, and names its line, column and key.  Rules that fit no call of an installed bridge are told.
+    Exits with 1 at the first thing that is wrong, and names its line, column and key.  A rule that fits no call of an installed bridge is
+    wrong too: a deny with a slip in it denies nothing.
     """
     from ...configuration.rules import rows
     from ...configuration.sources import read_project_file, read_settings
@@ -36,6 +39,9 @@ def command(file: Path | None, own: bool) -> None:
     check_model_of(settings)
     changed = [row for row in rows(settings) if row.key in settings.origins]
     show(setting_table(changed))
-    for line in told(settings):
-        click.echo(f"Warning: {line}", err=True)
+    unmet = list(told(settings))
+    for line in unmet:
+        click.echo(f"Error: {line}", err=True)
+    if unmet:
+        raise SystemExit(RULES_UNMET)
     click.echo(f"{checked} right; {plural(len(changed), 'value')} set, all others are the defaults.")

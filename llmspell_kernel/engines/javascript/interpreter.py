@@ -35,6 +35,7 @@ from ...protocol.steps import (
 )
 from ...values import MAX_ITEMS
 from .._engine import Emit, Options, StopFlag
+from .._full import memory_full
 from .._source import MAX_SOURCE_BYTES, too_long
 from .completeness import status
 from .meter import Undisturbed
@@ -43,12 +44,6 @@ from .rewrite import Insertion, Rewritten, is_module, rewrite
 from .sources import Sources
 
 NOTHING_LEFT = Fault(code="script", name="Error", message="nothing left to wait for: the cell awaits a promise that nothing can settle")
-OUT_OF_MEMORY = Fault(
-    code="limit",
-    name="InternalError",
-    message="the script has used up its memory; drop what is no longer needed, or reset the state",
-    limit="memory_bytes",
-)
 
 ENDING = ("interrupted", "limit")
 """Codes of faults after which nothing of the state goes on."""
@@ -340,7 +335,9 @@ class JavaScriptState:
 
     def _unsettled(self) -> Fault:
         """Why a cell's promise stays open.  In a full state the engine drops an error silently, as rejecting a promise takes memory too."""
-        return NOTHING_LEFT if self._realm.has_room() else OUT_OF_MEMORY
+        if self._realm.has_room():
+            return NOTHING_LEFT
+        return Fault("limit", memory_full(self._realm.memory_bytes), "InternalError", limit="memory_bytes")
 
     def _fail(self, fault: Fault, report: _Report) -> Failed:
         """The cell ends with a fault.  Without background work nothing goes on."""
@@ -574,7 +571,7 @@ def _settings(options: Options, catalogue: Mapping[str, Any]) -> str:
         "max_value_items": MAX_ITEMS,
         "preset": options.preset,
         "removed": options.removed,
-        "memory_bytes": options.memory_bytes,
+        "memory_full": memory_full(options.memory_bytes),
         **_offered(catalogue),
     }
     return _encode(settings).decode()

@@ -131,7 +131,7 @@ class Realm:
         self._context = library.JS_NewContext(self._runtime) if self._runtime else None
         if not self._context:
             raise MemoryError("the JavaScript engine could not make a context")
-        self._memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes
         self._usual_bytes = self._script_bytes = memory_bytes - min(RESERVE_BYTES, memory_bytes // 4)
         self._is_full = False
         self._stack_bytes = usable_stack_bytes(stack_bytes)
@@ -166,7 +166,7 @@ class Realm:
         self.collect_garbage()
         room = self.used_bytes() + HEADROOM_BYTES
         self._is_full = room > self._usual_bytes
-        self._script_bytes = max(self._usual_bytes, min(room, (self._usual_bytes + self._memory_bytes) // 2))
+        self._script_bytes = max(self._usual_bytes, min(room, (self._usual_bytes + self.memory_bytes) // 2))
         self._limit(self._script_bytes)
 
     def used_bytes(self) -> int:
@@ -298,7 +298,7 @@ class Realm:
         """Calls one of our own functions, with the memory that is held in reserve.  The caller frees the result."""
         library, context = self._library, self._context
         made = [argument if isinstance(argument, JSValue) else self._string(argument) for argument in arguments]
-        self._limit(self._memory_bytes)
+        self._limit(self.memory_bytes)
         try:
             result: JSValue = library.JS_Call(context, function, _UNDEFINED, len(made), (JSValue * len(made))(*made))
         finally:
@@ -431,7 +431,7 @@ class Realm:
 
     def _text(self, value: JSValue) -> bytes:
         length = _size()
-        self._limit(self._memory_bytes)
+        self._limit(self.memory_bytes)
         pointer = self._library.JS_ToCStringLen2(self._context, ctypes.byref(length), value, False)
         self._limit(self._script_bytes)
         if not pointer:

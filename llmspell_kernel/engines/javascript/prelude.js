@@ -33,7 +33,7 @@
   };
   const { put, drain } = tools;
   const hint = tools.hint = make.nearest(tools);
-  const { describe, dress, fault, stack, argument, answering } = make.faults(tools, settings.memory_bytes);
+  const { describe, dress, fault, stack, argument, answering } = make.faults(tools, settings.memory_full);
   tools.describe = describe;
   tools.fault = fault;
 

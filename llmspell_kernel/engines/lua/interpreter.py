@@ -22,6 +22,7 @@ from ...errors import ScriptError, ValueCrossingError
 from ...protocol.steps import Allowance, Answer, Failed, Fault, Invocation, QueryKind, Step
 from ...values import MAX_ITEMS
 from .._engine import Emit, Options, StopFlag
+from .._full import memory_full
 from .._source import MAX_SOURCE_BYTES, too_long
 
 HOOK_COUNT = 1_000
@@ -33,7 +34,6 @@ HEADROOM_BYTES = 32 * 1024
 """What a cell that empties a full state needs to begin and to report."""
 QUESTION_BYTES = 4 * 1024 * 1024
 """What the answer to a question of the host may take in a full state, beyond its limit."""
-OUT_OF_MEMORY = Failed(Fault("limit", "the state's memory limit was met", limit="memory_bytes"))
 
 PRELUDE: Mapping[str, Sequence[str]] = {
     "output": ["settings"],
@@ -43,7 +43,7 @@ PRELUDE: Mapping[str, Sequence[str]] = {
     "clock": ["stop"],
     "sealed": [],
     "nearest": [],
-    "faults": ["sealed", "frames"],
+    "faults": ["sealed", "frames", "settings"],
     "values": ["settings", "sealed", "faults"],
     "effects": ["stop", "values"],
     "tasks": ["stop", "living", "frames", "faults", "effects"],
@@ -123,6 +123,7 @@ class LuaState:
             "max_value_bytes": options.max_value_bytes,
             "max_value_items": MAX_ITEMS,
             "memory_bytes": options.memory_bytes,
+            "memory_full": _bytes(memory_full(options.memory_bytes)),
             "entropy": options.entropy,
             "preset": _bytes(options.preset),
             "removed": _bytes(" ".join(options.removed)),
@@ -251,7 +252,7 @@ class LuaState:
         """The prelude itself failed: out of memory at the border, or a fault of ours that must not pass for the script's."""
         self._inside.abandon()
         if isinstance(error, MemoryError):
-            return OUT_OF_MEMORY
+            return Failed(Fault("limit", memory_full(self._memory_bytes), limit="memory_bytes"))
         if "stack overflow" in str(error):  # the prelude's, right behind a script that had none left either
             return Failed(Fault("limit", "the script's calls are nested too deep: a function calls itself without end"))
         raise ScriptError(f"the Lua prelude failed: {error}") from error

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from ...errors import ConfigError, Interrupted, SpellError, nearest
-from ..commands import COMMANDS, Command, help_text
+from ...errors import ConfigError, Interrupted, SpellError
+from ..commands import Command, help_text
 from ..frameless import stopped_task, without_frames
+from ..help_commands import known
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -19,10 +20,8 @@ def register(shell: Any, notebook: Any) -> None:
             shell.display_pub.publish(shown_bundle(shown, "None"))
 
         try:
-            name, after = (*(line.split(maxsplit=1) or ["states"]), "")[:2]
-            if name not in COMMANDS:
-                raise ConfigError(f"%llmspell has no such command: '{name}'{nearest(name, list(COMMANDS))}")
-            command = COMMANDS[name]
+            name, after = (*(line.split(maxsplit=1) or ["help"]), "")[:2]
+            command = known(name)
             words = _words(command, after, line)
             if len(words) > command.most_words:
                 written = ", or ".join(f"%llmspell {usage}" for usage, _ in command.usages)

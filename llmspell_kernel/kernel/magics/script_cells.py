@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import ConfigError
+from ..cell_options import OPTIONS
+from ..written_help import two_columns
 
 
 def register(shell: Any, notebook: Any) -> None:
@@ -18,17 +20,14 @@ def _explain(name: str, engine: str) -> Callable[[str, str], None]:
     def script_cell(line: str, cell: str) -> None:
         raise ConfigError(f"%%{name} must be the first line of a cell, with nothing but empty lines above it")
 
-    script_cell.__doc__ = f"""Run the cell as a {engine} script in a sandboxed state that lives as long as the notebook.
-
-    %%{name} [--state NAME] [--in A,B] [--out A,B:TYPE] [--module NAME] [--allow ...] [--deny ...]
-
-    --state NAME   another world of the same language (default: main)
-    --in A,B       give the Python variables A and B to the script, as globals; a frame is a list of records, a data class an object
-    --out A,B      take the script's globals A and B as Python variables afterwards
-    --out A:TYPE   ... and make A a TYPE: pandas, polars or numpy (imported before), datetime, Decimal, ... or a class of the notebook,
-                   such as a data class; of a list of records, each is made one
-    --module NAME  do not run the cell: register it as a module, which scripts load with require("NAME")
-    --allow A,B    from this cell on, the state may call nothing but A and B (`llm.*` for all of a bridge), as far as it may now
-    --deny A,B     from this cell on, the state may not call A and B
-    """
+    rows = ((f"{option.name} {option.value}", option.what) for option in OPTIONS)
+    script_cell.__doc__ = "\n".join(
+        [
+            f"Run the cell as a {engine} script in a sandboxed state that lives as long as the notebook.",
+            "",
+            f"%%{name} [OPTIONS]",
+            "",
+            *two_columns(rows),
+        ]
+    )
     return script_cell

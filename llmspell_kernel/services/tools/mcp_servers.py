@@ -222,7 +222,7 @@ class _Connection:
             from mcp.client.streamable_http import streamable_http_client
         except ImportError:
             raise ConfigError(
-                f"the MCP server '{self._name}' needs the package mcp: pip install 'llmspell-kernel[mcp]'", key=f"mcp.{self._name}"
+                f"the MCP server '{self._name}' needs the package mcp: pip install 'mcp>=2.3'", key=f"mcp.{self._name}"
             ) from None
         settings = self.settings
         if settings.command:

@@ -1,6 +1,6 @@
 // Errors: what is told of whatever a script threw, and the Errors that scripts catch.
 'use strict';
-(function faults({ hidden, shown, clip, values, inspect, lookUp }, memoryBytes) {
+(function faults({ hidden, shown, clip, values, inspect, lookUp }, OUT_OF_MEMORY) {
   const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
   const { stringify } = JSON;
   const { setPrototypeOf } = Object;
@@ -31,7 +31,6 @@
   const faultText = (code, name, message, stack, retryable, effect = 0) => '{"code":' + stringify(code) + ',"name":' + stringify(name) +
     ',"message":' + stringify(apply(toWellFormed, clip(message, 10000), [])) + ',"stack":' + stringify(apply(toWellFormed, clip(stack, 20000), [])) +
     ',"retryable":' + (retryable ? 'true' : 'false') + ',"effect":' + effect + '}';
-  const OUT_OF_MEMORY = 'the script needs more than its limit of ' + memoryBytes + ' bytes of memory; drop what is no longer needed, or reset the state';
   // what the engine says where memory was refused
   const saysFull = (name, message) => name === 'InternalError' && (message === 'out of memory' || message === 'out of memory in regexp execution');
   const isFull = (thrown) => {

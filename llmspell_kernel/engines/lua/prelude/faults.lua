@@ -1,7 +1,7 @@
 -- Errors: the fault objects that scripts catch, and what is told of whatever a script raised.
 --
 -- Rule: an error value is the script's: it is read raw, and nothing of it (metatable, length, bytes) is believed.
-local sealed, frames = ...
+local sealed, frames, settings = ...
 
 local error, next, rawequal, rawget, select, setmetatable, tostring, type =
   error, next, rawequal, rawget, select, setmetatable, tostring, type
@@ -12,6 +12,7 @@ local raw_metatable = sealed.raw_metatable
 local MOST_MESSAGE_BYTES = 65536 -- a fault is read by people; one of many megabytes would end the conversation with the host
 local MOST_NAME_BYTES = 200
 local OUT_OF_MEMORY = "not enough memory" -- Lua's own text
+local FULL = settings.memory_full -- ours: made beforehand, as there is no memory for a text then
 local OURS = "?:-1: " -- what Lua puts before an error in code without names and lines, which ours is
 
 local FAULT = { __metatable = false, __name = "error" }
@@ -81,7 +82,7 @@ local function read_text(text, found)
   elseif sub(text, 1, #OURS) == OURS then
     text = sub(text, #OURS + 1)
   end
-  if text == OUT_OF_MEMORY then return "limit", "the state's memory limit was met", found, "memory_bytes" end
+  if text == OUT_OF_MEMORY then return "limit", FULL, found, "memory_bytes" end
   return "script", hint(text), found
 end
 
@@ -162,6 +163,7 @@ end
 local function is_limit(value) return value == OUT_OF_MEMORY or is_fault(value) and host_codes[value] == "limit" end
 
 return {
+  FULL = FULL,
   as_object = as_object,
   fault = fault,
   is_limit = is_limit,

@@ -138,7 +138,7 @@ return {
   end,
   go_on = steps.go_on,
   refuse_cell = steps.refuse,
-  abandon = function() steps.abandon("the state's memory limit was met") end,
+  abandon = function() steps.abandon(faults.FULL) end,
   invoke = steps.invoke,
   answer = tasks.answer,
   refuse = function(id, ...) return tasks.refuse(id, faults.refusal(...)) end,

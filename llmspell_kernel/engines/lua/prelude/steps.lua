@@ -103,7 +103,7 @@ end
 local function failed(value)
   local text = '{"type":"failed","fault":' .. fault_text(value)
   if faults.is_memory(value) then
-    abandon("the state's memory limit was met")
+    abandon(faults.FULL)
     return text .. run_text() .. "}"
   end
   text = ended(text)

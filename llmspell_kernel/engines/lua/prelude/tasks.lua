@@ -168,7 +168,7 @@ local function note_unseen(task)
   local group = current and current.group or task.group
   task.unseen_in = group
   group.unseen[task] = group == background and faults.read(task.error) or true
-  if group == background and faults.is_memory(task.error) then end_group(background, "the state's memory limit was met") end
+  if group == background and faults.is_memory(task.error) then end_group(background, faults.FULL) end
 end
 
 local function see(task)
