@@ -19,7 +19,9 @@ from llmspell_kernel.configuration.rules import PRESETS, TRUST, rows, written
 from llmspell_kernel.configuration.sources import PROJECT_FILE, VARIABLES
 from llmspell_kernel.engines import EngineDeclaration, discover
 from llmspell_kernel.journal import events
+from llmspell_kernel.kernel.cell_options import OPTIONS
 from llmspell_kernel.kernel.cells import CellOptions
+from llmspell_kernel.kernel.commands import COMMANDS
 from llmspell_kernel.kernel.magics import register_all
 from llmspell_kernel.policy.tables import TABLES
 from llmspell_kernel.protocol.messages import HostMessage, WorkerMessage
@@ -166,7 +168,9 @@ def _magics() -> dict[str, Any]:
 
     def register(function: Callable[..., Any], magic_kind: str, magic_name: str) -> None:
         sign = "%%" if magic_kind == "cell" else "%"
-        found[sign + magic_name] = dict(_usage(inspect.getdoc(function) or ""))
+        options = {f"{option.name} {option.value}": option.what for option in OPTIONS} if magic_kind == "cell" else {}
+        commands = dict(usage for command in COMMANDS.values() for usage in command.usages) if magic_name == "llmspell" else {}
+        found[sign + magic_name] = {**dict(_usage(inspect.getdoc(function) or "")), **options, **commands}
 
     register_all(SimpleNamespace(register_magic_function=register), SimpleNamespace(engines=discover()))
     return found
