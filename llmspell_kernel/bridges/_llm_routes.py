@@ -53,6 +53,11 @@ class LlmRoutes:
         """
         return self._service.routers.health()
 
+    @method(inner=True, replay="call")
+    async def check_agent(self, ctx: Context, model: str, with_tools: bool) -> None:
+        """Can an agent be made for a model?  Asks no provider."""
+        self._service.check_agent(model, with_tools)
+
     @method(inner=True)
     async def address_of(self, ctx: Context, provider: str) -> dict[str, Any]:
         """Where a provider lists its models: `{name, address, variable}`, the address being "" where that is not known."""

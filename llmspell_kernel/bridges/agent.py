@@ -50,7 +50,8 @@ class AgentBridge(Bridge):
     async def create(self, ctx: Context, options: AgentOptions) -> Agent:
         """Make an agent: `a = agent.create{model = "...", tools = {"calculate"}}`, then `a:run("...")`.
 
-        Raises ArgumentError for what is no tool or no schema, and ScriptError with the code unknown_tool, with the nearest name.
+        Raises ArgumentError for what is no tool or no schema, ScriptError with the code unknown_tool and BridgeError with the code
+        unknown_model, with the nearest names, and BridgeError unsupported_option for a model that cannot call tools.
         """
         await self._runs.load_loop()
         definition = defined(options)
@@ -182,6 +183,9 @@ class AgentBridge(Bridge):
         owner = (ctx.state, ctx.engine)
         member = Member(definition, self._conversation(ctx, definition.name, messages))
         await add_tools(ctx, member, tools)
+        member.definition.check_approve()
+        if definition.model is not None:
+            await ctx.call("llm", "check_agent", definition.model, bool(member.definition.tools))
         return Agent(self._runs, self._runs.roster.seat(owner, member, ctx.restoring))
 
     def _conversation(self, ctx: Context, name: str, messages: Sequence[Message]) -> Conversation:

@@ -265,6 +265,28 @@ def test_a_scripts_agent_that_is_read_in_a_later_cell_is_told_and_waits_for_nobo
 
 
 @every_engine
+@pytest.mark.parametrize(
+    ("lua", "javascript", "code", "told"),
+    [
+        ('tools = {"add"}, approve = {"ad"}', 'tools: ["add"], approve: ["ad"]', "argument", "approve names 'ad'.*did you mean 'add'"),
+        ('model = "spell/lokal"', 'model: "spell/lokal"', "unknown_model", "did you mean 'spell/local'"),
+        ('model = "spell/local", tools = {"add"}', 'model: "spell/local", tools: ["add"]', "unsupported_option", "cannot call tools"),
+    ],
+)
+def test_what_can_never_work_is_refused_when_the_agent_is_made(
+    lua: str, javascript: str, code: str, told: str, engine: str, tmp_path: Path
+) -> None:
+    async def play() -> None:
+        async with agents(tmp_path) as here:
+            with pytest.raises(SpellError, match=told) as caught:
+                await run(here.session, engine, lua_js(f"agent.create{{{lua}}}", f"await agent.create({{{javascript}}})"))
+            assert caught.value.code == code
+            assert await run(here.session, engine, lua_js("#agent.list()", "(await agent.list()).length")) == [0]
+
+    asyncio.run(play())
+
+
+@every_engine
 def test_agents_are_found_listed_and_closed_by_name(engine: str, tmp_path: Path) -> None:
     cell = lua_js(
         'local l = agent.list() a:close() local ok, e = pcall(agent.get, "front") return {#l, l[1].name, l[2].kind, e.code, #agent.list()}',

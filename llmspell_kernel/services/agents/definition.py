@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from llmspell_kernel.errors import ArgumentError
+from llmspell_kernel.errors import ArgumentError, nearest
 from llmspell_kernel.services.llm.models import Count, Retries, Seconds, Share, Temperature
 
 MAX_STEPS = 20
@@ -159,6 +159,16 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
         found = len(kept) < len(self.tools)
         self.tools = kept
         return found
+
+    def check_approve(self) -> None:
+        """Raises ArgumentError for a name that is none of its tools: nobody would ever be asked."""
+        names = [tool.name for tool in self.tools]
+        for name in self.approve if isinstance(self.approve, list) else ():
+            if name not in names:
+                raise ArgumentError(
+                    f"approve names '{name[:80]}', and this agent has no such tool{nearest(name[:80], names)}; approve = true asks before every"
+                    " tool, also those that are added later"
+                )
 
     def asks_before(self, tool: str) -> bool:
         return self.approve if isinstance(self.approve, bool) else tool in self.approve

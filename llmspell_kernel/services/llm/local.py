@@ -48,6 +48,13 @@ def local_weights() -> Path | None:
     return None
 
 
+def cannot_call_tools() -> BridgeError:
+    return BridgeError(
+        "spell/local cannot call tools; leave the option tools out, or choose another model",
+        code="unsupported_option",
+    )
+
+
 class Local:
     """The model, loaded by its first answer (0.4 s) and kept."""
 
@@ -65,9 +72,7 @@ class Local:
 
     async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         if request.options.tools:
-            raise BridgeError(
-                "spell/local cannot call tools; leave the option tools out, or choose another model", code="unsupported_option"
-            )
+            raise cannot_call_tools()
         stop = Event()
         queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from .embeddings import Embedder
 from .generation import Generation
 from .litellm_library import LitellmLibrary
 from .litellm_models import LitellmModel
-from .local import Local, local_weights
+from .local import Local, cannot_call_tools, local_weights
 from .messages import messages_of
 from .models import ChatOptions, Model, Request
 from .price_list import PriceList
@@ -122,6 +122,12 @@ class LlmService:
             self.routers.named(name)
             return
         self._catalogue().provider_of(name)
+
+    def check_agent(self, name: str, with_tools: bool) -> None:
+        """`check`, and BridgeError `unsupported_option` where the model cannot call the agent's tools."""
+        self.check(name)
+        if with_tools and LOCAL in self.models_behind(name):
+            raise cannot_call_tools()
 
     def preload(self) -> None:
         """Begins litellm's import in a thread if the default model needs it and LLMSPELL_PRELOAD is not 0."""
