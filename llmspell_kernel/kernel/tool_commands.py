@@ -18,10 +18,12 @@ DESCRIPTION_CHARS = 1_000
 async def tools(words: Sequence[str], notebook: Any, show: Callable[[Any], None]) -> None:
     found = await notebook.session.call_bridge("tools", "list", *words)
     if found:
+        from ..render.guard import published
         from ..render.shown import shown_bundle
 
         bundle = shown_bundle(Table(found, ["name", "level", "source", "description"]))
-        notebook.shell.display_pub.publish({**bundle, "text/plain": "\n".join(_lines(found))})
+        data, metadata = published({**bundle, "text/plain": "\n".join(_lines(found))}, {})
+        notebook.shell.display_pub.publish(data, metadata)
     else:
         print("There is no such tool." if words else "There are no tools.")
 

@@ -101,7 +101,7 @@ def test_templates_cannot_fill_the_hosts_memory(engine: str) -> None:
         "javascript": 'for (let i = 0; i < 50; i++) await (await prompt.template("x".repeat(900000), {name: "p" + i})).close()',
     }
     (result,), _, _ = play(engine, cells)
-    assert result.error is not None and result.error.code == "limit" and "16,000,000 characters" in result.error.message
+    assert result.error is not None and result.error.code == "limit" and "at most 16,000,000" in result.error.message
 
 
 @every_engine

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from IPython.core.displaypub import CapturingDisplayPublisher
 
 from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.kernel.form_fields import arguments_of, fields_of, problems_by_field
 from llmspell_kernel.kernel.tool_commands import tool, tools
 from llmspell_kernel.kernel.tool_form import ToolForm
 from llmspell_kernel.session import Session
-from llmspell_kernel.shown import Table
 
 SCHEMA = {
     "type": "object",
@@ -95,6 +96,7 @@ class Book:
     def __init__(self, session: Session, display: str = "static") -> None:
         self.session = session
         self.settings = session.settings._replace(display=display)
+        self.shell = SimpleNamespace(display_pub=CapturingDisplayPublisher())
 
 
 def test_the_commands_list_tools_and_describe_one_where_nothing_can_be_clicked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,11 +104,13 @@ def test_the_commands_list_tools_and_describe_one_where_nothing_can_be_clicked(t
         async with Session(folder=tmp_path) as session:
             session.tool(weather)
             shown: list[Any] = []
-            await tools(["weath"], Book(session), shown.append)
+            await tools(["weath"], book := Book(session), shown.append)
             await tool(["weather"], Book(session), shown.append)
             await tools(["nothing like it"], Book(session), shown.append)
-            table, page = shown
-            assert isinstance(table, Table) and [row["name"] for row in table.rows] == ["weather"]
+            (page,) = shown
+            (listed,) = book.shell.display_pub.outputs
+            assert "<td" in listed["data"]["text/html"] and ">weather</td>" in listed["data"]["text/html"]
+            assert listed["data"]["text/plain"].startswith("weather")
             assert page.text.startswith("## weather")
             with pytest.raises(ConfigError, match="needs the tool's name"):
                 await tool([], Book(session), shown.append)

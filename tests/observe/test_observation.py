@@ -50,7 +50,7 @@ def test_a_package_that_is_missing_is_named_with_its_cure(
     for name in [name for name in sys.modules if name.startswith((hidden, "llmspell_kernel.observe."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, hidden, None)
-    with pytest.raises(ConfigError, match=r"pip install 'llmspell-kernel\[observe\]'") as caught:
+    with pytest.raises(ConfigError, match=r"pip install '\.\[observe\]' in a checkout") as caught:
         Observation(policy, os.environ)
     assert caught.value.key == key
 

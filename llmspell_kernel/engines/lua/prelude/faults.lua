@@ -18,7 +18,8 @@ local OURS = "?:-1: " -- what Lua puts before an error in code without names and
 local FAULT = { __metatable = false, __name = "error" }
 local fault_places = setmetatable({}, { __mode = "k" }) -- fault -> where a function of ours failed before the host passed the error on
 local host_codes = setmetatable({}, { __mode = "k" }) -- fault of the host -> its code
-local RESERVED = { config = true, denied = true, internal = true, interrupted = true, limit = true, protocol = true, worker_lost = true } -- the host's
+-- the host's
+local RESERVED = { config = true, denied = true, internal = true, interrupted = true, limit = true, protocol = true, replay = true, worker_lost = true }
 function FAULT.__tostring(fault) return tostring(rawget(fault, "message")) end
 
 local function fault(code, message, name, retryable)
