@@ -18,7 +18,7 @@ from llmspell_kernel.errors import ConfigError
 from llmspell_kernel.installation import plugins
 
 from ._bridge import Bridge
-from ._declaration import BridgeDeclaration, ResourceDeclaration, declare
+from ._declaration import BridgeDeclaration, MethodDeclaration, ResourceDeclaration, declare
 from ._outlines import Outline, built_in_outlines, outline_of
 
 GROUP = "llmspell.bridges"
@@ -85,6 +85,14 @@ class Declarations(Mapping[str, BridgeDeclaration]):
         """Of a kind of thing that the host keeps, whose name begins with that of its bridge."""
         declaration = self.get(kind.partition(".")[0])
         return None if declaration is None else declaration.resources.get(kind)
+
+    def method(self, owner: str, name: str, *, of_resource: bool) -> MethodDeclaration | None:
+        """Also one that other bridges alone may ask; None where nobody declared it."""
+        if of_resource:
+            kind = self.of_resource(owner)
+            return None if kind is None else kind.methods.get(name)
+        declaration = self.get(owner)
+        return None if declaration is None else declaration.methods.get(name) or declaration.inner.get(name)
 
 
 class Registry(NamedTuple):

@@ -76,12 +76,8 @@ def money(usd: float) -> str:
     return f"${usd:.4f}" if usd >= 0.0001 or usd == 0 else f"${usd:.6f}"
 
 
-def total_cost(calls: Iterable[Call]) -> float | None:
-    """The sum, or None as soon as one price is not known."""
-    return _sum_cost(usage for call in calls for usage in call.usage)
-
-
 def _sum_cost(usages: Iterable[CallUsage]) -> float | None:
+    """The sum, or None as soon as one price is not known."""
     costs = [usage.cost_usd for usage in usages]
     known = [cost for cost in costs if cost is not None]
     return round(sum(known), 10) if len(known) == len(costs) else None

@@ -610,13 +610,7 @@ async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, argu
 
 def _level(run: CellRun, effect: Effect) -> Level:
     """What the declaration says; a method that nobody declared is refused later."""
-    methods: Mapping[str, MethodDeclaration] = {}
-    if effect.target is not None:
-        kind = run.declarations.of_resource(effect.bridge)
-        methods = kind.methods if kind is not None else {}
-    elif (declaration := run.declarations.get(effect.bridge)) is not None:
-        methods = {**declaration.methods, **declaration.inner}
-    method = methods.get(effect.method)
+    method = run.declarations.method(effect.bridge, effect.method, of_resource=effect.target is not None)
     return method.level if method is not None else "read"
 
 

@@ -192,12 +192,7 @@ def _is_inner(run: CellRun, effect: Effect) -> bool:
 
 def _parameters(run: CellRun, effect: Effect) -> Sequence[str]:
     """The names of the method's arguments; none of one that nobody declared, which is refused later."""
-    method = None
-    if effect.target is not None:
-        kind = run.declarations.of_resource(effect.bridge)
-        method = None if kind is None else kind.methods.get(effect.method)
-    elif (declared := run.declarations.get(effect.bridge)) is not None:
-        method = declared.methods.get(effect.method) or declared.inner.get(effect.method)
+    method = run.declarations.method(effect.bridge, effect.method, of_resource=effect.target is not None)
     return () if method is None else [parameter.name for parameter in method.parameters]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from asyncio import timeout
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -42,14 +41,14 @@ async def run_within(within: EffectContext, script: ScriptState, work: str | Fun
 
 
 LEFT_BEHIND_WAIT_S = 5.0
-"""How long a call whose own cell is over waits for a state: the cell that runs there may wait for what this call makes, and nobody can know."""
+"""How long a call whose own cell is over waits for the state of that cell: the one that runs there now may wait for what this call makes."""
 
 
 @asynccontextmanager
 async def _turn(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
     """Waits until no other cell runs in the state.  Raises ScriptError where that one waits, by whatever way, for one of those that ask here."""
     try:
-        async with timeout(None if _has_cell(within) else LEFT_BEHIND_WAIT_S) as wait, _taken(within, script):
+        async with asyncio.timeout(LEFT_BEHIND_WAIT_S if _is_left_behind(within, script) else None) as wait, _taken(within, script):
             wait.reschedule(None)
             yield
     except TimeoutError:
@@ -62,14 +61,14 @@ async def _turn(within: EffectContext, script: ScriptState) -> AsyncIterator[Non
         ) from None
 
 
-def _has_cell(within: EffectContext) -> bool:
-    """Does a cell still run that asks this call?"""
+def _is_left_behind(within: EffectContext, script: ScriptState) -> bool:
+    """Was it a cell of this very state that asked the call, and does none run any more that asks it?  Others cannot hold what it makes."""
     context: EffectContext | None = within
     while context is not None:
         if context.run.is_live:
-            return True
+            return False
         context = context.within
-    return False
+    return script in _asking(within)
 
 
 @asynccontextmanager

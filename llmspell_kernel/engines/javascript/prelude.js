@@ -48,9 +48,9 @@
   const declare = (catalogue) => {
     const aliases = member(catalogue, 'aliases', {}), loops = member(catalogue, 'loops', {});
     const added = member(catalogue, 'bridges', {}), types = member(catalogue, 'resources', {});
-    const none = [], noneOther = {};
-    each(keysOf(added), (name) => bridges.add(name, added[name], member(loops, name, none), member(aliases, name, noneOther)));
-    each(keysOf(types), (type) => resources.add(type, types[type], member(aliases, type, noneOther)));
+    const noLoops = [], noAliases = {};
+    each(keysOf(added), (name) => bridges.add(name, added[name], member(loops, name, noLoops), member(aliases, name, noAliases)));
+    each(keysOf(types), (type) => resources.add(type, types[type], member(aliases, type, noAliases)));
   };
   const withdraw = (name) => {
     bridges.remove(name);
