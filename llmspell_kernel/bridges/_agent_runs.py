@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from ._bridge import Context
 if TYPE_CHECKING:
     from llmspell_kernel.services.agents.accounts import Account
     from llmspell_kernel.services.agents.host import Event, Outcome
+    from llmspell_kernel.services.agents.loop import Loop
 
 MAX_DEPTH = 8
 """How deep agents may call agents: each level holds a run of pydantic-ai."""
@@ -65,11 +65,16 @@ class AgentRuns:
         self.going: dict[int, Run] = {}
         self._last = 0
         self._at_once = 0
+        self._loop: Loop | None = None
 
-    async def load_loop(self) -> None:
+    async def load_loop(self) -> Loop:
         """Once a session, in a thread: pydantic-ai takes more than a second to import, and the event loop would stand still."""
-        if LOOP not in sys.modules:
+        if self._loop is None:
             await asyncio.to_thread(__import__, LOOP)
+            from llmspell_kernel.services.agents.loop import Loop
+
+            self._loop = self._loop or Loop()
+        return self._loop
 
     async def play(self, ctx: Context, seat: Seat, input: Value, play: Play, *, alone: bool = False) -> dict[str, Any]:
         """A run to its answer, whoever gives it.  `alone`: in a conversation of its own, which is forgotten."""
@@ -158,8 +163,7 @@ class AgentRuns:
         alone: bool,
     ) -> Outcome:
         """One agent's part of a run."""
-        from llmspell_kernel.services.agents.loop import play as go
-
+        loop = await self.load_loop()
         caller, restoring = (ctx.state, ctx.engine), ctx.restoring
 
         def keep(messages: list[Message]) -> None:
@@ -180,7 +184,7 @@ class AgentRuns:
         if not alone:
             member.is_running = True
         try:
-            return await go(definition, history, prompt, Host(ctx, number, definition.name, play), account, keep)
+            return await loop.play(definition, history, prompt, Host(ctx, number, definition.name, play), account, keep)
         finally:
             del self.going[number]
             if not alone:

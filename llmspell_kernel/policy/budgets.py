@@ -15,6 +15,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from operator import add, sub
 from typing import Annotated, Literal, NamedTuple
 
 from ..errors import DeniedError, LimitError
@@ -110,10 +111,10 @@ class Amounts(NamedTuple):
     unpriced: int = 0
 
     def plus(self, other: Amounts) -> Amounts:
-        return Amounts(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+        return Amounts(*map(add, self, other))
 
     def minus(self, other: Amounts) -> Amounts:
-        return Amounts(*(ours - theirs for ours, theirs in zip(self, other, strict=True)))
+        return Amounts(*map(sub, self, other))
 
 
 def amounts(*, requests: int = 0, tokens: int = 0, cost_usd: float | None = 0.0, seconds: float = 0.0, steps: int = 0) -> Amounts:

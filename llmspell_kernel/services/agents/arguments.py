@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -16,6 +18,8 @@ from .messages import arguments_chars
 QUICK_CHARS = 2_000
 SLOW_WORDS = ("pattern", "$ref", "$dynamicRef")
 """Keywords, and parts of keywords, whose work grows faster than what they are given."""
+MAX_KEPT = 256
+"""Schemas that are kept from run to run, of all agents: one takes longer to make than many checks by it."""
 
 
 class Arguments:
@@ -36,3 +40,23 @@ class Arguments:
         if problems := self._schema.problems(complete):
             raise ArgumentError(f"the arguments of {self._entry.name} do not fit: {'; '.join(map(str, problems))}")
         return dict(complete)
+
+
+class KnownArguments:
+    """Those of the tools that were called last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[ToolEntry, Arguments]] = OrderedDict()
+        """By the identity of the tool, which is never changed: another of its name is another one."""
+
+    async def of(self, entry: ToolEntry) -> Arguments:
+        """Raises ArgumentError for what is no schema."""
+        found = self._kept.get(id(entry))
+        if found is None:
+            found = entry, await asyncio.to_thread(Arguments, entry)
+            self._kept[id(entry)] = found
+            while len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(id(entry))
+        return found[1]

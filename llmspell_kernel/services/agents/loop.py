@@ -25,7 +25,7 @@ from llmspell_kernel.errors import ArgumentError, BridgeError, ScriptError, Spel
 from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 
 from .accounts import Account, exceeded, limit_error, usage_limits
-from .arguments import Arguments
+from .arguments import KnownArguments
 from .definition import NOTHING, Definition, ToolEntry
 from .grants import check_granted
 from .host import Host, Outcome
@@ -41,11 +41,11 @@ _OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core
 class _Tools(AbstractToolset[None]):
     """The agent's tools as pydantic-ai has them."""
 
-    def __init__(self, definition: Definition, host: Host, account: Account) -> None:
+    def __init__(self, definition: Definition, host: Host, account: Account, known: KnownArguments) -> None:
         self._definition = definition
         self._host = host
         self._account = account
-        self._arguments: dict[str, Arguments] = {}
+        self._known = known
         self.unusable: dict[str, str] = {}
         self.handoff: ToolEntry | None = None
         self.results: dict[str, str] = {}
@@ -88,9 +88,7 @@ class _Tools(AbstractToolset[None]):
         check_granted(self._definition, entry, arguments)
         if entry.kind == "registered" or not entry.parameters:
             return arguments
-        checked = self._arguments.get(entry.name)
-        if checked is None:
-            checked = self._arguments[entry.name] = await asyncio.to_thread(Arguments, entry)
+        checked = await self._known.of(entry)
         return checked.fit(arguments) if checked.is_quick(arguments) else await asyncio.to_thread(checked.fit, arguments)
 
     async def _made(self, entry: ToolEntry, arguments: dict[str, Any]) -> Any:
@@ -111,50 +109,62 @@ def _cut(text: str) -> str:
     return text if len(text) <= RESULT_CHARS else f"{text[:RESULT_CHARS]}\n(cut after {RESULT_CHARS:,} of {len(text):,} characters)"
 
 
-async def play(
-    definition: Definition, history: list[Message], prompt: str | None, host: Host, account: Account, keep: Callable[[list[Message]], None]
-) -> Outcome:
-    """A run to its answer, or to the handoff that ends it.  `keep` is told the conversation, however it ends.
+class Loop:
+    """Plays the runs of a session, and keeps what the next ones use again."""
 
-    Without a prompt, the run answers the conversation as it is.  Raises LimitError, DeniedError, BridgeError and what the model's call raises.
-    """
-    run = _Run(definition, history, host, account)
-    messages: list[ModelMessage] = to_library(history)
-    try:
-        async with run.agent.iter(
-            prompt, message_history=messages, usage_limits=usage_limits(account.limits), usage=account.usage
-        ) as going:
-            try:
-                async for node in going:
-                    if run.tools.handoff is not None and Agent.is_model_request_node(node):
-                        messages = [*going.all_messages(), node.request]
-                        return run.outcome(messages, None)
-                    if Agent.is_model_request_node(node):
-                        run.tell_retries(node.request)
-            finally:
-                if run.tools.handoff is None:
-                    messages = going.all_messages()
-            assert going.result is not None
-            return run.outcome(messages, going.result.output)
-    except UsageLimitExceeded as error:
-        raise limit_error(account, exceeded(account, error)) from error
-    except UnexpectedModelBehavior as error:
-        raise run.gave_up(error) from error
-    except (AgentRunError, UserError) as error:
-        raise BridgeError(f"{account.owner} could not go on: {error}", code="agent") from error
-    finally:
-        keep(closed(from_library(messages), run.tools.results))
+    def __init__(self) -> None:
+        self._known = KnownArguments()
+
+    async def play(
+        self,
+        definition: Definition,
+        history: list[Message],
+        prompt: str | None,
+        host: Host,
+        account: Account,
+        keep: Callable[[list[Message]], None],
+    ) -> Outcome:
+        """A run to its answer, or to the handoff that ends it.  `keep` is told the conversation, however it ends.
+
+        Without a prompt, the run answers the conversation as it is.  Raises LimitError, DeniedError, BridgeError and what the model's call raises.
+        """
+        run = _Run(definition, history, host, account, self._known)
+        messages: list[ModelMessage] = to_library(history)
+        try:
+            async with run.agent.iter(
+                prompt, message_history=messages, usage_limits=usage_limits(account.limits), usage=account.usage
+            ) as going:
+                try:
+                    async for node in going:
+                        if run.tools.handoff is not None and Agent.is_model_request_node(node):
+                            messages = [*going.all_messages(), node.request]
+                            return run.outcome(messages, None)
+                        if Agent.is_model_request_node(node):
+                            run.tell_retries(node.request)
+                finally:
+                    if run.tools.handoff is None:
+                        messages = going.all_messages()
+                assert going.result is not None
+                return run.outcome(messages, going.result.output)
+        except UsageLimitExceeded as error:
+            raise limit_error(account, exceeded(account, error)) from error
+        except UnexpectedModelBehavior as error:
+            raise run.gave_up(error) from error
+        except (AgentRunError, UserError) as error:
+            raise BridgeError(f"{account.owner} could not go on: {error}", code="agent") from error
+        finally:
+            keep(closed(from_library(messages), run.tools.results))
 
 
 class _Run:
     """What belongs to one run."""
 
-    def __init__(self, definition: Definition, history: list[Message], host: Host, account: Account) -> None:
+    def __init__(self, definition: Definition, history: list[Message], host: Host, account: Account, known: KnownArguments) -> None:
         self._definition, self._host, self._account = definition, host, account
         self._output = None if definition.output is None else ObjectRequest(definition.output, ObjectOptions())
         self._retries = 0
         self._told = ""
-        self.tools = _Tools(definition, host, account)
+        self.tools = _Tools(definition, host, account, known)
         self.model = BridgedModel(definition, host, account, CallIds(history), self._system())
         self.tools.unusable = self.model.unusable
         self.agent: Agent[None, Any] = Agent(

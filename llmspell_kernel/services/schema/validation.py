@@ -10,6 +10,7 @@ Rules: schema and value come from scripts, models and tools, and none of them is
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -54,9 +55,7 @@ class Schema:
             raise ArgumentError(f"the schema has more than {MAX_SCHEMA_TEXT:,} bytes as JSON")
         _refuse_uncounted(document)
         self.document = document
-        self._work = _Work()
-        kind = validators.extend(Draft202012Validator, {name: self._work.counted(name, check) for name, check in _checks().items()})
-        self._validator: Any = kind(document, registry=Registry())
+        self._validator: Any = _COUNTING(document, registry=Registry())
         try:
             Draft202012Validator.check_schema(document)
         except SchemaError as error:
@@ -70,7 +69,7 @@ class Schema:
         Raises LimitError where the schema asks for more work than is given, ArgumentError where it names what it does not have.
         """
         check_size(text_bytes(value))  # messages of the library quote it
-        self._work.begin()
+        _WORK.begin()
         found: list[Problem] = []
         try:
             for error in self._validator.iter_errors(value):
@@ -84,8 +83,8 @@ class Schema:
         return sorted(found)  # a script's tables have no order, and the next run is to say the same
 
 
-class _Work:
-    """Counts what one check costs."""
+class _Work(threading.local):
+    """Counts what one check costs, which runs in one thread from its beginning to its end."""
 
     def __init__(self) -> None:
         self._steps = 0
@@ -105,58 +104,61 @@ class _Work:
     def left_s(self) -> float:
         return max(0.001, self._ends - time.monotonic())
 
-    def counted(self, name: str, check: Check) -> Check:
-        weighs = name in ("patternProperties", "additionalProperties", "uniqueItems")
 
-        def weighed(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            self.spend(1 + _size(argument) * (_size(instance) if weighs else 1))
-            yield from check(validator, argument, instance, schema) or ()
-
-        def pattern(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            self.spend(1)
-            if isinstance(instance, str) and not self._finds(argument, instance):
-                yield ValidationError(f"{instance!r} does not match {argument!r}")
-
-        def pattern_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            if not isinstance(instance, dict):
-                return
-            for key, value in instance.items():
-                for text, inner in argument.items():
-                    self.spend(1)
-                    if self._finds(text, key):
-                        yield from validator.descend(value, inner, path=key, schema_path=text)
-
-        def additional_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            if not isinstance(instance, dict):
-                return
-            known, texts = schema.get("properties", {}), schema.get("patternProperties", {})
-            for key, value in instance.items():
-                self.spend(1 + len(texts))
-                if key in known or any(self._finds(text, key) for text in texts):
-                    continue
-                if argument is False:
-                    yield ValidationError(f"{key!r} is not one of its properties: {', '.join(sorted(known)) or 'it has none'}")
-                else:
-                    yield from validator.descend(value, argument, path=key)
-
-        own = {"pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties}
-        return own.get(name, weighed)
-
-    def _finds(self, pattern: str, text: str) -> bool:
-        try:
-            return regex.search(pattern, text, timeout=self.left_s) is not None
-        except TimeoutError:
-            raise LimitError(
-                f"the pattern {_clipped(repr(pattern))} of the schema backtracks for longer than {TIME_S:.0f} s",
-                limit="schema_seconds",
-                value=TIME_S,
-            ) from None
-        except (regex.error, OverflowError, RecursionError) as error:
-            raise ArgumentError(f"the schema's pattern {_clipped(repr(pattern))} is none: {error}") from None
+_WORK = _Work()
 
 
-def _checks() -> dict[str, Check]:
-    return {**Draft202012Validator.VALIDATORS, "uniqueItems": _unique}
+def _counted(name: str, check: Check) -> Check:
+    weighs = name in ("patternProperties", "additionalProperties", "uniqueItems")
+
+    def weighed(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        _WORK.spend(1 + _size(argument) * (_size(instance) if weighs else 1))
+        yield from check(validator, argument, instance, schema) or ()
+
+    return weighed
+
+
+def _pattern(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    _WORK.spend(1)
+    if isinstance(instance, str) and not _finds(argument, instance):
+        yield ValidationError(f"{instance!r} does not match {argument!r}")
+
+
+def _pattern_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    for key, value in instance.items():
+        for text, inner in argument.items():
+            _WORK.spend(1)
+            if _finds(text, key):
+                yield from validator.descend(value, inner, path=key, schema_path=text)
+
+
+def _additional_properties(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    known, texts = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key, value in instance.items():
+        _WORK.spend(1 + len(texts))
+        if key in known or any(_finds(text, key) for text in texts):
+            continue
+        if argument is False:
+            yield ValidationError(f"{key!r} is not one of its properties: {', '.join(sorted(known)) or 'it has none'}")
+        else:
+            yield from validator.descend(value, argument, path=key)
+
+
+def _finds(pattern: str, text: str) -> bool:
+    try:
+        return regex.search(pattern, text, timeout=_WORK.left_s) is not None
+    except TimeoutError:
+        raise LimitError(
+            f"the pattern {_clipped(repr(pattern))} of the schema backtracks for longer than {TIME_S:.0f} s",
+            limit="schema_seconds",
+            value=TIME_S,
+        ) from None
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise ArgumentError(f"the schema's pattern {_clipped(repr(pattern))} is none: {error}") from None
 
 
 def _unique(validator: Any, argument: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -207,3 +209,15 @@ def _path(error: ValidationError | SchemaError) -> str:
 
 def _clipped(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARS else f"{text[: MESSAGE_CHARS - 1]}…"
+
+
+_OWN: Mapping[str, Check] = {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _counted("uniqueItems", _unique),
+}
+_COUNTING = validators.extend(
+    Draft202012Validator, {name: _OWN.get(name) or _counted(name, check) for name, check in Draft202012Validator.VALIDATORS.items()}
+)
+"""Draft 2020-12, with every keyword counted.  One class for all schemas: to make it takes as long as many checks."""

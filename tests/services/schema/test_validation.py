@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from llmspell_kernel.errors import ArgumentError, LimitError
 from llmspell_kernel.services.schema.defaults import filled
 from llmspell_kernel.services.schema.inference import inferred
 from llmspell_kernel.services.schema.sizes import MAX_TEXT
-from llmspell_kernel.services.schema.validation import MAX_PROBLEMS, TIME_S, UNCOUNTED, Schema
+from llmspell_kernel.services.schema.validation import MAX_PROBLEMS, MAX_STEPS, TIME_S, UNCOUNTED, Schema
 
 PERSON = {
     "type": "object",
@@ -114,6 +115,24 @@ def test_a_schema_that_multiplies_its_work_is_stopped(schema: dict[str, Any], va
     else:
         assert len(found) <= MAX_PROBLEMS
     assert time.process_time() - started < TIME_S + 1
+
+
+def test_the_work_of_one_check_is_counted_apart_from_that_of_another_thread() -> None:
+    quick, stop = Schema({"type": "integer"}), threading.Event()
+
+    def check_again_and_again() -> None:
+        while not stop.is_set():
+            quick.problems(1)
+
+    other = threading.Thread(target=check_again_and_again)
+    other.start()
+    try:
+        with pytest.raises(LimitError) as caught:
+            Schema({"items": {"allOf": [{"type": "integer"}] * 100}}).problems(list(range(MAX_STEPS // 50)))
+        assert caught.value.limit == "schema_steps"
+    finally:
+        stop.set()
+        other.join()
 
 
 def test_a_schema_without_end_is_an_error() -> None:
