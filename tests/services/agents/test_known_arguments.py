@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from llmspell_kernel.errors import ArgumentError
@@ -13,29 +15,38 @@ def tool(kind: str) -> ToolEntry:
     return ToolEntry("double", "own", parameters={"properties": {"n": {"type": kind}}})
 
 
-async def test_the_schema_of_a_tool_is_made_once() -> None:
-    known, entry = KnownArguments(), tool("integer")
+def test_the_schema_of_a_tool_is_made_once() -> None:
+    async def run() -> None:
+        known, entry = KnownArguments(), tool("integer")
 
-    assert await known.of(entry) is await known.of(entry)
+        assert await known.of(entry) is await known.of(entry)
 
-
-async def test_another_tool_of_the_same_name_has_its_own_schema() -> None:
-    known = KnownArguments()
-    whole, text = await known.of(tool("integer")), await known.of(tool("string"))
-
-    assert whole.fit({"n": 1}) == {"n": 1}
-    with pytest.raises(ArgumentError, match=r"the arguments of double do not fit: \$\.n: 1 is not of type 'string'"):
-        text.fit({"n": 1})
+    asyncio.run(run())
 
 
-async def test_only_those_that_were_used_last_are_kept() -> None:
-    known, used = KnownArguments(), tool("integer")
-    first = await known.of(used)
-    left = tool("string")
-    gone = await known.of(left)
-    for _ in range(MAX_KEPT - 1):
+def test_another_tool_of_the_same_name_has_its_own_schema() -> None:
+    async def run() -> None:
+        known = KnownArguments()
+        whole, text = await known.of(tool("integer")), await known.of(tool("string"))
+
+        assert whole.fit({"n": 1}) == {"n": 1}
+        with pytest.raises(ArgumentError, match=r"the arguments of double do not fit: \$\.n: 1 is not of type 'string'"):
+            text.fit({"n": 1})
+
+    asyncio.run(run())
+
+
+def test_only_those_that_were_used_last_are_kept() -> None:
+    async def run() -> None:
+        known, used = KnownArguments(), tool("integer")
+        first = await known.of(used)
+        left = tool("string")
+        gone = await known.of(left)
+        for _ in range(MAX_KEPT - 1):
+            assert await known.of(used) is first
+            await known.of(tool("integer"))
+
         assert await known.of(used) is first
-        await known.of(tool("integer"))
+        assert await known.of(left) is not gone
 
-    assert await known.of(used) is first
-    assert await known.of(left) is not gone
+    asyncio.run(run())
