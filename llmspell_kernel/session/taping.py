@@ -15,6 +15,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
@@ -111,6 +112,7 @@ class Taping:
     def asked(self, made: Made) -> None:
         if not self._closed:
             self._transcript.asked(made)
+            asyncio.get_running_loop().call_soon(self._transcript.name_asked)  # most calls wait then for their answer
 
     def forget(self, made: Made) -> None:
         """The call was stopped with its cell: a replay, in which nobody stops it, must not wait for it."""

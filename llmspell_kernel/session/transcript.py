@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import ValueCrossingError
 from ..journal.canonical import canonical, canonical_arguments, key_of
 from ..journal.cassette import Entry, Failure, Used
 from ..journal.events import INCOMPLETE
@@ -119,12 +120,17 @@ def size_of(entry: Entry) -> int:
 
 
 class Transcript:
-    """Makes entries of calls: `asked` in the order in which they were asked, `entry` in the order in which they were answered."""
+    """Makes entries of calls: `asked` in the order in which they were asked, `entry` in the order in which they were answered.
+
+    A call is named at its entry at the latest; `name_asked` does it before, while the calls wait for their answers.
+    """
 
     def __init__(self, counts: dict[str, int] | None = None) -> None:
         self._counts = counts or {}
         """By key, how many calls of it there are."""
-        self._asked: dict[int, tuple[str, bytes, str]] = {}
+        self._unnamed: list[Made] = []
+        """In the order in which they were asked."""
+        self._asked: dict[int, tuple[str, bytes, str] | ValueCrossingError] = {}
         """By place: its name, its canonical arguments, and the name of its opener."""
         self._openers: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[int, int], tuple[str, int]] = {}
@@ -132,26 +138,44 @@ class Transcript:
         """By state."""
 
     def asked(self, made: Made) -> None:
-        """Raises ValueCrossingError for arguments that are in no written form."""
+        self._unnamed.append(made)
+
+    def name_asked(self) -> None:
+        unnamed, self._unnamed = self._unnamed, []
+        for made in unnamed:
+            try:
+                self._asked[made.place] = self._named(made)
+            except ValueCrossingError as error:
+                self._asked[made.place] = error
+
+    def _named(self, made: Made) -> tuple[str, bytes, str]:
         arguments = canonical_arguments(made.written)
         opener = "" if made.target is None else self._openers.get((made.state, made.target), "")
         key = key_of(made.call, arguments, opener)
         number = self._counts[key] = self._counts.get(key, 0) + 1
         name = f"{key}:{number - 1}"
-        self._asked[made.place] = name, arguments, opener
         if FUNCTION in made.written:
             for place, callback in enumerate(callbacks(loads(made.written))):
                 self._functions[made.state, callback.id] = name, place
+        return name, arguments, opener
 
     def forget(self, made: Made) -> None:
         """The call was stopped with its cell: it came to nothing that could be played."""
-        name, *_ = self._asked.pop(made.place)
-        key, _, number = name.partition(":")
+        self.name_asked()
+        asked = self._asked.pop(made.place)
+        if isinstance(asked, ValueCrossingError):
+            return
+        key, _, number = asked[0].partition(":")
         if self._counts[key] == int(number) + 1:
             self._counts[key] -= 1
 
     def entry(self, made: Made) -> Entry:
-        name, arguments, opener = self._asked.pop(made.place)
+        """Raises ValueCrossingError for arguments that are in no written form."""
+        self.name_asked()
+        asked = self._asked.pop(made.place)
+        if isinstance(asked, ValueCrossingError):
+            raise asked
+        name, arguments, opener = asked
         gives = THING in made.answer and self._note_things(made.state, msgspec.json.decode(made.answer), name)
         if (told := self._told.get(made.state)) is None:
             told = self._told[made.state] = _Told()
