@@ -50,7 +50,7 @@ class KeptFunction:
     async def ready(self) -> None:
         script = self._script
         if self.is_alive and script.worker is None and (script.name, script.engine) not in self._session.running:
-            await self._session.restored(script)
+            await self._session.ready(script)
 
     async def __call__(self, ctx: Context, *args: Value, as_type: Any = Any) -> Any:
         context = cast("EffectContext", ctx)

@@ -22,10 +22,9 @@ from ..configuration.rules import grants_of
 from ..configuration.sources import state_folder as state_folder_of
 from ..engines._registry import EngineRegistry
 from ..engines._registry import discover as discover_engines
-from ..errors import ConfigError, Interrupted, LimitError, ScriptError, SpellError, WorkerLost
-from ..host_types._crossing import to_plain, written
+from ..errors import ConfigError, ScriptError
+from ..host_types._crossing import to_plain
 from ..journal.event_file import EventFile
-from ..journal.events import CellFinished, CellStarted, InitStarted, WorkerWasLost
 from ..journal.recorder import Recorder
 from ..policy.budgets import Budgets
 from ..policy.decide import Grants
@@ -48,33 +47,33 @@ from ..workers.host_memory import shield_host
 from ..workers.pool import Clock, WorkerPool
 from ..workers.spawn import WorkerProcess
 from .approval import Approver, Desk
-from .background import BackgroundRun, BackgroundTask
+from .background import BackgroundTask
 from .bridge_set import BridgeSet, Surroundings
 from .budgets import SessionBudgets
 from .cell_run import CellRun
+from .cells import Cell, Cells, running_loop
 from .effects import EffectContext, perform, value_of
 from .faults import report
 from .fresh_states import FreshScript, fresh_state
 from .functions import KeptFunction
 from .history import PastCell
-from .init_scripts import add_place, init_files, read_init
+from .init_scripts import init_files
 from .interceptors import Interceptors
-from .large_values import by_size
 from .model_records import ModelRecords
-from .placing import placed
 from .pulse import Pulse
 from .recovery import Restored
-from .redacted import RedactedSink, redact_error
+from .redacted import RedactedSink
 from .resources import ResourceTable, refuse_references
-from .result import ExecutionResult, KeptOutput, account
-from .script_state import FunctionCall, Opening, ScriptState, refuse_surrogates
+from .result import ExecutionResult
+from .script_globals import read_global, written_global
+from .script_state import FunctionCall, Opening, ScriptState
 from .sink import NullSink, Sink
 from .sources import Sources
 from .state_keeper import StateKeeper
-from .status import SessionStatus, status_of, used_by
-from .taping import CELL_S, Mode, Taping
+from .status import SessionStatus, status_of
+from .taping import Mode, Taping
 from .unmet_rules import UnmetRules
-from .value_lists import check_size, read_value, write_values
+from .value_lists import check_size, write_values
 
 F = TypeVar("F")
 
@@ -117,7 +116,7 @@ class Session:
         self._given_limits, self._given_grants = limits, grants
         self.limits, self.grants = self._limits(self.settings), self._grants(self.settings)
         self.resources = ResourceTable(self.recorder, self.limits.bridge_close_s)
-        self._init = init_files(self.settings.init, self.engines, self.folder)
+        init = init_files(self.settings.init, self.engines, self.folder)
         allow_threads(self.limits.threads)
         self.budgets = SessionBudgets(self.settings, self.state_folder, unix_time)
         self._unmet_rules = UnmetRules()
@@ -153,15 +152,10 @@ class Session:
         """None is the event loop's."""
         self._pulse = Pulse(self._states.values, self._pool, clock)
         self._confine(self.settings)
-        if _running_loop() is not None:
+        if running_loop() is not None:
             self._pool.use()  # a spare of a notebook that runs no script ends too
-        self._runs: dict[tuple[str, str], CellRun] = {}
-        self._background: dict[tuple[str, str], BackgroundRun] = {}
-        self.waiting: list[tuple[frozenset[ScriptState], ScriptState]] = []
-        """Cells that wait for a state's turn: whose they are, from the asking one outwards, and which state."""
-        self._keeper = StateKeeper(self, self._pool, self._pulse, self._states, self._runs, self._background)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        """The one that cells run on."""
+        self.cells = Cells(self, self._pool, init)
+        self._keeper = StateKeeper(self, self._pool, self._pulse, self._states, self.cells.running, self.cells.background)
         self.last_cell = self._last_call = self._last_place = 0
         """Numbers count from 1; `last_cell` is that of the newest cell, from `next_cell`."""
         self.sources: dict[str, str] = Sources(redactor=self.redactor)
@@ -183,7 +177,7 @@ class Session:
         limits, grants, policies = self._limits(settings), self._grants(settings), _policies(settings)
         self._confine(settings)  # the last that can raise; it then has changed nothing
         self.secrets.declare(settings.secrets)
-        self.settings, self._init = settings, init
+        self.settings, self.cells.init = settings, init
         self.limits, self.grants = limits, grants
         if self._owns_pool:
             self._pool.configure(workers, limits.startup_s)
@@ -273,11 +267,18 @@ class Session:
     @property
     def running(self) -> Mapping[tuple[str, str], CellRun]:
         """The cells that run, by the name and engine of their states."""
-        return self._runs
+        return self.cells.running
 
-    async def restored(self, script: ScriptState) -> None:
-        """Has a state that was lost go through its cells again now; its next cell tells of it.  Raises what it raises there."""
-        await self._keeper.ready(script)
+    def state_of(self, name: str, engine: str) -> ScriptState:
+        """That state, made where it is not there yet; it has no worker before it is `ready`."""
+        return self._keeper.named(name, engine)
+
+    async def ready(self, script: ScriptState, run: CellRun | None = None) -> None:
+        """Gives a state its worker; one that was lost goes through its cells again.
+
+        The cell that needs it tells of that, `run` or the next one.  Raises what it raises there.
+        """
+        await self._keeper.ready(script, run)
 
     def function(self, script: ScriptState, callback: Callback) -> KeptFunction:
         """A function that a state has given, to be kept."""
@@ -293,7 +294,7 @@ class Session:
 
     def status(self) -> SessionStatus:
         """What each state and its worker use, against what they may; measured now."""
-        return status_of(self._states.values(), self._runs, self.limits, self._pool, self.worker_pids)
+        return status_of(self._states.values(), self.running, self.limits, self._pool, self.worker_pids)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -318,8 +319,8 @@ class Session:
         A fault of the script is the result's `error`; what is raised is a wrong call (unknown engine).  `cell` is an id from `next_cell`;
         `timeout_s` is a limit of the total time, where it is lower than that of the settings.
         """
-        self.sources[chunk] = "\n" * line_offset + code
-        return await self._run("\n" * line_offset + code, code, engine, state, chunk, inputs or {}, outputs, sink, cell, timeout_s)
+        work = self.sources[chunk] = "\n" * line_offset + code
+        return await self.cells.run(Cell(work, code, engine, state, chunk, inputs or {}, outputs, cell, timeout_s), sink)
 
     async def call_function(
         self,
@@ -341,101 +342,14 @@ class Session:
         check_size(written, f"the arguments of {name}", self.limits.value_bytes)
         refuse_references(args, "arguments")
         call = FunctionCall(name, bytes(written))
-        return await self._run(call, call.args.decode(), engine, state, chunk, {}, (), sink, cell)
-
-    async def _run(
-        self,
-        work: str | FunctionCall,
-        told: str,
-        engine: str,
-        state: str,
-        chunk: str,
-        inputs: Mapping[str, Value],
-        outputs: Sequence[str],
-        sink: Sink | None,
-        cell: int | None,
-        timeout_s: float | None = None,
-    ) -> ExecutionResult:
-        self._loop = asyncio.get_running_loop()
-        self.secrets.refresh()
-        declaration, limits = self.engines.get(engine), self._limits_within(timeout_s)
-        number = cell if cell is not None else self.next_cell()
-        started_s, began = time.time(), time.monotonic()
-        function = work.function if isinstance(work, FunctionCall) else ""
-        self.recorder.record(CellStarted(number, started_s, declaration.name, state, chunk, told, function))
-        values: list[Value] = []
-        found: dict[str, Any] = {}
-        error: SpellError | None = None
-        status: Any = "error"
-        script, kept = self._keeper.named(state, declaration.name), KeptOutput(sink or self.sink)
-        shown = RedactedSink(kept, self.redactor)
-        run = CellRun(self, script, number, chunk, shown, limits, (*self.grants, *script.grants))
-        run.started_s = started_s
-        for line in self.unmet_rules(script.grants):
-            shown.write("stderr", f"{line}\n")
-        try:
-            refuse_surrogates(function or told)
-            values = self.redactor.redact_value(await self.execute(script, run, work, inputs))
-            for name in outputs:
-                found[name] = await self._get(script, name)
-            status = "ok"
-        except SpellError as caught:
-            error = placed(redact_error(caught, self.redactor), chunk, work if isinstance(work, str) else "")
-            status = _status(caught)
-            error.engine = error.engine or declaration.name
-            lost = next((fault for fault in (caught, caught.__cause__) if isinstance(fault, WorkerLost)), None)
-            if lost is not None:
-                script.untold_loss()  # told by this very error
-                self.recorder.record(WorkerWasLost(number, time.time(), state, lost.reason, declaration.name))
-        except asyncio.CancelledError:
-            status = "interrupted"
-            raise
-        finally:
-            message = "" if error is None else error.message
-            if self.taping is not None:
-                self.taping.cell_ended()
-            self.keep_past(script, run, work, inputs, failed=status != "ok", interrupted=status == "interrupted")
-            taken_s = time.monotonic() - began
-            self.recorder.record(CellFinished(number, time.time(), status, taken_s, message, run.script_time_s, run.output_bytes))
-        told_of = account(self.recorder.of_cell(number))._asdict()
-        return ExecutionResult(cell=number, values=values, error=error, outputs=found, output=kept.output(), **told_of)
-
-    @staticmethod
-    def keep_past(
-        script: ScriptState, run: CellRun, work: str | FunctionCall, inputs: Mapping[str, Value], *, failed: bool, interrupted: bool = False
-    ) -> None:
-        """Adds a cell that ended to its state's history.  One that was stopped came as far as nobody knows."""
-        if run.begun and script.worker is not None:  # else it did nothing, or is the cell that the worker ended in
-            left_out = "it was stopped" if run.cut_short or interrupted else ""
-            given = [(name, _for_a_state(value, name)) for name, value in inputs.items()]
-            script.history.add(run.past(work, given, failed=failed, left_out=left_out), run.kept_bytes)
-
-    def _limits_within(self, timeout_s: float | None) -> Limits:
-        if timeout_s is None:
-            return self.limits
-        if not timeout_s > 0:
-            raise ConfigError(f"timeout_s must be more than 0, not {timeout_s}")
-        return self.limits._replace(total_time_s=min(timeout_s, self.limits.total_time_s))
+        return await self.cells.run(Cell(call, call.args.decode(), engine, state, chunk, number=cell), sink)
 
     def interrupt(self, *, state: str | None = None, engine: str | None = None) -> None:
         """Stops what runs, in every state or in those of that name or engine: their cells, and what cells left in the background.
 
         May be called in any thread.
         """
-        name = None if engine is None else self.engines.get(engine).name
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return  # nothing has ever run
-        if _running_loop() is loop:
-            self._interrupt(state, name)
-        else:
-            loop.call_soon_threadsafe(self._interrupt, state, name)
-
-    def _interrupt(self, state: str | None, engine: str | None) -> None:
-        known: list[tuple[tuple[str, str], CellRun | BackgroundRun]] = [*self._runs.items(), *self._background.items()]
-        for (of, language), run in known:
-            if state in (None, of) and engine in (None, language):
-                run.interrupt()
+        self.cells.interrupt(state, None if engine is None else self.engines.get(engine).name)
 
     @property
     def background(self) -> list[BackgroundTask]:
@@ -449,8 +363,8 @@ class Session:
 
     async def background_ended(self) -> None:
         """Waits until nothing goes on in the background."""
-        while self._background:
-            await next(iter(self._background.values())).ended()
+        while left := self.cells.background:
+            await next(iter(left.values())).ended()
 
     async def ask(self, kind: QueryKind, text: str, *, engine: str, state: str = "main", open_state: bool = False) -> Any:
         """A question about a state that runs no script code; None where the state is not there or is busy running."""
@@ -475,15 +389,14 @@ class Session:
         Raises ArgumentError naming the place that does not fit.  `undecided` leaves empty Lua tables as such.  `sink` gets what the init
         script of a fresh state prints.
         """
-        script = await self._state(state, self.engines.get(engine).name, sink)
-        if as_type is Any:
-            return await self._get(script, name, undecided=undecided)
-        return converted(await self._get(script, name, undecided=True), as_type, name)
+        script = await self._opened(state, engine, sink)
+        value = await read_global(script, name, self.limits.value_bytes, self.redactor, undecided=undecided or as_type is not Any)
+        return value if as_type is Any else converted(value, as_type, name)
 
     async def set(self, name: str, value: Value, *, engine: str, state: str = "main", sink: Sink | None = None) -> None:
         """Sets a script's global; `sink` as in `get`."""
-        script = await self._state(state, self.engines.get(engine).name, sink)
-        text = _for_a_state(value, name)
+        script = await self._opened(state, engine, sink)
+        text = written_global(value, name)
         await script.query("set", name, text)
         script.history.add(PastCell(0, f"{name} = ...", None, [(name, text)]))
 
@@ -593,7 +506,7 @@ class Session:
         Raises ConfigError where the state has no such cell, ScriptError while it is busy or where it cannot be restored, and Interrupted;
         then the state is restored as it was before its next cell.
         """
-        self._loop = asyncio.get_running_loop()
+        self.cells.on_this_loop()
         return await self._keeper.go_back(state, self.engines.get(engine).name, to)
 
     async def fork(self, new: str, engine: str, *, state: str = "main", at: int | None = None) -> Restored:
@@ -601,7 +514,7 @@ class Session:
 
         Raises ConfigError for a name that is taken, ScriptError where it cannot be restored, and Interrupted; there is no second state then.
         """
-        self._loop = asyncio.get_running_loop()
+        self.cells.on_this_loop()
         return await self._keeper.fork(new, self.engines.get(engine).name, state, at)
 
     def save(self, file: Path) -> int:
@@ -617,7 +530,7 @@ class Session:
         Raises LoadError, ConfigError where one is there already, ScriptError where one cannot be restored, and Interrupted; then it makes
         none of them.
         """
-        self._loop = asyncio.get_running_loop()
+        self.cells.on_this_loop()
         return await self._keeper.resume(file)
 
     async def forget(self, name: str, engine: str) -> None:
@@ -686,112 +599,8 @@ class Session:
         self._last_place += 1
         return self._last_place
 
-    async def execute(self, script: ScriptState, run: CellRun, work: str | FunctionCall | None, inputs: Mapping[str, Value]) -> list[Value]:
-        """Runs the init script, if the state is fresh, and then the work, if there is any."""
-        key = (script.name, script.engine)
-        if key in self._runs:
-            raise ScriptError(f"the {script.engine} state '{script.name}' is busy with another cell")
-        self._runs[key] = run
-        script.limits = run.limits
-        run.tell_time(self.taping.pass_time(CELL_S) if self.taping is not None else run.started_s)
-        background, met_limit = self._background.pop(key, None), False
-        self._pool.use()
-        try:
-            if background is not None:
-                await background.leave()
-            script.renew()
-            if run.stopped:
-                run.interrupt()
-            # the run is known before its worker is there, so that a stop in the meantime is not missed
-            await self._keeper.ready(script, run)
-            if script.is_fresh:
-                background = await self._initialize(script, run)
-            for name, value in inputs.items():
-                await script.query("set", name, _for_a_state(value, name))
-            return [] if work is None else await run.execute(work)
-        except LimitError as error:
-            met_limit = True
-            if script.worker is not None and not await script.answers():
-                script.untold_loss()  # told here
-                error.message += f"; the {script.engine} state '{script.name}' answered no more and was ended, the next cell gets a new one"
-            raise
-        finally:
-            del self._runs[key]
-            run.over.set()
-            run.cut_short = bool(script.stopping)
-            if work is not None:
-                script.ended(used_by(run), met_limit=met_limit)
-            script.settle()
-            script.renew()
-            if self._states.get(key) is not script:  # forgotten while this cell waited for its worker
-                await self.resources.release_state(script.number)
-                script.close()
-            elif run.background is not None and script.worker is not None:
-                self._leave_behind(key, run, script)
-                if run.exceeded is not None:  # by what the cell left behind
-                    self._background[key].exceed(run.exceeded)
-            elif background is not None and not run.begun and script.lingers:  # what went on before goes on
-                self._leave_behind(key, background.run, script, background)
-                if run.stopped:
-                    self._background[key].interrupt()
-
-    async def _initialize(self, script: ScriptState, run: CellRun) -> BackgroundRun | None:
-        """Runs the language's init script in a fresh state, as the beginning of its first cell: its effects, output and script time are that
-        cell's, while instructions and the total time are counted anew.
-
-        Gives what it left in the background.  What fails ends the state: none goes on half made.
-        """
-        path = self._init.get(script.engine)
-        if path is None:
-            script.is_fresh = False
-            return None
-        init = read_init(path, run.limits.value_bytes)
-        self.sources[init.chunk] = init.code
-        self.recorder.record(InitStarted(run.cell, time.time(), script.engine, script.name, init.chunk, init.code))
-        first = CellRun(self, script, run.cell, init.chunk, run.sink, run.limits, run.grants)
-        try:
-            await first.execute(init.code)
-        except BaseException as error:
-            script.close()
-            script.untold_loss()  # told by this very error
-            if isinstance(error, SpellError):
-                add_place(error, path, self.folder)
-            raise
-        finally:
-            run.goes_on_from(first)
-        script.is_fresh = False
-        script.history.add(first.past(init.code), first.kept_bytes)
-        if first.background is None:
-            return None
-        background = BackgroundRun(first, script)
-        await background.leave()
-        return background
-
-    def _leave_behind(self, key: tuple[str, str], run: CellRun, script: ScriptState, goes_on_from: BackgroundRun | None = None) -> None:
-        background = self._background[key] = BackgroundRun(run, script, goes_on_from)
-
-        def forget(_: asyncio.Task[None]) -> None:
-            if self._background.get(key) is background:
-                del self._background[key]
-
-        background.on_end(forget)
-
-    async def _get(self, script: ScriptState, name: str, *, undecided: bool = False) -> Value:
-        text = await script.query("get", name)
-        value = await by_size(len(text), read_value, text, f"the global '{name}'", self.limits.value_bytes, not undecided)
-        if b'"$"' in text:
-            refuse_references(value, name)
-        return self.redactor.redact_value(value)
-
-    async def _state(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
-        """The state as its first cell would find it."""
-        script = await self._keeper.ready(self._keeper.named(name, engine))
-        if script.is_fresh and (name, engine) not in self._runs:
-            run = CellRun(
-                self, script, 0, PYTHON, RedactedSink(sink or self.sink, self.redactor), self.limits, (*self.grants, *script.grants)
-            )
-            await self.execute(script, run, None, {})
-        return script
+    async def _opened(self, name: str, engine: str, sink: Sink | None) -> ScriptState:
+        return await self.cells.opened(self.state_of(name, self.engines.get(engine).name), sink or self.sink)
 
 
 def _policies(settings: Settings) -> dict[str, Any]:
@@ -805,25 +614,5 @@ def _refuse(settings: Settings) -> None:
     table_of(settings, Budgets)
 
 
-def _for_a_state(value: Value, name: str) -> bytes:
-    plain, text = written(value, name)
-    if b'"$"' in text:
-        refuse_references(plain, name)
-    return text
-
-
 def _nothing() -> None:
     pass
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _status(error: SpellError) -> Any:
-    if isinstance(error, Interrupted):
-        return "interrupted"
-    return "lost" if isinstance(error, WorkerLost) else "error"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import ScriptError, SpellError
 from ..values import Value
 from .cell_run import CellRun
+from .cells import keep_past
 from .redacted import RedactedSink
 from .script_state import FunctionCall, ScriptState
 from .sink import Sink
@@ -40,55 +41,25 @@ async def run_within(within: EffectContext, script: ScriptState, work: str | Fun
         return await _ended(session, script, run, work)
 
 
-LEFT_BEHIND_WAIT_S = 5.0
-"""How long a call whose own cell is over waits for the state of that cell: the one that runs there now may wait for what this call makes."""
-
-
 @asynccontextmanager
 async def _turn(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
     """Waits until no other cell runs in the state.  Raises ScriptError where that one waits, by whatever way, for one of those that ask here."""
-    try:
-        async with asyncio.timeout(LEFT_BEHIND_WAIT_S if _is_left_behind(within, script) else None) as wait, _taken(within, script):
-            wait.reschedule(None)
-            yield
-    except TimeoutError:
-        if not wait.expired():
-            raise
-        raise ScriptError(
-            f"the {script.engine} state '{script.name}' is busy with a cell, and the cell that this call belongs to is over; read a stream to its"
-            " end in the cell that began it",
-            code="busy",
-        ) from None
-
-
-def _is_left_behind(within: EffectContext, script: ScriptState) -> bool:
-    """Was it a cell of this very state that asked the call, and does none run any more that asks it?  Others cannot hold what it makes."""
-    context: EffectContext | None = within
-    while context is not None:
-        if context.run.is_live:
-            return False
-        context = context.within
-    return script in _asking(within)
-
-
-@asynccontextmanager
-async def _taken(within: EffectContext, script: ScriptState) -> AsyncIterator[None]:
     session, held = within.run.session, _asking(within)
     waiting = (held, script)
     if script.turns.locked() or (script.name, script.engine) in session.running:
-        _refuse_circle(session.waiting, waiting)
-    session.waiting.append(waiting)
+        _refuse_circle(within, session.cells.waiting, waiting)
+    session.cells.waiting.append(waiting)
     try:
         await script.turns.acquire()
     except BaseException:
-        session.waiting.remove(waiting)
+        session.cells.waiting.remove(waiting)
         raise
     try:
         try:
             while (busy := session.running.get((script.name, script.engine))) is not None:
                 await busy.over.wait()
         finally:
-            session.waiting.remove(waiting)
+            session.cells.waiting.remove(waiting)
         yield
     finally:
         script.turns.release()
@@ -104,21 +75,33 @@ def _asking(within: EffectContext) -> frozenset[ScriptState]:
     return frozenset(found)
 
 
-def _refuse_circle(known: Sequence[Waiting], waiting: Waiting) -> None:
+def _has_cell(within: EffectContext) -> bool:
+    """Does a cell still run that asks this call?"""
+    context: EffectContext | None = within
+    while context is not None:
+        if context.run.is_live:
+            return True
+        context = context.within
+    return False
+
+
+def _refuse_circle(within: EffectContext, known: Sequence[Waiting], waiting: Waiting) -> None:
     held, script = waiting
     reached = {script}
     while more := {target for others, target in known if others & reached} - reached:
         reached |= more
-    if reached & held:
-        raise ScriptError(
-            f"the {script.engine} state '{script.name}' is busy with a cell that waits for this one: their functions call each other at once;"
-            " call one after the other",
-            code="busy",
-        )
+    if not reached & held:
+        return
+    busy = f"the {script.engine} state '{script.name}' is busy with a cell"
+    if _has_cell(within):
+        raise ScriptError(f"{busy} that waits for this one: their functions call each other at once; call one after the other", code="busy")
+    raise ScriptError(
+        f"{busy}, and the cell that this call belongs to is over; read a stream to its end in the cell that began it", code="busy"
+    )
 
 
 async def _ended(session: Session, script: ScriptState, run: CellRun, work: str | FunctionCall) -> list[Value]:
-    task = asyncio.create_task(session.execute(script, run, work, {}))
+    task = asyncio.create_task(session.cells.execute(script, run, work, {}))
     failed = True
     try:
         values = await asyncio.shield(task)
@@ -134,4 +117,4 @@ async def _ended(session: Session, script: ScriptState, run: CellRun, work: str 
             task.exception()  # it was given up, and so is what became of it
         raise
     finally:
-        session.keep_past(script, run, work, {}, failed=failed)
+        keep_past(run, work, {}, failed=failed)

@@ -239,7 +239,7 @@ def test_agents_of_scripts_answer_stream_and_are_tools(engine: str, tmp_path: Pa
 @every_engine
 @pytest.mark.parametrize("asked", [2, 100], ids=["while it works", "while it waits to be read"])
 def test_a_scripts_agent_that_is_read_in_a_later_cell_is_told_and_waits_for_nobody_for_ever(
-    asked: int, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: int, engine: str, tmp_path: Path
 ) -> None:
     # it goes ahead of its reader, until it has said much, or is in the middle of that
     begin = lua_js(
@@ -253,7 +253,6 @@ def test_a_scripts_agent_that_is_read_in_a_later_cell_is_told_and_waits_for_nobo
         "local read = 1 local ok, e = pcall(function() for _ in s do read = read + 1 end end) return {ok, e.code, read < 500}",
         "let read = 1, code; try { for await (const _ of s) read++ } catch (e) { code = e.code } [code === undefined, code, read < 500]",
     )
-    monkeypatch.setattr("llmspell_kernel.session.within.LEFT_BEHIND_WAIT_S", 0.2)
 
     async def play() -> None:
         async with agents(tmp_path) as told:

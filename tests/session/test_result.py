@@ -10,7 +10,7 @@ import pytest
 from llmspell_kernel.errors import ConfigError, LimitError, ScriptError
 from llmspell_kernel.journal.events import CallDenied, CallFailed, CallFinished, CallStarted, CallUsage, CellFinished, CellStarted, Logged
 from llmspell_kernel.policy.decide import Grants
-from llmspell_kernel.policy.limits import PRESETS
+from llmspell_kernel.policy.limits import PRESETS, Limits
 from llmspell_kernel.session import ExecutionResult, LogEntry, Session
 from llmspell_kernel.session.result import Account, KeptOutput, Metrics, Output, Printed, Tokens, Usage, account
 from llmspell_kernel.settings import Settings
@@ -123,12 +123,12 @@ CODE = {
 }
 
 
-def play(engine: str, name: str, **more: Any) -> tuple[ExecutionResult, Recording]:
+def play(engine: str, name: str, limits: Limits = LIMITS, **more: Any) -> tuple[ExecutionResult, Recording]:
     async def go() -> tuple[ExecutionResult, Recording]:
         probe = Probe()
         probe.raises = ValueError("no")
         grants = Grants(deny=["timer.*"])
-        async with world(probe=probe, grants=grants) as made:
+        async with world(probe=probe, grants=grants, limits=limits) as made:
             return await made.session.run(CODE[engine][name], engine=engine, **more), made.sink
 
     return asyncio.run(go())
@@ -183,10 +183,15 @@ def test_a_timeout_ends_the_whole_run_waiting_or_not(engine: str) -> None:
         assert isinstance(done.error, LimitError) and done.error.value == pytest.approx(0.3)
 
 
-def test_a_timeout_never_lengthens_the_limit_and_must_be_a_time() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_timeout_never_lengthens_the_limit(engine: str) -> None:
+    done, _ = play(engine, "wait", timeout_s=10_000, limits=LIMITS._replace(total_time_s=0.3))
+    assert isinstance(done.error, LimitError) and done.error.value == pytest.approx(0.3)
+
+
+def test_a_timeout_must_be_a_time() -> None:
     async def go() -> None:
         async with Session(limits=LIMITS) as session:
-            assert session._limits_within(10_000).total_time_s == LIMITS.total_time_s
             for wrong in (0, -1, float("nan")):
                 with pytest.raises(ConfigError, match="timeout_s must be more than 0"):
                     await session.run("return 1", timeout_s=wrong)
