@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..bridges._bridge import Resource
 from ..bridges._checking import converted
 from ..bridges._declaration import MethodDeclaration
-from ..errors import BridgeError, DeniedError, InternalError, Interrupted, LimitError, ScriptError, SpellError, nearest
-from ..host_types._crossing import to_plain, written
+from ..errors import BridgeError, Interrupted, LimitError, SpellError
+from ..host_types._crossing import to_plain
 from ..journal.cassette import Used
 from ..journal.events import (
     AnyEvent,
@@ -31,25 +30,26 @@ from ..journal.events import (
     Retried,
 )
 from ..policy.budgets import Amounts, amounts
-from ..policy.decide import LEVELS, Allow, Ask, Deny, EffectFacts, Level, decide
+from ..policy.decide import LEVELS, EffectFacts, Level
 from ..protocol.steps import Answer, Effect
 from ..shown import Shown
-from ..values import MAX_DEPTH, Callback, ResourceRef, Value, dumps_plain
+from ..values import Callback, Value
 from .budgets import Reservation
-from .faults import contained, fault_of
+from .call_answers import come_to, keep_refusal
+from .faults import fault_of
 from .interceptors import INTERCEPTION, Interception, intercepting
 from .large_values import by_size
+from .planned_calls import Planned, allowed_call, decided, nothing
 from .redacted import redact_error, redacted_fault
 from .value_lists import check_size, read_arguments, write_values
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from ..redaction import Redactor, StreamRedactor
+    from ..redaction import StreamRedactor
     from .cell_run import CellRun
     from .fresh_states import FreshScript
     from .functions import KeptFunction
-    from .taping import Taping
     from .transcript import Made
 
 
@@ -257,7 +257,7 @@ class EffectContext:
     ) -> Value:
         """As `call`, of what is no bridge's: `make` makes it."""
         within = EffectContext(self.run, self.run.next_call(), self, level="read")
-        planned = Planned(effect.bridge, method, lambda: make(within), _nothing)
+        planned = Planned(effect.bridge, method, lambda: make(within), nothing)
         return value_of(await perform(self.run, within, effect, arguments, planned))
 
     async def intercept(
@@ -266,7 +266,7 @@ class EffectContext:
         """As `call_own`, of what an interceptor does: beside this call, which has not begun, or within it."""
         within = EffectContext(self.run, self.run.next_call(), self.within if beside else self, level="read")
         within.in_interceptor, within.is_silent = True, silent
-        planned = Planned(effect.bridge, INTERCEPTION, lambda: make(within), _nothing)
+        planned = Planned(effect.bridge, INTERCEPTION, lambda: make(within), nothing)
         return value_of(await perform(self.run, within, effect, arguments, planned))
 
     def function(self, callback: Callback) -> KeptFunction:
@@ -324,7 +324,7 @@ async def perform(
 
 async def _intercepted(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> tuple[Value, bytes] | Exception:
     try:
-        _decided(run, context, effect)
+        decided(run, context, effect)
         interception = await intercepting(run, context, effect, arguments)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before it was begun"))
@@ -346,13 +346,13 @@ async def _perform(
     interception: Interception | None = None,
 ) -> tuple[Value, bytes] | Exception:
     try:
-        planned = planned or await _allowed_call(run, context, effect, arguments)
+        planned = planned or await allowed_call(run, context, effect, arguments)
         if interception is not None and interception.is_answered:
             planned = planned._replace(method=None, make=interception.answer)
     except SpellError as error:
         _refused(run, context, effect, arguments, error)
         if context.asks is not None:
-            _keep_refusal(run, context, effect, arguments, context.asks, error)
+            keep_refusal(run, context, effect, arguments, context.asks, error)
         return redact_error(error, run.redactor)
     except asyncio.CancelledError:
         _refused(run, context, effect, arguments, Interrupted("stopped before it was begun"))
@@ -365,7 +365,7 @@ async def _perform(
     )
     what = f"{effect.bridge}.{effect.method}"
     try:
-        value, text = await _come_to(run, context, effect, arguments, planned)
+        value, text = await come_to(run, context, effect, arguments, planned)
         if interception is not None:
             value, text = await interception.after(value, text)
         check_size(text, f"the answer of {what}", run.limits.value_bytes)
@@ -395,268 +395,10 @@ def value_of(done: tuple[Value, bytes] | Exception) -> Value:
     return done[0]
 
 
-async def _come_to(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned) -> tuple[Value, bytes]:
-    """What a call comes to, made or taken from a cassette."""
-
-    if planned.method is None or planned.method.replay == "again":
-        value, text = await _live(run, effect, planned)
-    else:
-        value, text = await _kept_call(run, context, effect, arguments, planned, planned.method)
-    await planned.after(value)
-    return value, text
-
-
-async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
-    value = await contained(run.bridges.call(planned.bridge, planned.make()), f"{effect.bridge}.{effect.method}")
-    if (text := dumps_plain(value)) is None:
-        try:
-            value, text = written(_kept(run, effect, value))
-        except SpellError:
-            await _release_unkept(run, value)
-            raise
-    if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
-        value, text = written(run.redactor.redact_value(value))
-    return value, text
-
-
-async def _kept_call(
-    run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], planned: Planned, method: MethodDeclaration
-) -> tuple[Value, bytes]:
-    """A call that can be played again: it is answered from a cassette, or made and kept."""
-    text = bytes(effect.args) if len(effect.args) > len(b"[]") else bytes(write_values(arguments))
-    if run.redactor.active and run.redactor.finds(text.decode()):
-        text = bytes(write_values(run.redactor.redact_value(arguments)))
-    taping = run.taping if run.taping is not None and run.taping.takes(method) else None
-    context.made = made = run.asked(effect, method, text)
-    recording = False
-    try:
-        found = await _recorded(run, context, effect, text, taping)
-        if found is None:
-            if taping is not None:
-                taping.asked(made)
-                recording = True
-            found = await _live(run, effect, planned)
-        made.answer = found[1]
-        return found
-    except asyncio.CancelledError:
-        made.given_up = True
-        raise
-    except Exception as error:
-        made.failed(error, run.redactor)
-        raise
-    finally:
-        made.redact(run.redactor)
-        try:
-            _end(run, context, made, taping if recording else None)
-        finally:
-            run.keep(made)
-
-
-def _end(run: CellRun, context: EffectContext, made: Made, taping: Taping | None, how: Literal["called", "refused"] = "called") -> None:
-    """A call has come to its end, and is written on the cassette that it was asked under.
-
-    Raises the SpellError that the call comes to where it cannot be: that is what the script is told, and so what is kept.
-    """
-    run.ended(made)
-    try:
-        if taping is None:
-            pass
-        elif made.given_up and run.is_stopping:
-            taping.forget(made)
-        else:
-            taping.ended(made, context, how)
-    except SpellError as error:
-        made.failed(error, run.redactor)
-        raise
-    finally:
-        made.ended_s = context.ended_s or time.time()
-
-
-def _keep_refusal(
-    run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], method: MethodDeclaration, error: SpellError
-) -> None:
-    """What a user said no to is played as a refusal: nobody is asked again, and no later answer comes in its place."""
-    made = run.asked(effect, method, bytes(write_values(run.redactor.redact_value(arguments))))
-    made.failed(error, run.redactor)
-    taping = run.taping if run.taping is not None and run.taping.takes(method) else None
-    try:
-        if taping is not None:
-            taping.asked(made)
-        _end(run, context, made, taping, "refused")
-    except SpellError as unrecorded:  # nothing was done, so the no is what the script must know
-        made.failed(error, run.redactor)
-        run.tell_once(unrecorded.message)
-    finally:
-        run.keep(made)
-
-
-async def _recorded(
-    run: CellRun, context: EffectContext, effect: Effect, written: bytes, taping: Taping | None
-) -> tuple[Value, bytes] | None:
-    if run.playback is not None:
-        position = run.playback.find(run, effect, written)
-        if position is None:
-            run.missing.append(f"{effect.bridge}.{effect.method}")
-            raise run.playback.missing(effect, written)
-        return await run.playback.play(run, context, effect, written, position)
-    return None if taping is None else await taping.answer(run, context, effect, written)
-
-
-async def _holds_secret(redactor: Redactor, text: str) -> bool:
-    """Looks through an answer, which may be of many megabytes, without holding up the event loop."""
-    for number, part in enumerate(redactor.windows(text)):
-        if number:
-            await asyncio.sleep(0)
-        if redactor.finds(part):
-            return True
-    return False
-
-
-def _kept(run: CellRun, effect: Effect, value: Any, depth: int = 0) -> Any:
-    """The value with a reference in place of each thing to be kept."""
-    if isinstance(value, Resource):
-        return _reference(run, effect, value)
-    if depth > MAX_DEPTH:
-        return value  # told of where it is written
-    if type(value) in (list, tuple):
-        return [_kept(run, effect, item, depth + 1) for item in value]
-    if type(value) is dict:
-        return {key: _kept(run, effect, item, depth + 1) for key, item in value.items()}
-    return value
-
-
-def _reference(run: CellRun, effect: Effect, resource: Resource) -> ResourceRef:
-    if not run.holds_resources:
-        raise ScriptError(
-            f"{effect.bridge}.{effect.method} gives a {resource.type}, which only a script can hold; call it in a cell", code="resource"
-        )
-    ref = run.resources.keep(run, resource)
-    run.gave(effect.id, ref.id)
-    return ref
-
-
-async def _release_unkept(run: CellRun, value: Any, depth: int = 0) -> None:
-    """Closes what nobody will hold: the thing that was refused, and those after it."""
-    if isinstance(value, Resource):
-        if not run.resources.holds(value):
-            await value.release()
-    elif depth <= MAX_DEPTH and type(value) in (list, tuple, dict):
-        for item in value.values() if type(value) is dict else value:
-            await _release_unkept(run, item, depth + 1)
-
-
-def _resolver(run: CellRun) -> Callable[[ResourceRef], Resource]:
-    return lambda ref: run.resources.get(run.state_number, ref.id, ref.type)
-
-
 def _is_cancelled() -> bool:
     """Was this call given up by us?  A bridge may also meet the cancellation of a task of its own, which is only its failure."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-class Planned(NamedTuple):
-    """A call that may be made: `make` makes it, `after` is told its value whoever gave it."""
-
-    bridge: str
-    method: MethodDeclaration | None
-    make: Callable[[], Awaitable[Any]]
-    after: Callable[[Value], Awaitable[None]]
-
-
-async def _allowed_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
-    """The call, bound and permitted.  Raises the SpellError that refuses it."""
-    run.effects += 1
-    verdict = _decided(run, context, effect)
-    if run.effects > (cap := run.limits.effects):
-        raise run.exceed("effects", cap, run.effects)
-    call = await _bound_call(run, context, effect, arguments)
-    if isinstance(verdict, Ask) and not run.is_replayed(call.method):
-        context.asks = call.method
-        named = {str(position): argument for position, argument in enumerate(arguments, 1)}
-        await run.consent(context.call_id, context.facts, named, verdict.reason)
-    return call
-
-
-def _decided(run: CellRun, context: EffectContext, effect: Effect) -> Allow | Ask:
-    """Raises DeniedError."""
-    context.facts = EffectFacts(context.capability or f"{effect.bridge}.{effect.method}", context.level_of(_level(run, effect)))
-    verdict = decide(context.facts, context.grants)
-    if isinstance(verdict, Deny):
-        raise DeniedError(verdict.reason, capability=verdict.capability)
-    return verdict
-
-
-async def _bound_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
-    """Raises the ScriptError that says what is wrong with it."""
-    if effect.target is not None:
-        return await _resource_call(run, context, effect, arguments)
-    declaration = run.declarations.get(effect.bridge)
-    if declaration is None:
-        reason = run.failed_bridges.get(effect.bridge)
-        if reason is not None:
-            raise ScriptError(f"there is no bridge '{effect.bridge}': it could not be loaded: {reason}", code="unknown")
-        raise ScriptError(f"there is no bridge '{effect.bridge}'{nearest(effect.bridge, sorted(run.declarations))}", code="unknown")
-    method = _known({**declaration.methods, **declaration.inner} if context.inner else declaration.methods, effect)
-    bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
-    _warn(run, method)
-
-    async def call() -> Any:
-        bridge = await run.bridges.get(effect.bridge)
-        return await getattr(bridge, effect.method)(context, *bound)
-
-    return Planned(effect.bridge, method, call, _nothing)
-
-
-def _level(run: CellRun, effect: Effect) -> Level:
-    """What the declaration says; a method that nobody declared is refused later."""
-    method = run.declarations.method(effect.bridge, effect.method, of_resource=effect.target is not None)
-    return method.level if method is not None else "read"
-
-
-async def _resource_call(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value]) -> Planned:
-    assert effect.target is not None
-    state, number = run.state_number, effect.target
-    kind, bridge = run.declarations.of_resource(effect.bridge), effect.bridge.partition(".")[0]
-    if kind is None:
-        raise InternalError(f"the resource type {effect.bridge} is not declared")
-    method = _known(kind.methods, effect)
-    bound = await by_size(len(effect.args), method.bind, arguments, _resolver(run))
-    _warn(run, method)
-    try:
-        resource = run.resources.get(state, number, effect.bridge, effect.method)
-    except ScriptError:
-        if effect.method == "close":  # closing is safe to repeat: a loop that ended has closed it already
-            return Planned(bridge, None, _nothing, _nothing)
-        raise
-
-    async def call() -> Any:
-        return await getattr(resource, effect.method)(context, *bound)
-
-    async def after(value: Value) -> None:
-        if effect.method == "close":
-            await run.resources.release(state, number, "closed")
-        elif effect.method == kind.iterate and value is None:
-            await run.resources.release(state, number, "exhausted")
-
-    return Planned(bridge, method, call, after)
-
-
-async def _nothing(_: Value = None) -> None:
-    pass
-
-
-def _warn(run: CellRun, method: MethodDeclaration) -> None:
-    """Says once a session, in whatever cell comes first, that a method is deprecated."""
-    if method.deprecated and run.bridges.first_use(method.label):
-        run.write("stderr", f"{method.label} is deprecated: {method.deprecated}\n")
-
-
-def _known(methods: Any, effect: Effect) -> MethodDeclaration:
-    method = methods.get(effect.method)
-    if method is None:
-        raise ScriptError(f"{effect.bridge} has no method '{effect.method}'{nearest(effect.method, sorted(methods))}", code="unknown")
-    return method  # type: ignore[no-any-return]
 
 
 def _refused(run: CellRun, context: EffectContext, effect: Effect, arguments: list[Value], error: SpellError) -> None:
