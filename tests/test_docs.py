@@ -117,7 +117,7 @@ def test_everything_that_a_session_can_do_is_named() -> None:
 FOR_OURSELVES = {
     *("next_cell", "next_call", "next_place", "null_word", "warm", "kill", "shutdown_s", "worker_pids", "layers", "narrowed", "states"),
     *("ask", "bridge", "end_records", "end_journal", "unmet_rules"),
-    *("execute", "fresh", "fresh_state", "function", "keep_past", "restored", "running"),
+    *("fresh", "fresh_state", "function", "ready", "running", "state_of"),
 }
 """What kernel and command ask of a session, and its user need not."""
 

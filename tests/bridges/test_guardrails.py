@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import Bridge, Context, method
+from llmspell_kernel.bridges._buffered_stream import BufferedStream
 from llmspell_kernel.bridges._declaration import declare
+from llmspell_kernel.bridges._guardrail_calls import ARGUMENTS, OPTIONS, PROMPTED, PROMPTS, TOOLS
 from llmspell_kernel.bridges.agent import AgentBridge
-from llmspell_kernel.bridges.guardrails import ARGUMENTS, OPTIONS, PROMPTED, PROMPTS, TOOLS, BufferedStream
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.bridges.tools import Tools as RealTools
 from llmspell_kernel.errors import LimitError, ScriptError, SpellError
