@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 
 from ..bridges._bridge import Context, InterceptedCall, Interceptor
+from ..bridges._capabilities import UNKNOWN_YET, capabilities
 from ..bridges._declaration import own_method
-from ..errors import LimitError, ReplayError, ScriptError, ValueCrossingError
+from ..errors import LimitError, ReplayError, ScriptError, ValueCrossingError, nearest
 from ..host_types._crossing import to_plain, written
 from ..protocol.steps import Effect
 from ..values import Value
@@ -72,7 +73,7 @@ class Entry(msgspec.Struct):
         return self.script is run.script and self.number == run.script.number
 
     def names(self, label: str) -> bool:
-        return self.pattern == label or (self.pattern.count(".") == label.count(".") and fnmatchcase(label, self.pattern))
+        return _names(self.pattern, label)
 
 
 class Interceptors:
@@ -91,6 +92,8 @@ class Interceptors:
         place = self._place_again(run, interceptor)
         entry = Entry(pattern, interceptor, place, run.script, run.script.number, _cell_of(run))
         self.known.append(entry)
+        if run.playback is None and (why := _fits_nothing(run, pattern)):  # it may be for a bridge that comes later
+            run.tell_once(f"{interceptor.bridge}: {why}")
         return lambda ctx: self._end(entry, _cell_of(cast("EffectContext", ctx).run))
 
     def _place_again(self, run: CellRun, interceptor: Interceptor) -> int:
@@ -127,6 +130,22 @@ class Interceptors:
     def _matching(self, run: CellRun, call: InterceptedCall) -> list[Entry]:
         found = [entry for entry in self.known if entry.is_in_force(run) and entry.names(call.label)]
         return sorted(found, key=lambda entry: (entry.interceptor.before_rank, entry.place))
+
+
+def _names(pattern: str, label: str) -> bool:
+    return pattern == label or (pattern.count(".") == label.count(".") and fnmatchcase(label, pattern))
+
+
+def _fits_nothing(run: CellRun, pattern: str) -> str:
+    """What is wrong with a pattern, in words; "" where it names a call, or what a notebook may add."""
+    calls = capabilities(run.bridges.catalogue())
+    known = [*SEEN, *(label for of_bridge in calls.values() for label in of_bridge)]
+    if pattern.startswith(UNKNOWN_YET) or any(_names(pattern, label) for label in known):
+        return ""
+    hint = (
+        nearest(pattern, [*known, *(f"{name}.*" for name in calls)]) if "." in pattern else "; it names bridge and method, as 'llm.*' does"
+    )
+    return f"'{pattern}' fits no call of an installed bridge{hint if 'known:' not in hint else ''}"
 
 
 class Interception:

@@ -91,7 +91,7 @@ def test_hooks_run_in_the_order_in_which_they_came_and_each_sees_what_the_one_be
                     f"await hooks.after('probe.echo', (c, v) => ({{value: v + '{letter.upper()}'}}))",
                 )
             assert await run(session, engine, *ECHO) == ["xabAB"]
-            (listed,) = await run(session, engine, "hooks.list()", "await hooks.list()")
+            (listed,) = await run(session, engine, "return hooks.list()", "await hooks.list()")
             assert [(hook["id"], hook["kind"]) for hook in listed] == [  # type: ignore[index,union-attr,call-overload]
                 (f"{engine}:main:{number}", kind) for number, kind in enumerate(["before", "after"] * 2, 1)
             ]
@@ -490,5 +490,31 @@ def test_background_work_meets_hooks_of_its_own_state(engine: str, tmp_path: Pat
             async with asyncio.timeout(20):
                 await session.background_ended()
                 assert await run(session, engine, "got", "got") == ["late more"]
+
+    asyncio.run(play())
+
+
+@every_engine
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("probe.eco", "'probe.eco' fits no call of an installed bridge; did you mean 'probe.echo' or 'probe.count' or 'probe.*'?"),
+        ("probe", "'probe' fits no call of an installed bridge; it names bridge and method, as 'llm.*' does"),
+        ("mail.send", "'mail.send' fits no call of an installed bridge"),
+        ("probe.*", ""),
+        ("agent.step", ""),
+        ("agent.tool:web_*", ""),
+        ("llm.stream.*", ""),
+        ("host.later", ""),
+    ],
+)
+def test_a_hook_that_no_call_meets_is_told_of_and_stays(pattern: str, told: str, engine: str, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with hooked(tmp_path) as (session, _, _):
+            await run(session, engine, f"hooks.before('{pattern}', function() end)", f"await hooks.before('{pattern}', () => {{}})")
+            assert isinstance(session.sink, Recording)
+            assert session.sink.text("stderr") == (f"[hooks: {told}]\n" if told else "")
+            known = await session.call_bridge("hooks", "list")
+            assert isinstance(known, list) and [hook["pattern"] for hook in known if isinstance(hook, dict)] == [pattern]
 
     asyncio.run(play())
