@@ -12,11 +12,14 @@ from .text import clean, escape, plural
 
 NO_STATES = "There are no script states yet."
 _MINUTE_S, _HOUR_S = 60, 3600
+SIDE_BY_SIDE = 3
+"""So many states stand beside each other, with a line for each figure: twelve figures in one line are wider than a screen."""
 
 
 def status_bundle(status: Mapping[str, Any]) -> dict[str, str]:
-    """One row a state, each figure against what it may be; below, the workers all together and the layers around them."""
-    grid = grid_of([_row(state) for state in status["states"]])
+    """Each state's figures against what they may be; below, the workers all together and the layers around them."""
+    rows = [_row(state) for state in status["states"]]
+    grid = grid_of(rows if len(rows) > SIDE_BY_SIDE else _turned(rows))
     notes = [_pool_note(status["pool"]), *_layer_notes(status["states"])]
     if not status["states"]:
         plain, html = NO_STATES, f"<div>{NO_STATES}</div>"
@@ -24,6 +27,15 @@ def status_bundle(status: Mapping[str, Any]) -> dict[str, str]:
         plain, html = table_plain(grid), table_html(grid, Budget())
     below = "".join(f'<div style="margin:2px 0">{escape(note)}</div>' for note in notes)
     return {"text/plain": "\n".join([plain, *notes]), "text/html": html + below}
+
+
+def _turned(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    figures = dict.fromkeys(figure for row in rows for figure in row if figure != "state")
+    return [{"state": figure, **{row["state"]: _cell(row.get(figure)) for row in rows}} for figure in figures]
+
+
+def _cell(figure: Any) -> str:
+    return "" if figure is None else str(figure)  # numbers among texts: all on the left
 
 
 def _row(state: Mapping[str, Any]) -> dict[str, Any]:

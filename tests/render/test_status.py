@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmspell_kernel.render.status import NO_STATES, status_bundle
+from llmspell_kernel.render.status import NO_STATES, SIDE_BY_SIDE, status_bundle
 
 POOL: dict[str, Any] = {"workers": 1, "spares": 1, "most": 64, "waiting": 0, "drained": 0, "memory_bytes": 49 * 1024**2}
 
@@ -34,12 +34,37 @@ def state(**changes: Any) -> dict[str, Any]:
     }
 
 
+FIGURES = {
+    "phase": "idle",
+    "memory": "22 MiB of 128 MiB",
+    "CPU": "61 ms",
+    "script time": "13 ms of 20 s",
+    "effects": "3 of 10,000",
+    "output": "1.5 KiB of 5 MiB",
+    "cells": "4",
+    "recycles": "1",
+    "age": "1 min",
+    "pid": "41",
+}
+
+
 def test_each_figure_stands_against_its_limit() -> None:
-    text = status_bundle({"states": [state()], "pool": POOL})["text/plain"]
-    head, _, row, *notes = text.splitlines()
-    assert head.split() == ["state", "phase", "memory", "CPU", "script", "time", "effects", "output", "cells", "recycles", "age", "pid"]
-    assert " ".join(row.split()) == "lua 'main' idle 22 MiB of 128 MiB 61 ms 13 ms of 20 s 3 of 10,000 1.5 KiB of 5 MiB 4 1 1 min 41"
-    assert notes == ["1 worker and 1 spare of at most 64, 49 MiB of memory in all", "layers: privileges, landlock"]
+    text = status_bundle({"states": [state(), state(engine="javascript")], "pool": POOL})["text/plain"]
+    head, _, *lines = text.splitlines()
+    assert head.split("  ")[0] == "state" and head.split()[1:] == ["lua", "'main'", "javascript", "'main'"]
+    figures = [" ".join(line.split()) for line in lines[: len(FIGURES)]]
+    assert figures == [f"{name} {figure} {figure}" for name, figure in FIGURES.items()]
+    assert lines[len(FIGURES) :] == ["1 worker and 1 spare of at most 64, 49 MiB of memory in all", "layers: privileges, landlock"]
+    assert max(map(len, text.splitlines())) < 80
+
+
+def test_many_states_have_a_line_each() -> None:
+    text = status_bundle({"states": [state(state=f"s{number}") for number in range(SIDE_BY_SIDE + 1)], "pool": POOL})["text/plain"]
+    head, _, *lines = text.splitlines()
+    assert " ".join(head.split()) == " ".join(["state", *FIGURES])
+    assert [" ".join(line.split()) for line in lines[: SIDE_BY_SIDE + 1]] == [
+        " ".join([f"lua 's{number}'", *FIGURES.values()]) for number in range(SIDE_BY_SIDE + 1)
+    ]
 
 
 def test_instructions_are_told_where_the_engine_counts_them() -> None:
