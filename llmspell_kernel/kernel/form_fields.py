@@ -92,6 +92,8 @@ def _field(name: str, of: Any, is_required: bool) -> Field:
         return Field(name, "choice", label, hint, initial, _choices(values), tuple(values))
     if kind == "boolean" and (is_required or isinstance(default, bool)):
         return Field(name, "yes_no", label, hint, bool(default))
+    if kind == "boolean":  # which can be left out, too
+        return Field(name, "choice", label, hint, None, ("true", "false"), (True, False))
     if kind == "string":
         return Field(name, "text", label, hint, _initial(default) if isinstance(default, str) else "")
     return Field(name, "json", label, hint, "" if default is None else _initial(json.dumps(default, ensure_ascii=False)))

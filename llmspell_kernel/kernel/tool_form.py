@@ -19,6 +19,8 @@ DESCRIPTION_CHARS = 2_000
 ERROR_CHARS = 4_000
 LABEL_CHARS = 80
 HINT_CHARS = 300
+NOT_THERE = "none"
+"""How a line without words is displayed: it would still be as high as one with some."""
 
 
 class ToolForm:
@@ -68,6 +70,7 @@ class ToolForm:
     def _tell(self, problems: Mapping[str, list[str]]) -> None:
         for name, line in self.errors.items():
             line.value = clean_clipped("; ".join(problems.get(name, ())), ERROR_CHARS)
+            line.layout.display = None if line.value else NOT_THERE
 
 
 def _row(ipywidgets: Any, field: Field, entered: Any, error: Any) -> list[Any]:
@@ -86,7 +89,7 @@ def _input(ipywidgets: Any, field: Field) -> Any:
 
 
 def _error_line(ipywidgets: Any) -> Any:
-    return _label(ipywidgets, "", style={"text_color": "firebrick"})
+    return _label(ipywidgets, "", style={"text_color": "firebrick"}, layout={"display": NOT_THERE})
 
 
 def _label(ipywidgets: Any, text: str, **how: Any) -> Any:

@@ -80,6 +80,8 @@ def test_the_form_checks_calls_and_shows_the_answer_as_text(tmp_path: Path) -> N
             form.inputs["days"].value = '"x"'
             await form.call()
             assert form.errors["city"].value == "" and "is not of type 'integer'" in form.errors["days"].value
+            told = {name for name, line in form.errors.items() if line.layout.display != "none"}
+            assert told == {"days"}, "a line without words takes no room"
             form.inputs["days"].value = "3"
             await form.call()
             (output,) = form.answer.outputs
@@ -160,6 +162,21 @@ def test_a_schema_of_more_than_fifty_properties_has_one_field_for_all_of_them() 
     assert arguments_of(fields, {"arguments": '{"p1": "a"}'}) == {"p1": "a"} and arguments_of(fields, {"arguments": ""}) == {}
     with pytest.raises(ValueError, match="arguments: write a JSON object"):
         arguments_of(fields, {"arguments": "[1]"})
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_required", "kind", "sent"),
+    [
+        ({}, False, "choice", [{}, {"wind": True}, {"wind": False}]),
+        ({"default": True}, False, "yes_no", [{"wind": True}, {"wind": False}]),
+        ({}, True, "yes_no", [{"wind": False}, {"wind": True}]),
+    ],
+)
+def test_a_yes_or_no_that_may_be_left_out_can_be(schema: dict[str, Any], is_required: bool, kind: str, sent: list[dict[str, Any]]) -> None:
+    (field,) = fields_of({"properties": {"wind": {"type": "boolean", **schema}}, "required": ["wind"] if is_required else []})
+    states = [None, 0, 1] if kind == "choice" else [field.initial, not field.initial]
+    assert field.kind == kind and field.initial == states[0]
+    assert [arguments_of([field], {"wind": state}) for state in states] == sent
 
 
 def test_a_long_list_of_choices_and_a_long_default_make_no_long_form() -> None:
