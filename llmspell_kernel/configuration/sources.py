@@ -36,11 +36,11 @@ class Places(NamedTuple):
     home: Path
 
     def shown(self, path: Path) -> str:
-        """Short, as a person would write it."""
+        """Short, as a person would write it.  Scripts read it in refusals, so it names no folder above these."""
         for root, sign in ((self.folder, ""), (self.home, "~/")):
             if path.is_relative_to(root):
                 return sign + str(path.relative_to(root))
-        return str(path)
+        return str(Path("…", *path.parts[-2:]))
 
 
 def places(environ: Mapping[str, str], folder: Path) -> Places:

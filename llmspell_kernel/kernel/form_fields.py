@@ -84,9 +84,9 @@ def _is_about(path: str, message: str, name: str) -> bool:
 
 def _field(name: str, of: Any, is_required: bool) -> Field:
     schema = of if isinstance(of, Mapping) else {}
-    kind, default = schema.get("type"), schema.get("default")
+    kind, default = _kind(schema, is_required), schema.get("default")
     label = f"{name} *" if is_required else name
-    hint = " ".join(str(part) for part in (kind if isinstance(kind, str) else "", schema.get("description", "")) if part)[:SHOWN_CHARS]
+    hint = " ".join(str(part) for part in (kind, schema.get("description", "")) if part)[:SHOWN_CHARS]
     if isinstance(values := schema.get("enum"), list) and len(values) <= MAX_CHOICES:
         initial = _place_of(default, values) if "default" in schema else None
         return Field(name, "choice", label, hint, initial, _choices(values), tuple(values))
@@ -97,6 +97,14 @@ def _field(name: str, of: Any, is_required: bool) -> Field:
     if kind == "string":
         return Field(name, "text", label, hint, _initial(default) if isinstance(default, str) else "")
     return Field(name, "json", label, hint, "" if default is None else _initial(json.dumps(default, ensure_ascii=False)))
+
+
+def _kind(schema: Mapping[str, Any], is_required: bool) -> str:
+    """Its type where it has one; null beside it is as good as left out, unless it is required.  "" where it has several, or none."""
+    told = schema.get("type", schema.get("anyOf"))
+    kinds = [one.get("type") if isinstance(one, Mapping) else one for one in told] if isinstance(told, list) else [told]
+    others = [kind for kind in kinds if is_required or kind != "null"]
+    return others[0] if len(others) == 1 and isinstance(others[0], str) else ""
 
 
 def _place_of(value: Any, values: Sequence[Any]) -> int | None:

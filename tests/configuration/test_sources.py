@@ -91,6 +91,14 @@ def test_the_users_file_is_where_xdg_says_unless_that_is_relative(home: Home, tm
     assert places(home.environ, home.work).user == tmp_path / "xdg" / "llmspell" / "config.toml"
 
 
+def test_no_place_names_a_folder_above_its_own(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "secret customer" / "xdg" / "llmspell" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("seed = 1")
+    home.environ["XDG_CONFIG_HOME"] = str(file.parent.parent)
+    assert str(home.read().origin("seed")) == "…/llmspell/config.toml, line 1"
+
+
 def test_the_nearest_project_file_is_the_one(home: Home) -> None:
     (home.project / "llmspell.toml").write_text("seed = 1")
     assert home.read().seed == 1

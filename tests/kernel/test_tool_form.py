@@ -165,9 +165,26 @@ def test_a_schema_of_more_than_fifty_properties_has_one_field_for_all_of_them() 
 
 
 @pytest.mark.parametrize(
+    ("schema", "is_required", "kind"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}, False, "text"),
+        ({"type": ["string", "null"]}, True, "json"),
+        ({"type": ["string", "integer"]}, False, "json"),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}, False, "choice"),
+        ({"anyOf": 3}, False, "json"),
+        ({"anyOf": [{"type": ["string"]}, 7]}, False, "json"),
+    ],
+)
+def test_null_beside_one_type_is_as_good_as_left_out(schema: dict[str, Any], is_required: bool, kind: str) -> None:
+    (field,) = fields_of({"properties": {"wind": schema}, "required": ["wind"] if is_required else []})
+    assert field.kind == kind
+
+
+@pytest.mark.parametrize(
     ("schema", "is_required", "kind", "sent"),
     [
         ({}, False, "choice", [{}, {"wind": True}, {"wind": False}]),
+        ({"type": ["boolean", "null"]}, False, "choice", [{}, {"wind": True}, {"wind": False}]),
         ({"default": True}, False, "yes_no", [{"wind": True}, {"wind": False}]),
         ({}, True, "yes_no", [{"wind": False}, {"wind": True}]),
     ],
