@@ -40,9 +40,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def arcs_of(files: Iterable[Path]) -> dict[str, set[tuple[int, int]]]:
+    """Of whole lines: a worker that was killed may have been in the middle of one."""
     found: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for file in files:
-        for line in file.read_bytes().rstrip(b"\0").decode().splitlines():
+        whole = file.read_bytes().rpartition(b"\n")[0]
+        for line in whole.decode().splitlines():
             name, before, after = line.rsplit(" ", 2)
             found[name].add((int(before), int(after)))
     return found
