@@ -6,6 +6,7 @@ their own, note nothing.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ import coverage
 import pytest
 
 HERE = Path(__file__).parent
+ARC = re.compile(r"(/[^ ]*\.py) (-?[0-9]+) (-?[0-9]+)")
 PACKAGE = HERE.parent / "llmspell_kernel"
 BOOT = "import sys; sys.path.insert(0, {here!r}); import worker_arcs; del sys.path[0]; worker_arcs.start({folder!r}, {package!r}); "
 
@@ -35,16 +37,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder: Path | None = config.getoption("--measure-workers")
     if folder is not None:
         data = coverage.CoverageData(basename=str(folder.parent / ".coverage"), suffix="workers")
-        data.add_arcs(arcs_of(folder.glob("*.arcs")))
+        data.add_arcs(arcs_of(folder.glob("*.arcs"), PACKAGE))
         data.write()
 
 
-def arcs_of(files: Iterable[Path]) -> dict[str, set[tuple[int, int]]]:
-    """Of whole lines: a worker that was killed may have been in the middle of one."""
+def arcs_of(files: Iterable[Path], package: Path) -> dict[str, set[tuple[int, int]]]:
+    """Of whole lines: a worker may have been killed in the middle of one, and two of its threads may have written across each other."""
     found: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for file in files:
         whole = file.read_bytes().rpartition(b"\n")[0]
         for line in whole.decode().splitlines():
-            name, before, after = line.rsplit(" ", 2)
-            found[name].add((int(before), int(after)))
+            if (arc := ARC.fullmatch(line)) is not None and arc[1].startswith(f"{package}/"):
+                found[arc[1]].add((int(arc[2]), int(arc[3])))
     return found

@@ -73,10 +73,10 @@ def test_the_check_fails_where_a_bar_is_missed(tmp_path: Path) -> None:
         assert ("BELOW ITS BAR" in done.stdout) == bool(code)
 
 
-@pytest.mark.parametrize("cut", ["", "/so", "/some/file.py 3", "/some/file.py 3 "])
-def test_a_line_that_a_worker_was_killed_in_is_left_out(cut: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", ["", "/so", "/some/file.py 3", "/some/file.py 3 ", "\n4\n", "70 -265\n", "/me/file.py 3 4\n"])
+def test_what_is_no_whole_line_is_left_out(cut: str, tmp_path: Path) -> None:
     (tmp_path / "1.arcs").write_bytes(f"/some/file.py -1 2\n/some/file.py 2 3\n{cut}".encode() + bytes(20))
-    assert plugin.arcs_of(tmp_path.glob("*.arcs")) == {"/some/file.py": {(-1, 2), (2, 3)}}
+    assert plugin.arcs_of(tmp_path.glob("*.arcs"), Path("/some")) == {"/some/file.py": {(-1, 2), (2, 3)}}
 
 
 def test_a_confined_worker_notes_what_it_runs_although_it_may_write_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_confined_worker_notes_what_it_runs_although_it_may_write_no_file(tmp_
             assert not any("arcs" in name for name in descriptors(worker.pid))
 
     asyncio.run(play())
-    found = plugin.arcs_of(tmp_path.glob("*.arcs"))
+    found = plugin.arcs_of(tmp_path.glob("*.arcs"), PACKAGE)
     child = found[str(PACKAGE / "workers" / "child.py")]
     lines = (PACKAGE / "workers" / "child.py").read_text("utf-8").splitlines()
     run = {before for before, _ in child} | {after for _, after in child}
