@@ -333,9 +333,11 @@ class FreshState(Protocol):
     """A script state made for one purpose, from `Context.fresh_state`."""
 
     name: str
+    life: StateLife
+    """That of all that its script asks, also in the background: names of states are used again."""
 
     async def run(self, code: str) -> FreshResult:
-        """Runs a cell in it.  A fault of the script is in the result; only a stop is raised."""
+        """Runs a cell in it, and then stops what that left in the background.  A fault of the script is in the result; only a stop is raised."""
 
 
 class FreshResult(NamedTuple):
