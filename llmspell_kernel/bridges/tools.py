@@ -319,7 +319,7 @@ class Tools(Bridge):
                 used=ctx.depth,
             )
         known = self._registry.find(name, _asking(ctx) if ctx.restoring else None) if self._is_there(ctx, name) else None
-        level = known.spec.level if known is not None and await _fits(known, arguments) else "read"
+        level = known.spec.level if known is not None and not await _is_refused(known, arguments) else "read"
         permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name))
         if permit["source"] == "python":
             python = self._registry.find(name)
@@ -411,12 +411,15 @@ def _is_the_same(allowed: Tool | None, tool: Tool) -> bool:
     return is_restored and allowed.owner == tool.owner and allowed.spec == tool.spec
 
 
-async def _fits(tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    """Would the call be made, so that the user is to be asked?"""
+async def _is_refused(tool: Tool, arguments: Mapping[str, Any]) -> bool:
+    """Is it certain that the call is not made, so that the user need not be asked at its level?
+
+    A check that fails says nothing: it has only so much time, of which others may leave it less now than when the call is permitted.
+    """
     if tool.spec.level == "read":
-        return True
+        return False
     try:
-        return not (await tool.checks.apart(tool.checks.arguments, arguments)).problems
+        return bool((await tool.checks.apart(tool.checks.arguments, arguments)).problems)
     except SpellError:
         return False
 
