@@ -320,7 +320,7 @@ class Tools(Bridge):
             )
         known = self._registry.find(name, _asking(ctx) if ctx.restoring else None) if self._is_there(ctx, name) else None
         level = known.spec.level if known is not None and not await _is_refused(known, arguments) else "read"
-        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name))
+        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name), ask=ctx.ask)
         if permit["source"] == "python":
             python = self._registry.find(name)
             if python is None:  # a replay, which has the answer and needs no function
