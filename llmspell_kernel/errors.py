@@ -93,6 +93,10 @@ class DeniedError(SpellError):
         self.capability = capability
 
 
+class RefusedError(DeniedError):
+    """The user said no to a call that whoever made it wanted them asked about, whatever the policy says; for that one alone to catch."""
+
+
 class LimitError(SpellError):
     """A limit was met: `limit` names it, `value` is the cap, `used` what was asked for or used."""
 

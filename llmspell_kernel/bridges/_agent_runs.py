@@ -184,7 +184,10 @@ class AgentRuns:
         if not alone:
             member.is_running = True
         try:
-            return await loop.play(definition, history, prompt, Host(ctx, number, definition.name, play), account, keep)
+            host = Host(ctx, number, definition.name, play, self.roster)
+            outcome = await loop.play(definition, history, prompt, host, account, keep)
+            host.check_handoff(outcome)
+            return outcome
         finally:
             del self.going[number]
             if not alone:
@@ -252,11 +255,15 @@ class AgentRuns:
 class Host:
     """services.agents.host.Host over the calls of one context."""
 
-    def __init__(self, ctx: Context, run: int, agent: str, play: Play) -> None:
+    def __init__(self, ctx: Context, run: int, agent: str, play: Play, roster: Roster) -> None:
         self._ctx = ctx
         self._run = run
         self._agent = agent
         self._play = play
+        self._roster = roster
+        self._why = f"approve of the agent '{agent}'" if agent else "approve of an agent"
+        self._allowed: Seat | None = None
+        """To whom the user lets the conversation go."""
 
     async def step(self, number: int) -> None:
         if self._play.room is not None:
@@ -271,16 +278,31 @@ class Host:
             raise BridgeError("llm.generate gave no table", code="bad_response")
         return answer
 
-    async def approve(self, tool: str, arguments: dict[str, Any]) -> str:
-        return str(await self._ctx.call("agent", "approval", self._agent, tool, arguments))
-
-    async def use(self, tool: ToolEntry, arguments: dict[str, Any]) -> Value:
+    async def use(self, tool: ToolEntry, arguments: dict[str, Any], *, asks: bool) -> Value:
+        why = self._why if asks else ""
         match tool.kind:
             case "registered":
-                return await self._ctx.call("tools", "call", tool.target, arguments)
+                return await self._ctx.call("tools", "call", tool.target, arguments, ask=why)
             case "agent":
-                return await self._ctx.call("agent", "ask", tool.target, arguments["input"], self._run)
-        return await self._ctx.call("agent", "tool", tool.name, arguments, self._run)
+                return await self._ctx.call("agent", "ask", tool.target, arguments["input"], self._run, ask=why)
+        return await self._ctx.call("agent", "tool", tool.name, arguments, self._run, ask=why)
+
+    async def ask_to_hand_over(self, tool: ToolEntry) -> None:
+        allowed = self._next(tool)
+        await self._ctx.call("agent", "consent", tool.name, {"to": tool.target}, capability="agent.handoff", ask=self._why)
+        self._allowed = allowed
+
+    def check_handoff(self, outcome: Outcome) -> None:
+        """Raises ScriptError where the conversation would go to another agent than the one that the user said yes to."""
+        if outcome.handoff is None or self._allowed is None or self._ctx.restoring or self._next(outcome.handoff) is self._allowed:
+            return
+        raise ScriptError(
+            f"the agent '{outcome.handoff.target}' is another one than when the user let the conversation go to it; run the agent again",
+            code="agent_changed",
+        )
+
+    def _next(self, tool: ToolEntry) -> Seat:
+        return self._roster.find((self._ctx.state, self._ctx.engine), tool.target)
 
     def tell(self, event: Event) -> None:
         if self._play.tell is not None:

@@ -333,9 +333,11 @@ class FreshState(Protocol):
     """A script state made for one purpose, from `Context.fresh_state`."""
 
     name: str
+    life: StateLife
+    """That of all that its script asks, also in the background: names of states are used again."""
 
     async def run(self, code: str) -> FreshResult:
-        """Runs a cell in it.  A fault of the script is in the result; only a stop is raised."""
+        """Runs a cell in it, and then stops what that left in the background.  A fault of the script is in the result; only a stop is raised."""
 
 
 class FreshResult(NamedTuple):
@@ -367,6 +369,11 @@ class Context(Protocol):
     """Is this call made again because its state was lost, or is copied?"""
     depth: int
     """How many calls this one is within: of the bridges that ask it, and of the functions of scripts that they run."""
+    ask: str
+    """Why who makes this call, by `call(..., ask=...)`, wants the user asked about it; "" where they do not.
+
+    A method with `replay="again"` hands it on to a call that it makes and that is kept, or nobody is asked.
+    """
 
     def chunk(self, text: str) -> None:
         """Text of an answer in progress: shown live and written to the journal."""
@@ -447,12 +454,17 @@ class Context(Protocol):
         on_text: Callable[[str], None] | None = None,
         level: Level = "read",
         capability: str = "",
+        ask: str = "",
     ) -> Any:
         """Asks a method of any bridge within this call, as the script itself could: policy, budgets, journal, cassette and trace apply.
 
         `on_text` is told the text of an answer as it comes; `level` is the method's where that is higher, and `capability` what
         policies know it by, where that is not its name.  Raises SpellError.  Only methods with `replay="again"` may ask, or those that are
         never asked twice.
+
+        `ask` is the reason for which the user is asked about the call, whatever the policy says: about the arguments that it is made with,
+        after all that may change them.  RefusedError is their no.  A method with `replay="again"` is called in replays too, which ask
+        nobody: it finds the reason in its `ctx.ask`.
         """
 
     def function(self, callback: Callback) -> ScriptFunction:

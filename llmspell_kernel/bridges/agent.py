@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from llmspell_kernel.errors import ArgumentError, DeniedError
+from llmspell_kernel.errors import ArgumentError
 from llmspell_kernel.services.agents.conversation import Conversation
 from llmspell_kernel.services.agents.definition import AgentOptions, Definition, Name, defined
 from llmspell_kernel.services.agents.messages import Message
@@ -155,18 +155,15 @@ class AgentBridge(Bridge):
         (await ctx.reserve(requests=0, steps=1, cost_usd=0.0)).settle()
 
     @method(inner=True)
-    async def approval(self, ctx: Context, agent: str, tool: str, arguments: dict[str, Any]) -> str:
-        """Asks the user about a call of a tool; why they refuse it, or nothing."""
-        try:
-            await ctx.approve(f"{agent or 'an agent'} calls the tool {tool}", {"tool": tool, "arguments": arguments})
-        except DeniedError as error:
-            return error.message
-        return ""
+    async def consent(self, ctx: Context, name: str, arguments: dict[str, Any]) -> None:
+        """The user was asked about a call that is itself made again in a replay.  This one is kept, so that a replay asks nobody."""
 
     @method(replay="again", inner=True)
     async def tool(self, ctx: Context, name: str, arguments: dict[str, Any], run: int) -> Any:
         """A call of an agent's own tool, a function of its script; another agent as a tool is `ask`."""
-        return await self._runs.going[run].member.functions[name](ctx, arguments)
+        function = self._runs.going[run].member.functions[name]
+        await _ask(ctx, "tool", name, arguments)
+        return await function(ctx, arguments)
 
     @method(replay="again", inner=True)
     async def ask(self, ctx: Context, name: str, input: str, run: int) -> Any:
@@ -176,6 +173,7 @@ class AgentBridge(Bridge):
         """
         going = self._runs.going[run]
         seat = self._runs.roster.find((ctx.state, ctx.engine), name)
+        await _ask(ctx, "ask", name, {"input": input})
         result = await self._runs.play(ctx, seat, input, Play(within=going.account, depth=going.depth + 1), alone=True)
         return result["text"] if result["output"] is None else result["output"]
 
@@ -192,6 +190,12 @@ class AgentBridge(Bridge):
         owner = (ctx.state, ctx.engine)
         earlier = self._runs.roster.earlier(owner, name) if ctx.restoring else None
         return Conversation(owner, messages, None if earlier is None else earlier.member.conversation)
+
+
+async def _ask(ctx: Context, method: str, name: str, arguments: dict[str, Any]) -> None:
+    """Asks the user about the call `ctx`, where who makes it wants that: what it is by now, whatever hooks have made of it."""
+    if ctx.ask:
+        await ctx.call("agent", "consent", name, arguments, capability=f"agent.{method}", ask=ctx.ask)
 
 
 def _told(seat: Seat) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Meta
@@ -24,7 +25,7 @@ from llmspell_kernel.services.tools.tool import BuiltIn, ToolSpec
 from llmspell_kernel.services.tools.tool_names import check_name, is_name, unknown
 from llmspell_kernel.values import Callback, Value
 
-from ._bridge import Bridge, BridgeSession, Context, method
+from ._bridge import Bridge, BridgeSession, Context, StateLife, method
 from ._threads import in_thread
 
 MAX_DEPTH = 60
@@ -76,6 +77,13 @@ class Filter(msgspec.Struct, kw_only=True):
     source: Annotated[str, Meta(description="script, python, built-in, or the bridge that provides it")] = ""
 
 
+class Granted(NamedTuple):
+    """To a script of a model: the tools that there are for it, and how many such scripts it is within, itself included."""
+
+    names: frozenset[str]
+    within: int
+
+
 class Tools(Bridge):
     """Tools: functions with a schema, which any script, model or person can call by name, whichever language they are written in."""
 
@@ -87,8 +95,9 @@ class Tools(Bridge):
         self._library = ToolLibrary()
         self._session: BridgeSession | None = None
         self._figures = Figures()
-        self._granted: dict[Owner, tuple[frozenset[str], int]] = {}
-        """To scripts of models: the tools that there are for them, and how many such scripts are within each other."""
+        self._granted: WeakKeyDictionary[StateLife, Granted] = WeakKeyDictionary()
+        """By the life of the script's state: what such a script left behind may ask for as long as there is anything of that state, and a state
+        that has no grant has every tool.  Nothing else ends one."""
         self._told: set[str] = set()
 
     async def open(self, session: BridgeSession) -> None:
@@ -281,7 +290,8 @@ class Tools(Bridge):
     @method(inner=True, replay="again")
     async def run_script(self, ctx: Context, language: str, code: str, names: Sequence[str]) -> dict[str, Any]:
         """Runs a script of a model in a state of its own, which has the tools named and nothing else."""
-        within = self._granted.get(_asking(ctx), (frozenset(), 0))[1]
+        asking = self._granted.get(ctx.life)
+        within = 0 if asking is None else asking.within
         if within >= MAX_SCRIPTS:
             raise LimitError(
                 f"{MAX_SCRIPTS} scripts of run_script are within each other already",
@@ -292,12 +302,8 @@ class Tools(Bridge):
         for name in names:
             await ctx.call("tools", "describe", name, capability=_rule("run_script"))  # granted only what there is for whoever asks
         async with ctx.fresh_state(language, allow=_FOR_A_SCRIPT) as state:
-            owner = Owner(language, state.name)
-            self._granted[owner] = frozenset(names), within + 1
-            try:
-                values, printed, error = await state.run(code)
-            finally:
-                del self._granted[owner]
+            self._granted[state.life] = Granted(frozenset(names), within + 1)
+            values, printed, error = await state.run(code)
         return {"values": values, "printed": printed, "error": None if error is None else {"code": error.code, "message": error.message}}
 
     async def _add(self, ctx: Context, tool: Tool) -> None:
@@ -313,8 +319,8 @@ class Tools(Bridge):
                 used=ctx.depth,
             )
         known = self._registry.find(name, _asking(ctx) if ctx.restoring else None) if self._is_there(ctx, name) else None
-        level = known.spec.level if known is not None and await _fits(known, arguments) else "read"
-        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name))
+        level = known.spec.level if known is not None and not await _is_refused(known, arguments) else "read"
+        permit = await ctx.call("tools", "permit", name, arguments, level=level, capability=_rule(name), ask=ctx.ask)
         if permit["source"] == "python":
             python = self._registry.find(name)
             if python is None:  # a replay, which has the answer and needs no function
@@ -354,8 +360,8 @@ class Tools(Bridge):
 
     def _is_there(self, ctx: Context, name: str) -> bool:
         """Is it, as far as its existence goes, one that whoever asks may know of?"""
-        granted = self._granted.get(_asking(ctx))
-        return granted is None or name in granted[0]
+        granted = self._granted.get(ctx.life)
+        return granted is None or name in granted.names
 
     def _names(self, ctx: Context) -> Sequence[str]:
         return [name for name in self._registry.names() if self._is_there(ctx, name)]
@@ -405,12 +411,15 @@ def _is_the_same(allowed: Tool | None, tool: Tool) -> bool:
     return is_restored and allowed.owner == tool.owner and allowed.spec == tool.spec
 
 
-async def _fits(tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    """Would the call be made, so that the user is to be asked?"""
+async def _is_refused(tool: Tool, arguments: Mapping[str, Any]) -> bool:
+    """Is it certain that the call is not made, so that the user need not be asked at its level?
+
+    A check that fails says nothing: it has only so much time, of which others may leave it less now than when the call is permitted.
+    """
     if tool.spec.level == "read":
-        return True
+        return False
     try:
-        return not (await tool.checks.apart(tool.checks.arguments, arguments)).problems
+        return bool((await tool.checks.apart(tool.checks.arguments, arguments)).problems)
     except SpellError:
         return False
 

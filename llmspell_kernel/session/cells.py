@@ -231,6 +231,13 @@ class Cells:
 
         background.on_end(forget)
 
+    async def end_background(self, script: ScriptState) -> None:
+        """Stops what the state's last cell left behind, and waits until it is gone."""
+        background = self.background.get((script.name, script.engine))
+        if background is not None:
+            background.interrupt()
+            await background.ended()
+
     async def opened(self, script: ScriptState, sink: Sink) -> ScriptState:
         """The state as its first cell would find it; what its init script prints goes to the sink."""
         session, key = self._session, (script.name, script.engine)

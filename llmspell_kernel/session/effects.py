@@ -69,6 +69,7 @@ class EffectContext:
         level: Level | None = None,
         on_text: Callable[[str], None] | None = None,
         capability: str = "",
+        ask: str = "",
     ) -> None:
         self.run = run
         self.call_id = call_id
@@ -80,6 +81,7 @@ class EffectContext:
         self._level = level or "read"
         self.capability = capability
         """What policies know it by, "" for its name."""
+        self.ask = ask
         self._on_text = on_text
         self.in_interceptor: bool = within is not None and within.in_interceptor
         """Does an interceptor ask, itself or by a function of a script?  No other one sees what it asks."""
@@ -247,8 +249,9 @@ class EffectContext:
         on_text: Callable[[str], None] | None = None,
         level: Level = "read",
         capability: str = "",
+        ask: str = "",
     ) -> Any:
-        within = EffectContext(self.run, self.run.next_call(), self, level=level, on_text=on_text, capability=capability)
+        within = EffectContext(self.run, self.run.next_call(), self, level=level, on_text=on_text, capability=capability, ask=ask)
         plain = [to_plain(value, f"argument {position} of {bridge}.{method}") for position, value in enumerate(args, 1)]
         return value_of(await perform(self.run, within, Effect(0, bridge, method), plain))
 

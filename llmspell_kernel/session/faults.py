@@ -17,6 +17,7 @@ from ..errors import (
     InternalError,
     Interrupted,
     LimitError,
+    RefusedError,
     ReplayError,
     ScriptError,
     SpellError,
@@ -95,7 +96,8 @@ def error_of(fault: Fault, engine: str) -> SpellError:
     frames = tuple(Frame(place.chunk, place.line, place.column, place.function) for place in fault.frames)
     match fault.code:
         case "denied":
-            return DeniedError(fault.message, capability=fault.capability, frames=frames, engine=engine)
+            denied = RefusedError if fault.name == RefusedError.__name__ else DeniedError  # a replay asks nobody, and tells them apart
+            return denied(fault.message, capability=fault.capability, frames=frames, engine=engine)
         case "limit":
             return met(fault.limit, fault.value, fault.used, message=fault.message, frames=frames, engine=engine)
         case "interrupted":

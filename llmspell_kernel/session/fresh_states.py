@@ -33,7 +33,7 @@ class FreshScript:
     def __init__(self, within: EffectContext, script: ScriptState) -> None:
         self._within = within
         self._script = script
-        self.name = script.name
+        self.name, self.life = script.name, script.life
 
     async def run(self, code: str) -> FreshResult:
         effect = Effect(0, "script", "run")
@@ -42,6 +42,11 @@ class FreshScript:
         return FreshResult(values, printed, None if fault is None else error_of(Fault(**fault), self._script.engine))
 
     async def _run(self, within: EffectContext, code: str) -> list[Value]:
+        came_to = await self._came_to(within, code)
+        await within.run.session.cells.end_background(self._script)
+        return came_to
+
+    async def _came_to(self, within: EffectContext, code: str) -> list[Value]:
         printed = KeptText()
         try:
             refuse_surrogates(code)

@@ -43,6 +43,8 @@ NEVER = ("hooks", "guardrails")
 SEEN = ("agent.tool", "agent.step")
 """Of the methods that bridges alone can ask, those that interceptors see.  The others hold what policy rests on: consent, grants, the texts of
 tools."""
+FIXED = {"agent.tool": "run"}
+"""Arguments that say whose call it is: with another one, it would be none that its user was asked about."""
 WATCHED = ("agent.step",)
 """Calls that reserve of a budget: they can be seen and stopped, and neither changed nor answered."""
 
@@ -200,8 +202,15 @@ async def intercepting(run: CellRun, context: EffectContext, effect: Effect, arg
     met = [entry for entry in entries if await _meets(context, call, entry)]
     if call.label in WATCHED and (call.answered or call.arguments != arguments):
         raise ScriptError(f"{call.label} can be seen and stopped, and neither changed nor answered", code="interceptor")
+    if not call.answered and call.label in FIXED and call.argument(FIXED[call.label]) != _argument(call, arguments):
+        raise ScriptError(f"'{FIXED[call.label]}' of {call.label} cannot be changed", code="interceptor")
     context.is_silent = context.is_silent or any(entry.interceptor.holds_text for entry in met)
     return Interception(context, effect, arguments, call, met)
+
+
+def _argument(call: InterceptedCall, given: list[Value]) -> Value:
+    """The fixed one, as it was given."""
+    return InterceptedCall(call.bridge, call.method, given, call.parameters).argument(FIXED[call.label])
 
 
 def _is_inner(run: CellRun, effect: Effect) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bridges._bridge import Resource
 from ..bridges._declaration import MethodDeclaration
-from ..errors import DeniedError, InternalError, ScriptError, nearest
+from ..errors import DeniedError, InternalError, RefusedError, ScriptError, nearest
 from ..policy.decide import Allow, Ask, Deny, EffectFacts, Level, decide
 from ..protocol.steps import Effect
 from ..values import ResourceRef, Value
@@ -34,11 +34,26 @@ async def allowed_call(run: CellRun, context: EffectContext, effect: Effect, arg
     if run.effects > (cap := run.limits.effects):
         raise run.exceed("effects", cap, run.effects)
     call = await _bound_call(run, context, effect, arguments)
-    if isinstance(verdict, Ask) and not run.is_replayed(call.method):
-        context.asks = call.method
-        named = {str(position): argument for position, argument in enumerate(arguments, 1)}
-        await run.consent(context.call_id, context.facts, named, verdict.reason)
+    await _consent(run, context, call.method, verdict, arguments)
     return call
+
+
+async def _consent(
+    run: CellRun, context: EffectContext, method: MethodDeclaration | None, verdict: Allow | Ask, arguments: list[Value]
+) -> None:
+    """One question, whoever wants it: the policy, or who makes the call.  Raises DeniedError, for the latter RefusedError."""
+    own = context.ask if method is not None and method.replay != "again" else ""  # else the method hands it on
+    reasons = [*([verdict.reason] if isinstance(verdict, Ask) else []), *([own] if own else [])]
+    if not reasons or run.is_replayed(method):
+        return
+    context.asks = method
+    named = {str(position): argument for position, argument in enumerate(arguments, 1)}
+    try:
+        await run.consent(context.call_id, context.facts, named, "; ".join(reasons))
+    except DeniedError as error:
+        if own:
+            raise RefusedError(error.message, capability=error.capability) from error
+        raise
 
 
 def decided(run: CellRun, context: EffectContext, effect: Effect) -> Allow | Ask:

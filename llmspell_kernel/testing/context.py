@@ -134,6 +134,7 @@ class FakeContext:
         self.engine = engine
         self.restoring = False
         self.depth = 0
+        self.ask = ""
         self.answers = dict(answers or {})
         self.functions = dict(functions or {})
         self.calls: list[tuple[str, Any]] = []
@@ -222,6 +223,7 @@ class FakeContext:
         on_text: Callable[[str], None] | None = None,
         level: Level = "read",
         capability: str = "",
+        ask: str = "",
     ) -> Any:
         """Gives what `answers` has for it; a KeyError is a test that forgot to give it."""
         self.calls.append(("call", (f"{bridge}.{method}", args)))

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.bridges.llm import Llm
-from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.session import Session
 
@@ -36,8 +35,7 @@ def told_the_model(folder: Path, engine: str, asked: dict[str, Any], tools: Sequ
 
     async def play() -> tuple[str, Any]:
         service = LlmService({"LLMSPELL_MODEL": "spell/scripted"}, local_installed=False)
-        grants = Grants(ask=("agent.approval",))
-        async with Session(sink=Recording(), bridges=[Llm(service)], folder=folder, grants=grants, approver=Approver(True)) as session:
+        async with Session(sink=Recording(), bridges=[Llm(service)], folder=folder, approver=Approver(True)) as session:
             count = "ran = (ran or 0) + 1; return 1" if engine == "lua" else "globalThis.ran = (globalThis.ran ?? 0) + 1; return 1"
             registered = await session.run(register(engine, "private", count), engine=engine, state="other")
             assert registered.error is None

@@ -317,7 +317,8 @@ def test_the_user_is_asked_before_a_tool_and_a_no_is_told_to_the_model(engine: s
             assert await run(told.session, engine, cell) == ["as you like"]
             assert told.tools.calls == [("add", {"a": 1, "b": 2})]
             assert told.model.seen[2].messages[-1]["content"].startswith("The user refused this call")
-            assert "careful calls the tool add" in approver.asked[0].text and '"b": 2' in approver.asked[0].text.replace("b = 2", '"b": 2')
+            assert "asks to call tools.call (level: read)" in approver.asked[0].text and '"b": 2' in approver.asked[0].text
+            assert approver.asked[0].reason == "approve of the agent 'careful'"
             await kill(told.session, engine)
             again = await run(told.session, engine, lua_js("#a:messages()", "(await a.messages()).length"), chunk="cell[2]")
             assert again == [6] and len(approver.asked) == 2

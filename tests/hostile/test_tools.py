@@ -10,9 +10,10 @@ import pytest
 
 from llmspell_kernel.errors import SpellError
 from llmspell_kernel.policy.decide import Grants
+from llmspell_kernel.services.schema import validation
 from llmspell_kernel.services.tools.registry import MAX_OF_A_STATE
 
-from ..bridges.test_tools import World, call, play, register
+from ..bridges.test_tools import Approver, World, call, play, register
 from ..session.world import ENGINES
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
@@ -67,6 +68,33 @@ def test_a_schema_that_asks_for_endless_work_is_stopped_and_reaches_no_function(
     began = time.monotonic()
     play(tmp_path, use)
     assert time.monotonic() - began < 30
+
+
+class Jumps:
+    """A clock on which the first check of a value takes longer than it may, as beside work that leaves it no time, and later ones none."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def monotonic(self) -> float:
+        self._asked += 1
+        return 0.0 if self._asked == 1 else 2 * validation.TIME_S
+
+
+@every_engine
+def test_the_user_is_asked_also_where_the_first_check_of_the_arguments_runs_out_of_time(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approver = Approver(False)
+
+    async def use(at: World) -> None:
+        await at.run(engine, register(engine, "wipe", "return 1", 'level = "dangerous"'), "owner")
+        monkeypatch.setattr(validation, "time", Jumps())
+        error = await fails(at, engine, call(engine, "wipe"))
+        assert error.code == "denied"
+        assert [(request.capability, request.level) for request in approver.asked] == [("tools.call.wipe", "dangerous")]
+
+    play(tmp_path, use, grants=Grants(ask_levels=("dangerous",)), approver=approver)
 
 
 @every_engine

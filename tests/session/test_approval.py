@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmspell_kernel import ApprovalRequest, Bridge, Context, method
-from llmspell_kernel.errors import DeniedError, Interrupted, LimitError
+from llmspell_kernel.errors import DeniedError, Interrupted, LimitError, RefusedError
 from llmspell_kernel.journal.events import AnyEvent, CallAsked, CallDenied, CallStarted
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.policy.limits import PRESETS, Limits
@@ -81,6 +81,19 @@ class Steps(Bridge):
         self.done.append("erase")
         return "gone"
 
+    @method(replay="again")
+    async def erase_all(self, ctx: Context) -> str:
+        """Has everything erased, if the user will have it."""
+        try:
+            return str(await ctx.call("steps", "hand_on", ask="it cannot be undone"))
+        except RefusedError as error:
+            return f"refused: {error.capability}"
+
+    @method(replay="again", inner=True)
+    async def hand_on(self, ctx: Context) -> str:
+        """Hands on why the user is to be asked."""
+        return str(await ctx.call("steps", "erase", ask=ctx.ask))
+
     @method(level="write")
     async def note(self, ctx: Context) -> str:
         """Notes it."""
@@ -141,6 +154,42 @@ def test_without_anybody_to_ask_the_call_is_denied_and_the_error_says_so(engine:
             error = (await session.run(ECHO[engine], engine=engine)).error
         assert isinstance(error, DeniedError)
         assert "nobody to ask" in error.message
+
+    asyncio.run(play())
+
+
+@BY_ENGINE
+@pytest.mark.parametrize(
+    ("answer", "levels", "value", "reason"),
+    [
+        (True, (), "gone", "it cannot be undone"),
+        (False, (), "refused: steps.erase", "it cannot be undone"),
+        (False, ("dangerous",), "refused: steps.erase", "your settings: every effect of the level 'dangerous'; it cannot be undone"),
+    ],
+)
+def test_who_makes_a_call_can_have_the_user_asked_about_it_once_whatever_the_policy_says(
+    engine: str, answer: bool, levels: Any, value: str, reason: str
+) -> None:
+    async def play() -> None:
+        one = Asking(Scripted(answer), grants=Grants(ask_levels=levels))
+        code = {"lua": "return steps.erase_all()", "javascript": "await steps.eraseAll()"}[engine]
+        async with one.session as session:
+            assert (await session.run(code, engine=engine)).value == value
+        (request,) = one.approver.asked
+        assert (request.capability, request.level, request.reason) == ("steps.erase", "dangerous", reason)
+        assert one.steps.done == (["erase"] if answer else [])
+
+    asyncio.run(play())
+
+
+@BY_ENGINE
+def test_a_call_that_the_policy_denies_is_denied_and_not_refused_by_the_user(engine: str) -> None:
+    async def play() -> None:
+        one = Asking(Scripted(True), grants=Grants(deny=("steps.erase",)))
+        code = {"lua": "return steps.erase_all()", "javascript": "await steps.eraseAll()"}[engine]
+        async with one.session as session:
+            error = (await session.run(code, engine=engine)).error
+        assert type(error) is DeniedError and one.approver.asked == []
 
     asyncio.run(play())
 

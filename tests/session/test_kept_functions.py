@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
@@ -34,6 +34,7 @@ class Desk(Bridge):
         self.kept: dict[str, ScriptFunction] = {}
         self.texts: list[str] = []
         self.opened: list[str] = []
+        self.after_script: Callable[[], object] = lambda: None
 
     @method(replay="again")
     async def keep(self, ctx: Context, name: str, function: Callback) -> None:
@@ -78,6 +79,7 @@ class Desk(Bridge):
         async with ctx.fresh_state(engine, allow=allow) as state:
             self.opened.append(state.name)
             values, printed, error = await state.run(code)
+            self.after_script()
         return [values, printed, None if error is None else [error.code, error.message]]
 
 
@@ -372,6 +374,29 @@ def test_a_fresh_state_runs_a_script_with_what_it_was_given_alone_and_is_gone_af
             assert counted.calls == ["in"]
             assert [name for name, _ in session.states] == ["main"]
             assert bridge.opened == ["main/1"]
+
+    asyncio.run(play())
+
+
+@every_engine
+@pytest.mark.parametrize("end", ["result", "error"])
+def test_what_a_fresh_state_left_in_the_background_has_ended_when_its_result_is_given(engine: str, end: str, tmp_path: Path) -> None:
+    code = {
+        ("lua", "result"): "async.background(function() while true do pcall(counted.number, 'in') end end) return 1",
+        ("lua", "error"): "async.background(function() while true do pcall(counted.number, 'in') end end) error('x')",
+        ("javascript", "result"): "async.background(async () => { for (;;) await counted.number('in') }); 1",
+        ("javascript", "error"): "async.background(async () => { for (;;) await counted.number('in') }); throw Error('x')",
+    }[engine, end]
+    allow = {"lua": "{'counted.number'}", "javascript": "['counted.number']"}[engine]
+    call = f'desk.script("{engine}", "{code}", {allow})'
+
+    async def play() -> None:
+        async with desk(tmp_path) as (session, bridge, _):
+            left: list[object] = []
+            bridge.after_script = lambda: left.append(session.background)
+            ((values, printed, error),) = await run(session, engine, {"lua": call, "javascript": f"await {call}"})  # type: ignore[misc]
+            assert (values, error is None, printed) == (([1], True, "") if end == "result" else ([], False, ""))
+            assert left == [[]]
 
     asyncio.run(play())
 

@@ -42,11 +42,11 @@ class Host(Protocol):
     ) -> dict[str, Any]:
         """`llm.generate`."""
 
-    async def approve(self, tool: str, arguments: dict[str, Any]) -> str:
-        """Why the user will not have this call, "" where they will."""
+    async def use(self, tool: ToolEntry, arguments: dict[str, Any], *, asks: bool) -> Value:
+        """What the tool gives.  `asks`: the user is asked about the call that is made, and RefusedError is their no."""
 
-    async def use(self, tool: ToolEntry, arguments: dict[str, Any]) -> Value:
-        """What the tool gives."""
+    async def ask_to_hand_over(self, tool: ToolEntry) -> None:
+        """Asks the user whether the conversation may go to another agent.  Raises RefusedError."""
 
     def tell(self, event: Event) -> None:
         """What happened."""

@@ -21,7 +21,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from llmspell_kernel.errors import ArgumentError, BridgeError, ScriptError, SpellError
+from llmspell_kernel.errors import ArgumentError, BridgeError, RefusedError, ScriptError, SpellError
 from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
 
 from .accounts import Account, exceeded, limit_error, usage_limits
@@ -92,13 +92,23 @@ class _Tools(AbstractToolset[None]):
         return checked.fit(arguments) if checked.is_quick(arguments) else await asyncio.to_thread(checked.fit, arguments)
 
     async def _made(self, entry: ToolEntry, arguments: dict[str, Any]) -> Any:
-        if self._definition.asks_before(entry.name) and (refusal := await self._host.approve(entry.name, arguments)):
-            return f"The user refused this call: {refusal}"
+        asks = self._definition.asks_before(entry.name)
+        try:
+            if entry.kind == "handoff":
+                return await self._handed_over(entry, asks)
+            self._account.before_tool()
+            result = await self._host.use(entry, arguments, asks=asks)
+        except RefusedError as error:
+            if not asks:
+                raise
+            return f"The user refused this call: {error.message}"
+        self._account.tool_called()
+        return result
+
+    async def _handed_over(self, entry: ToolEntry, asks: bool) -> str:
+        if asks:
+            await self._host.ask_to_hand_over(entry)
         self._account.before_tool()
-        if entry.kind != "handoff":
-            result = await self._host.use(entry, arguments)
-            self._account.tool_called()
-            return result
         if self.handoff is not None:
             raise ScriptError(f"the conversation goes to '{self.handoff.target}' already, and to one agent alone")
         self.handoff = entry
