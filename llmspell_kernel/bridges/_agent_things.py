@@ -12,7 +12,7 @@ from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
 from llmspell_kernel.services.agents.definition import Limits
 from llmspell_kernel.services.agents.messages import plain
 from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
-from llmspell_kernel.services.agents.roster import Seat
+from llmspell_kernel.services.agents.roster import MAX_CHARS, Held, Seat
 from llmspell_kernel.services.agents.saved import saved
 from llmspell_kernel.values import Value
 
@@ -182,11 +182,10 @@ class Agent(Resource):
         had, functions = member.definition, dict(member.functions)
         await add_tools(ctx, member, [tool])
         try:
-            self._runs.roster.check_room(member.definition.chars + member.conversation.chars, self._seat)
+            await self._make_room()
         except LimitError:
             member.definition, member.functions = had, functions
             raise
-        self._runs.roster.count(self._seat)
 
     @method(replay="again")
     async def remove_tool(self, ctx: Context, name: str) -> bool:
@@ -197,7 +196,7 @@ class Agent(Resource):
             return all(tool.name != name for tool in member.definition.tools)
         member.functions.pop(name, None)
         removed = member.definition.remove(name)
-        self._runs.roster.count(self._seat)
+        await self._make_room()
         return removed
 
     @method(replay="again")
@@ -207,10 +206,13 @@ class Agent(Resource):
         refuse_script(member, "given instructions")
         if self._is_replayed_elsewhere(ctx):
             return
-        if system is not None:
-            self._runs.roster.check_room(member.definition.chars + member.conversation.chars + len(system), self._seat)
-        member.definition.system = system
-        self._runs.roster.count(self._seat)
+        definition = member.definition
+        had, definition.system = definition.system, system
+        try:
+            await self._make_room()
+        except LimitError:
+            definition.system = had
+            raise
 
     @method(replay="again")
     async def as_tool(self, ctx: Context, name: str = "", description: str = "") -> dict[str, Any]:
@@ -228,6 +230,18 @@ class Agent(Resource):
 
     async def release(self) -> None:
         self._runs.roster.drop(self._seat)
+
+    async def _make_room(self) -> None:
+        """Counts it as it is now.  Raises LimitError where that is too much."""
+        while True:
+            definition = msgspec.structs.replace(self._seat.member.definition)
+            counted = await asyncio.to_thread(definition.counted, MAX_CHARS)
+            now = self._seat.member.definition
+            if now.tools is definition.tools and now.system is definition.system:  # else it was changed meanwhile by another call
+                break
+        held = Held(counted, self._seat.member.conversation.chars)
+        self._runs.roster.check_room(held, self._seat)
+        self._runs.roster.count(self._seat, held)
 
     def _is_replayed_elsewhere(self, ctx: Context) -> bool:
         """Does another state than the agent's own come back?  What it did to the agent is still done."""

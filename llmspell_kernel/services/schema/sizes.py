@@ -1,4 +1,4 @@
-"""How large a value may be that is checked, completed or inferred from, as none of that work can be stopped on its way; and what one counts that is kept."""
+"""How large a value may be that is checked, completed or inferred from, as none of that work can be stopped; and what one counts that is kept."""
 
 from __future__ import annotations
 
