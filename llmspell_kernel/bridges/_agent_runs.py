@@ -265,9 +265,12 @@ class Host:
         self._allowed: Seat | None = None
         """To whom the user lets the conversation go."""
 
-    async def step(self, number: int) -> None:
+    async def room(self) -> None:
         if self._play.room is not None:
             await self._play.room()
+
+    async def step(self, number: int) -> None:
+        await self.room()
         await self._ctx.call("agent", "step", self._agent, number)
 
     async def generate(

@@ -11,7 +11,7 @@ import pytest
 from llmspell_kernel.errors import SpellError
 from llmspell_kernel.journal.events import CallStarted
 from llmspell_kernel.services.agents import roster
-from llmspell_kernel.services.agents.loop import RESULT_CHARS
+from llmspell_kernel.services.agents.showing import RESULT_CHARS
 from tests.bridges.agent_world import ENGINES, agents, call, run
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
@@ -309,5 +309,48 @@ def test_a_list_of_one_tool_again_and_again_is_refused_before_anybody_describes_
             with pytest.raises(SpellError, match="5,000 tools are given, and an agent has 128 at the most"):
                 await run(told.session, engine, cell)
             assert not [event for event in told.session.recorder if isinstance(event, CallStarted) and event.method == "describe"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_stream_that_nobody_reads_calls_few_tools_and_holds_no_whole_results(engine: str, tmp_path: Path) -> None:
+    begin = {
+        "lua": "asked = 0 local big = ('x'):rep(300000) local a = agent.create{tools = {{name = 'big', run = function() asked = asked + 1"
+        " return big end}}} local s = a:stream('x') while asked < 32 do agent.list() end for i = 1, 100 do agent.list() end",
+        "javascript": "let asked = 0; const big = 'x'.repeat(300000); const a = await agent.create({tools: [{name: 'big', run: () => {"
+        " asked++; return big }}]}); const s = await a.stream('x'); while (asked < 32) await agent.list();"
+        " for (let i = 0; i < 100; i++) await agent.list();",
+    }
+    read = {
+        "lua": "local first, longest, events = asked, 0, 0 for e in s do events = events + 1"
+        " if e.type == 'tool_result' then longest = math.max(longest, #e.result) end end return {first, asked, longest, events}",
+        "javascript": "const first = asked; let longest = 0, events = 0; for await (const e of s) { events++;"
+        " if (e.type === 'tool_result') longest = Math.max(longest, e.result.length) } [first, asked, longest, events]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, {"tool_calls": [{"name": "big", "arguments": {}, "id": ""}] * 40}, "fine") as told:
+            ((first, asked, longest, events),) = await run(told.session, engine, {engine: f"{begin[engine]} {read[engine]}"})  # type: ignore[misc]
+            assert (first, asked, events) == (32, 40, 40 + 40 + 1 + 1)
+            assert RESULT_CHARS < longest < RESULT_CHARS + 100
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_arguments_and_results_of_many_small_lists_are_a_text_in_events_and_whole_for_the_tool(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "local got local a = agent.create{tools = {{name = 'many', run = function(args) got = #args.a return args.a end}}} local kinds ="
+        " {} for e in a:stream('x') do if e.arguments then kinds[#kinds + 1] = type(e.arguments) .. #e.arguments end if e.type =="
+        " 'tool_result' then kinds[#kinds + 1] = type(e.result) .. #e.result end end return {got, kinds}",
+        "javascript": "let got; const a = await agent.create({tools: [{name: 'many', run: args => { got = args.a.length; return args.a }}]});"
+        " const kinds = []; for await (const e of await a.stream('x')) { if (e.arguments) kinds.push(typeof e.arguments + e.arguments.length);"
+        " if (e.type === 'tool_result') kinds.push(typeof e.result + e.result.length) } [got, kinds]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, call("many", {"a": [[] for _ in range(20_000)]}), "fine") as told:
+            assert await run(told.session, engine, cell) == [[20_000, ["string60007", "string60001"]]]
 
     asyncio.run(play())
