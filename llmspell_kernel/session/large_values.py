@@ -7,21 +7,49 @@ are in use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from ..values import MAX_DEPTH, Value, inside
+
 T = TypeVar("T")
 LARGE_BYTES = 8 * 1024
 """Of text: reading it and what is made of it takes about a millisecond; the way to a thread and back costs a tenth."""
+LARGE_ITEMS = 5_000
+"""Of lists and objects: writing so many takes about a millisecond."""
 _turn = ThreadPoolExecutor(1, "large values")
 
 
 async def by_size(size_bytes: int, function: Callable[..., T], *args: Any) -> T:
     """What a function gives, or raises, for a value whose text has that size.  Cancelled, the wait ends and the function runs on."""
-    if size_bytes <= LARGE_BYTES:
-        return function(*args)
+    return function(*args) if size_bytes <= LARGE_BYTES else await apart(function, *args)
+
+
+async def by_items(value: Value, function: Callable[[Value], T]) -> T:
+    """As `by_size`, for a value that has no text yet."""
+    return await apart(function, value) if has_many_items(value) else function(value)
+
+
+def has_many_items(value: Value) -> bool:
+    """Looks at no more than LARGE_ITEMS of them."""
+    if type(value) not in (list, dict):
+        return False
+    left = LARGE_ITEMS
+    level: Sequence[Value] = [value]
+    for _ in range(MAX_DEPTH):
+        left -= sum(len(item) for item in level if type(item) in (list, dict))
+        if left < 0:
+            return True
+        level = inside(level, {list, dict})
+        if not level:
+            return False
+    return False
+
+
+async def apart(function: Callable[..., T], *args: Any) -> T:
+    """In the thread, when it is free."""
     return await asyncio.get_running_loop().run_in_executor(_turn, copy_context().run, _contained, function, args)
 
 
