@@ -85,13 +85,15 @@ def test_a_thing_in_a_large_answer_is_closed_where_the_cell_stops_while_it_is_wr
         async with Session(bridges=[probe], folder=tmp_path) as session:
             monkeypatch.setattr(call_answers, "by_items", told)
             busy = asyncio.create_task(apart(free.wait))
-            cell = asyncio.create_task(session.run({"lua": "probe.give()", "javascript": "await probe.give()"}[engine], engine=engine))
-            await writes.wait()
-            session.interrupt()
-            result = await cell
+            try:
+                cell = asyncio.create_task(session.run({"lua": "probe.give()", "javascript": "await probe.give()"}[engine], engine=engine))
+                await writes.wait()
+                session.interrupt()
+                result = await cell
+            finally:
+                free.set()
+            await busy
             assert result.error is not None and result.error.code == "interrupted"
             assert ticker.released == 1
-            free.set()
-            await busy
 
     asyncio.run(play())
