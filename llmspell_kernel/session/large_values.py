@@ -7,18 +7,19 @@ are in use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from ..values import MAX_DEPTH, Value, inside
+from ..values import MAX_DEPTH, Value
 
 T = TypeVar("T")
 LARGE_BYTES = 8 * 1024
 """Of text: reading it and what is made of it takes about a millisecond; the way to a thread and back costs a tenth."""
 LARGE_ITEMS = 5_000
 """Of lists and objects: writing so many takes about a millisecond."""
+_HOLDERS = (list, dict)
 _turn = ThreadPoolExecutor(1, "large values")
 
 
@@ -34,18 +35,20 @@ async def by_items(value: Value, function: Callable[[Value], T]) -> T:
 
 def has_many_items(value: Value) -> bool:
     """Looks at no more than LARGE_ITEMS of them."""
-    if type(value) not in (list, dict):
-        return False
-    left = LARGE_ITEMS
-    level: Sequence[Value] = [value]
-    for _ in range(MAX_DEPTH):
-        left -= sum(len(item) for item in level if type(item) in (list, dict))
-        if left < 0:
-            return True
-        level = inside(level, {list, dict})
-        if not level:
-            return False
-    return False
+    return type(value) in _HOLDERS and _left(value, LARGE_ITEMS, 0) < 0
+
+
+def _left(holder: Any, left: int, depth: int) -> int:
+    """How many of so many items are left once all that it holds are taken; below 0 where it holds more."""
+    left -= len(holder)
+    if left < 0 or depth == MAX_DEPTH:
+        return left
+    for item in holder.values() if type(holder) is dict else holder:
+        if type(item) in _HOLDERS:
+            left = _left(item, left, depth + 1)
+            if left < 0:
+                break
+    return left
 
 
 async def apart(function: Callable[..., T], *args: Any) -> T:
