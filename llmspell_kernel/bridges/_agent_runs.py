@@ -10,7 +10,7 @@ import msgspec
 
 from llmspell_kernel.errors import BridgeError, LimitError, ScriptError
 from llmspell_kernel.services.agents.definition import COUNTED, ToolEntry
-from llmspell_kernel.services.agents.messages import Message, plain
+from llmspell_kernel.services.agents.messages import Message, chars_of, plain
 from llmspell_kernel.services.agents.parts import input_text
 from llmspell_kernel.services.agents.roster import Member, Roster, Seat
 from llmspell_kernel.values import Value
@@ -195,11 +195,11 @@ class AgentRuns:
 
     def _keep(self, seat: Seat, member: Member, caller: tuple[str, str], restoring: bool, messages: list[Message]) -> None:
         """Raises LimitError where the session's agents would hold too much; the conversation is then as it was before the run."""
-        chars = member.definition.chars + sum(message.chars for message in messages)
-        if chars > member.definition.chars + member.conversation.chars:
-            self.roster.check_room(chars, seat)
+        held, chars = self.roster.held(seat), chars_of(messages)
+        if chars > member.conversation.chars:
+            self.roster.check_room(held._replace(conversation=chars), seat)
         member.conversation.keep(caller, restoring, messages)
-        self.roster.count(seat)
+        self.roster.count(seat, held._replace(conversation=seat.member.conversation.chars))
 
     async def _run_script(self, ctx: Context, member: Member, input: Value, play: Play) -> dict[str, Any]:
         if play.tell is not None and "stream" in member.functions:
@@ -265,9 +265,12 @@ class Host:
         self._allowed: Seat | None = None
         """To whom the user lets the conversation go."""
 
-    async def step(self, number: int) -> None:
+    async def room(self) -> None:
         if self._play.room is not None:
             await self._play.room()
+
+    async def step(self, number: int) -> None:
+        await self.room()
         await self._ctx.call("agent", "step", self._agent, number)
 
     async def generate(

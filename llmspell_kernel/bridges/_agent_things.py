@@ -12,8 +12,9 @@ from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
 from llmspell_kernel.services.agents.definition import Limits
 from llmspell_kernel.services.agents.messages import plain
 from llmspell_kernel.services.agents.parts import agent_tool, as_table, handoff_to, input_text
-from llmspell_kernel.services.agents.roster import Seat
+from llmspell_kernel.services.agents.roster import MAX_CHARS, Held, Seat
 from llmspell_kernel.services.agents.saved import saved
+from llmspell_kernel.services.agents.showing import chars_of_event
 from llmspell_kernel.values import Value
 
 from ._agent_runs import AgentRuns, Play, refuse_script
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from llmspell_kernel.services.agents.host import Event
 
 READ_AHEAD = 32
-"""How many events a stream may be ahead of its script when the model, or a script's agent, is asked again."""
+"""How many events a stream may be ahead of its script when the model or a script's agent is asked again, or a tool called."""
 READ_AHEAD_CHARS = 200_000
-"""How much text these may hold."""
+"""How much these may count together."""
 
 
 class AgentStream(Resource):
@@ -38,9 +39,10 @@ class AgentStream(Resource):
     lasting = ("result",)
 
     def __init__(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[tuple[Event, int] | None] = asyncio.Queue()
+        """Each with what it counts."""
         self._chars = 0
-        """Of the texts that wait to be read."""
+        """What those count that wait to be read."""
         self._drained = asyncio.Event()
         self._drained.set()
         self._ended = False
@@ -54,17 +56,18 @@ class AgentStream(Resource):
 
         `{type, ...}`: "text" with `text`, a piece of the model's answer; "tool_call" with `id, name, arguments`; "tool_result" with `id, name`
         and `result` or `error`; "retry" with `message`, what the model is shown of its fault; "handoff" with `agent`, who goes on; "output"
-        with `output`, the value that fits the schema; "done" with `result`, as `run` gives it.  Raises what `run` raises, once.
+        with `output`, the value that fits the schema; "done" with `result`, as `run` gives it.  Arguments and a result that count more than
+        200,000 characters are a text there, cut.  Raises what `run` raises, once.
         """
         if self._ended:
             return None
-        event = await self._events.get()
-        if event is not None:
-            self._chars -= len(event.get("text", ""))
+        told = await self._events.get()
+        if told is not None:
+            self._chars -= told[1]
         if not self._is_ahead:
             self._drained.set()
-        if event is not None:
-            return dict(event)
+        if told is not None:
+            return dict(told[0])
         self._ended = True
         self._events.put_nowait(None)  # others may wait here: each passes the end on
         if self._error is not None:
@@ -91,10 +94,15 @@ class AgentStream(Resource):
         self._events.put_nowait(None)
 
     def _tell(self, event: Event) -> None:
-        self._events.put_nowait(event)
-        self._chars += len(event.get("text", ""))
+        chars = chars_of_event(event)
+        self._events.put_nowait((event, chars))
+        self._chars += chars
         if self._is_ahead:
             self._drained.clear()
+
+    async def _room(self) -> None:
+        while self._is_ahead:  # looked at again: calls of tools wait side by side, and the first that goes on may fill it
+            await self._drained.wait()
 
     @property
     def _is_ahead(self) -> bool:
@@ -102,8 +110,8 @@ class AgentStream(Resource):
 
     async def _run(self, start: Callable[[Play], Coroutine[Any, Any, dict[str, Any]]]) -> None:
         try:
-            self._result = await start(Play(tell=self._tell, room=self._drained.wait))
-            self._events.put_nowait({"type": "done", "result": self._result})
+            self._result = await start(Play(tell=self._tell, room=self._room))
+            self._events.put_nowait(({"type": "done", "result": self._result}, 0))
         except asyncio.CancelledError:
             self._error = ScriptError(
                 "the run was stopped with the cell that began it: its functions ran there; read a stream to its end in one cell",
@@ -150,7 +158,8 @@ class Agent(Resource):
     async def stream(self, ctx: Context, input: Value) -> AgentStream:
         """`run`, with all that happens as it happens: loop over the result.
 
-        The model, or an agent that a script writes, is asked again only when fewer than 32 events and 200,000 characters wait to be read.
+        The model, or an agent that a script writes, is asked again, and a tool called, only when fewer than 32 events and 200,000 characters
+        wait to be read.
         """
         input_text(input)
         return AgentStream(lambda play: self._runs.play(ctx, self._seat, input, play))
@@ -182,11 +191,10 @@ class Agent(Resource):
         had, functions = member.definition, dict(member.functions)
         await add_tools(ctx, member, [tool])
         try:
-            self._runs.roster.check_room(member.definition.chars + member.conversation.chars, self._seat)
+            await self._make_room()
         except LimitError:
             member.definition, member.functions = had, functions
             raise
-        self._runs.roster.count(self._seat)
 
     @method(replay="again")
     async def remove_tool(self, ctx: Context, name: str) -> bool:
@@ -197,7 +205,7 @@ class Agent(Resource):
             return all(tool.name != name for tool in member.definition.tools)
         member.functions.pop(name, None)
         removed = member.definition.remove(name)
-        self._runs.roster.count(self._seat)
+        await self._make_room()
         return removed
 
     @method(replay="again")
@@ -207,10 +215,13 @@ class Agent(Resource):
         refuse_script(member, "given instructions")
         if self._is_replayed_elsewhere(ctx):
             return
-        if system is not None:
-            self._runs.roster.check_room(member.definition.chars + member.conversation.chars + len(system), self._seat)
-        member.definition.system = system
-        self._runs.roster.count(self._seat)
+        definition = member.definition
+        had, definition.system = definition.system, system
+        try:
+            await self._make_room()
+        except LimitError:
+            definition.system = had
+            raise
 
     @method(replay="again")
     async def as_tool(self, ctx: Context, name: str = "", description: str = "") -> dict[str, Any]:
@@ -228,6 +239,18 @@ class Agent(Resource):
 
     async def release(self) -> None:
         self._runs.roster.drop(self._seat)
+
+    async def _make_room(self) -> None:
+        """Counts it as it is now.  Raises LimitError where that is too much."""
+        while True:
+            definition = msgspec.structs.replace(self._seat.member.definition)
+            counted = await asyncio.to_thread(definition.counted, MAX_CHARS)
+            now = self._seat.member.definition
+            if now.tools is definition.tools and now.system is definition.system:  # else it was changed meanwhile by another call
+                break
+        held = Held(counted, self._seat.member.conversation.chars)
+        self._runs.roster.check_room(held, self._seat)
+        self._runs.roster.count(self._seat, held)
 
     def _is_replayed_elsewhere(self, ctx: Context) -> bool:
         """Does another state than the agent's own come back?  What it did to the agent is still done."""

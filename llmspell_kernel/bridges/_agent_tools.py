@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from llmspell_kernel.errors import ArgumentError
+from llmspell_kernel.services.agents.definition import MAX_TOOLS
 from llmspell_kernel.services.agents.parts import Part, described, part_of
 from llmspell_kernel.services.agents.roster import Member
 
@@ -29,6 +31,8 @@ async def add_tools(ctx: Context, member: Member, tools: Sequence[Any]) -> None:
 
 
 async def parts_of(ctx: Context, tools: Sequence[Any]) -> list[Part]:
+    if len(tools) > MAX_TOOLS:  # each registered one is asked for, and a list may name the same one a million times
+        raise ArgumentError(f"{len(tools):,} tools are given, and an agent has {MAX_TOOLS} at the most; leave some out")
     found = []
     for number, tool in enumerate(tools, 1):
         part = part_of(tool, f"tool {number}")

@@ -28,10 +28,11 @@ class Measures:
     async def embed(self, ctx: Context, texts: str | list[str], options: EmbedOptions | None = None) -> list[Any]:
         """Texts as vectors, for finding what is alike: a list of numbers for a text, a list of such lists for a list of texts.
 
-        - texts: at most 256, of 2,000,000 characters in all
+        - texts: at most 256, of 2,000,000 characters in all, whose vectors have 500,000 numbers in all
 
         `spell/embed` needs no key and is always the same; it knows only which words a text has.  It is taken where the model in use is one of
-        `spell/`.  Raises ArgumentError where the provider in use has no model that suits all, and BridgeError as `chat` does.
+        `spell/`.  Raises ArgumentError where the provider in use has no model that suits all, LimitError where it is
+        too much for one call, and BridgeError as `chat` does.
         """
         options = options or EmbedOptions()
         embedder = self._service.embedder

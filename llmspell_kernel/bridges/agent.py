@@ -107,7 +107,7 @@ class AgentBridge(Bridge):
         functions: dict[str, Function] = {key: ctx.function(table[key]) for key in ("execute", "stream") if key in table}
         owner = (ctx.state, ctx.engine)
         member = Member(definition, self._conversation(ctx, name, []), functions, is_script=True)
-        return Agent(self._runs, self._runs.roster.seat(owner, member, ctx.restoring))
+        return Agent(self._runs, self._runs.roster.seat(owner, member, member.held, ctx.restoring))
 
     @method(replay="again")
     async def get(self, ctx: Context, name: str) -> Agent:
@@ -184,7 +184,8 @@ class AgentBridge(Bridge):
         member.definition.check_approve()
         if definition.model is not None:
             await ctx.call("llm", "check_agent", definition.model, bool(member.definition.tools))
-        return Agent(self._runs, self._runs.roster.seat(owner, member, ctx.restoring))
+        held = await asyncio.to_thread(lambda: member.held)
+        return Agent(self._runs, self._runs.roster.seat(owner, member, held, ctx.restoring))
 
     def _conversation(self, ctx: Context, name: str, messages: Sequence[Message]) -> Conversation:
         owner = (ctx.state, ctx.engine)

@@ -26,8 +26,8 @@ MOST_AT_ONCE = 1_000
 """Messages in one call."""
 MOST_BY_MEANING, MOST_CHARS_BY_MEANING = 500, 400_000
 """The newest messages that are compared by meaning, as each search sends them to a model."""
-EMBEDDED_AT_ONCE = 256
-"""As `llm.embed` takes them."""
+EMBEDDED_AT_ONCE = 160
+"""As `llm.embed` takes them of the models that are in use, whose vectors have up to 3,072 numbers."""
 SUMMARIZED_TOKENS = 8_000
 """In one question to a model."""
 MOST_ROUNDS = 20

@@ -307,8 +307,11 @@ class Tools(Bridge):
         return {"values": values, "printed": printed, "error": None if error is None else {"code": error.code, "message": error.message}}
 
     async def _add(self, ctx: Context, tool: Tool) -> None:
-        await asyncio.to_thread(tool.checks.check_schemas)
-        self._registry.add(tool, again=ctx.restoring)
+        def checked() -> int:
+            tool.checks.check_schemas()
+            return tool.counted()
+
+        self._registry.add(tool, await asyncio.to_thread(checked), again=ctx.restoring)
 
     async def _called(self, ctx: Context, name: str, arguments: dict[str, Any]) -> Any:
         if ctx.depth > MAX_DEPTH:

@@ -13,6 +13,7 @@ from ..host_types._crossing import written
 from ..protocol.steps import Effect
 from ..values import MAX_DEPTH, ResourceRef, Value, dumps_plain
 from .faults import contained
+from .large_values import by_items
 from .planned_calls import Planned
 from .value_lists import write_values
 
@@ -37,12 +38,12 @@ async def come_to(run: CellRun, context: EffectContext, effect: Effect, argument
 
 async def _live(run: CellRun, effect: Effect, planned: Planned) -> tuple[Value, bytes]:
     value = await contained(run.bridges.call(planned.bridge, planned.make()), f"{effect.bridge}.{effect.method}")
-    if (text := dumps_plain(value)) is None:
-        try:
+    try:
+        if (text := await by_items(value, dumps_plain)) is None:
             value, text = written(_kept(run, effect, value))
-        except SpellError:
-            await _release_unkept(run, value)
-            raise
+    except (SpellError, asyncio.CancelledError):
+        await _release_unkept(run, value)
+        raise
     if run.redactor.active and await _holds_secret(run.redactor, text.decode()):  # of a value that holds none, this is all it costs
         value, text = written(run.redactor.redact_value(value))
     return value, text
@@ -171,4 +172,5 @@ async def _release_unkept(run: CellRun, value: Any, depth: int = 0) -> None:
             await value.release()
     elif depth <= MAX_DEPTH and type(value) in (list, tuple, dict):
         for item in value.values() if type(value) is dict else value:
-            await _release_unkept(run, item, depth + 1)
+            if isinstance(item, (Resource, list, tuple, dict)):
+                await _release_unkept(run, item, depth + 1)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import SpellError
+from llmspell_kernel.journal.events import CallStarted
 from llmspell_kernel.services.agents import roster
-from llmspell_kernel.services.agents.loop import RESULT_CHARS
+from llmspell_kernel.services.agents.showing import RESULT_CHARS
 from tests.bridges.agent_world import ENGINES, agents, call, run
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
@@ -246,5 +247,110 @@ def test_a_scripts_agent_streams_so_many_characters_and_no_more(engine: str, pie
         async with agents(tmp_path) as told:
             ((asked, code, message),) = await run(told.session, engine, cell)  # type: ignore[misc]
             assert asked == most_pieces and code == "limit" and "1,000,000 is the most" in str(message)
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_tools_of_agents_count_what_their_schemas_take(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 180 KB of text are 4 MB of lists in the host
+    monkeypatch.setattr(roster, "MAX_CHARS", 4_000_000)
+    cell = {
+        "lua": "local e = {} for i = 1, 60000 do e[i] = array{} end done, a = 0, agent.create{name = 'b'} for i = 1, 20 do"
+        " a:add_tool{name = 't' .. i, parameters = {properties = {a = {enum = e}}}, run = print} done = i end",
+        "javascript": "const e = Array.from({length: 60000}, () => []); var done = 0, a = await agent.create({name: 'b'}); for (let i = 1;"
+        " i <= 20; i++) { await a.addTool({name: 't' + i, parameters: {properties: {a: {enum: e}}}, run: () => 1}); done = i }",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, "fine") as told:
+            with pytest.raises(SpellError, match="4,000,000 is the most"):
+                await run(told.session, engine, cell)
+            assert await run(told.session, engine, {"lua": "done", "javascript": "done"}) == [2]
+            remove = {
+                "lua": "a = agent.get('b') a:remove_tool('t1') a:add_tool",
+                "javascript": "a = await agent.get('b'); await a.removeTool('t1'); await a.addTool",
+            }
+            tool = {"lua": "{name = 'small', run = print}", "javascript": "({name: 'small', run: () => 1})"}
+            await run(told.session, engine, {engine: remove[engine] + tool[engine]})
+            assert await run(told.session, engine, RUN) == ["fine"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_messages_without_a_character_count(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "MAX_CHARS", 250_000)
+    cell = {
+        "lua": "local m = {} for i = 1, 1000 do m[i] = {role = 'user'} end done = 0 for i = 1, 10 do"
+        " agent.load{format = 'llmspell.agent/1', agent = {name = 'n' .. i}, messages = m} done = i end",
+        "javascript": "const m = Array.from({length: 1000}, () => ({role: 'user'})); var done = 0; for (let i = 1; i <= 10; i++) {"
+        " await agent.load({format: 'llmspell.agent/1', agent: {name: 'n' + i}, messages: m}); done = i }",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            with pytest.raises(SpellError, match="each message 100 besides its text"):
+                await run(told.session, engine, cell)
+            assert await run(told.session, engine, {"lua": "done", "javascript": "done"}) == [2]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_list_of_one_tool_again_and_again_is_refused_before_anybody_describes_it(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "local t = {} for i = 1, 5000 do t[i] = 'add' end agent.create{tools = t}",
+        "javascript": "await agent.create({tools: Array(5000).fill('add')})",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            with pytest.raises(SpellError, match="5,000 tools are given, and an agent has 128 at the most"):
+                await run(told.session, engine, cell)
+            assert not [event for event in told.session.recorder if isinstance(event, CallStarted) and event.method == "describe"]
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_a_stream_that_nobody_reads_calls_few_tools_and_holds_no_whole_results(engine: str, tmp_path: Path) -> None:
+    begin = {
+        "lua": "asked = 0 local big = ('x'):rep(300000) local a = agent.create{tools = {{name = 'big', run = function() asked = asked + 1"
+        " return big end}}} local s = a:stream('x') while asked < 32 do agent.list() end for i = 1, 100 do agent.list() end",
+        "javascript": "let asked = 0; const big = 'x'.repeat(300000); const a = await agent.create({tools: [{name: 'big', run: () => {"
+        " asked++; return big }}]}); const s = await a.stream('x'); while (asked < 32) await agent.list();"
+        " for (let i = 0; i < 100; i++) await agent.list();",
+    }
+    read = {
+        "lua": "local first, longest, events = asked, 0, 0 for e in s do events = events + 1"
+        " if e.type == 'tool_result' then longest = math.max(longest, #e.result) end end return {first, asked, longest, events}",
+        "javascript": "const first = asked; let longest = 0, events = 0; for await (const e of s) { events++;"
+        " if (e.type === 'tool_result') longest = Math.max(longest, e.result.length) } [first, asked, longest, events]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, {"tool_calls": [{"name": "big", "arguments": {}, "id": ""}] * 40}, "fine") as told:
+            ((first, asked, longest, events),) = await run(told.session, engine, {engine: f"{begin[engine]} {read[engine]}"})  # type: ignore[misc]
+            assert (first, asked, events) == (32, 40, 40 + 40 + 1 + 1)
+            assert RESULT_CHARS < longest < RESULT_CHARS + 100
+
+    asyncio.run(play())
+
+
+@every_engine
+def test_arguments_and_results_of_many_small_lists_are_a_text_in_events_and_whole_for_the_tool(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "local got local a = agent.create{tools = {{name = 'many', run = function(args) got = #args.a return args.a end}}} local kinds ="
+        " {} for e in a:stream('x') do if e.arguments then kinds[#kinds + 1] = type(e.arguments) .. #e.arguments end if e.type =="
+        " 'tool_result' then kinds[#kinds + 1] = type(e.result) .. #e.result end end return {got, kinds}",
+        "javascript": "let got; const a = await agent.create({tools: [{name: 'many', run: args => { got = args.a.length; return args.a }}]});"
+        " const kinds = []; for await (const e of await a.stream('x')) { if (e.arguments) kinds.push(typeof e.arguments + e.arguments.length);"
+        " if (e.type === 'tool_result') kinds.push(typeof e.result + e.result.length) } [got, kinds]",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, call("many", {"a": [[] for _ in range(20_000)]}), "fine") as told:
+            assert await run(told.session, engine, cell) == [[20_000, ["string60007", "string60001"]]]
 
     asyncio.run(play())

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from llmspell_kernel.errors import SpellError
+from llmspell_kernel.errors import LimitError, SpellError
 from llmspell_kernel.policy.decide import Grants
 from llmspell_kernel.services.schema import validation
-from llmspell_kernel.services.tools.registry import MAX_OF_A_STATE
+from llmspell_kernel.services.tools.registry import MAX_BYTES, MAX_OF_A_STATE
 
 from ..bridges.test_tools import Approver, World, call, play, register
 from ..session.world import ENGINES
@@ -203,6 +203,53 @@ def test_a_state_registers_only_so_many_tools(engine: str, tmp_path: Path) -> No
         assert "has registered 1,000 tools; that is the limit" in (await fails(at, engine, cell)).message
         found: Any = await at.session.call_bridge("tools", "list", {"source": "script"})
         assert len(found) == MAX_OF_A_STATE
+
+    play(tmp_path, use)
+
+
+@every_engine
+@pytest.mark.parametrize("removed", [False, True])
+def test_schemas_of_many_small_lists_count_what_they_take_also_those_of_tools_that_were_removed(
+    engine: str, removed: bool, tmp_path: Path
+) -> None:
+    # 180 KB of text are 4 MB of lists in the host
+    remove = "tools.remove('t' .. i)" if engine == "lua" else "await tools.remove('t' + i)"
+    cell = {
+        "lua": "local e = {} for i = 1, 60000 do e[i] = array{} end done = 0 for i = 1, 20 do tools.register{name = 't' .. i, parameters ="
+        " {type = 'object', properties = {a = {enum = e}}}, run = print} done = i" + (f" {remove}" if removed else "") + " end",
+        "javascript": "const e = Array.from({length: 60000}, () => []); var done = 0; for (let i = 1; i <= 20; i++) { await tools.register({name:"
+        " 't' + i, parameters: {type: 'object', properties: {a: {enum: e}}}, run: () => 1}); done = i;"
+        + (remove if removed else "")
+        + " }",
+    }
+
+    async def use(at: World) -> None:
+        error = await fails(at, engine, cell)
+        assert isinstance(error, LimitError) and error.limit == "tools_bytes" and error.value == MAX_BYTES, error
+        assert await at.run(engine, "return done" if engine == "lua" else "done") == 9
+        # whoever registers a name again gives back what that one counted
+        await at.run(engine, register(engine, "t9", "return 'small'"))
+        await at.run(engine, register(engine, "t10", "return 'small'"))
+        assert await at.session.call_bridge("tools", "call", "t10") == "small"
+
+    play(tmp_path, use)
+
+
+@every_engine
+def test_states_that_come_and_go_share_what_the_tools_of_a_session_may_count(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmspell_kernel.services.tools.registry.MAX_BYTES", 5_000)
+
+    async def use(at: World) -> None:
+        for number in range(20):
+            tool = register(engine, "one", "return 1", "deprecated = 'use another'")
+            try:
+                await at.run(engine, tool, f"s{number}")
+            except LimitError as error:
+                assert error.limit == "tools_bytes" and 3 <= number <= 8
+                return
+        pytest.fail("20 states registered tools, and none of them counted")
 
     play(tmp_path, use)
 

@@ -11,6 +11,7 @@ import msgspec
 from llmspell_kernel.errors import ArgumentError
 from llmspell_kernel.services.schema.defaults import filled
 from llmspell_kernel.services.schema.validation import Schema
+from llmspell_kernel.values import counted_bytes
 
 from .definition import ToolEntry
 from .messages import arguments_chars
@@ -20,6 +21,8 @@ SLOW_WORDS = ("pattern", "$ref", "$dynamicRef")
 """Keywords, and parts of keywords, whose work grows faster than what they are given."""
 MAX_KEPT = 256
 """Schemas that are kept from run to run, of all agents: one takes longer to make than many checks by it."""
+MAX_KEPT_BYTES = 4_000_000
+"""Of what these count, also where their agents are closed: 16 MB of memory."""
 
 
 class Arguments:
@@ -28,6 +31,7 @@ class Arguments:
         self._entry = entry
         self._schema = Schema(entry.parameters)
         written = msgspec.json.encode(entry.parameters).decode()
+        self.counted = counted_bytes(written.encode(), MAX_KEPT_BYTES)
         self._is_small = len(written) <= QUICK_CHARS and not any(word in written for word in SLOW_WORDS)
 
     def is_quick(self, arguments: dict[str, Any]) -> bool:
@@ -55,8 +59,11 @@ class KnownArguments:
         if found is None:
             found = entry, await asyncio.to_thread(Arguments, entry)
             self._kept[id(entry)] = found
-            while len(self._kept) > MAX_KEPT:
+            while len(self._kept) > MAX_KEPT or (len(self._kept) > 1 and self._counted() > MAX_KEPT_BYTES):
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(id(entry))
         return found[1]
+
+    def _counted(self) -> int:
+        return sum(checked.counted for _, checked in self._kept.values())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .messages import Message
+from .messages import Message, chars_of
 
 Caller = tuple[str, str]
 """Name and engine of a state."""
@@ -21,6 +21,7 @@ class Turn(NamedTuple):
 
     caller: Caller
     added: list[Message]
+    chars: int
 
 
 class Conversation:
@@ -28,6 +29,7 @@ class Conversation:
         """`earlier`: the same agent's, before its state was lost."""
         self._owner = owner
         self._start = list(start)
+        self._start_chars = chars_of(self._start)
         self._turns: list[Turn] = []
         self._earlier: list[Turn] = [] if earlier is None else [*earlier._turns, *earlier._earlier]
         self._replayed: dict[Caller, int] = {}
@@ -39,7 +41,8 @@ class Conversation:
 
     @property
     def chars(self) -> int:
-        return sum(message.chars for message in self.messages)
+        """What its messages count; counted once for each part of it, as arguments are written for that."""
+        return self._start_chars + sum(turn.chars for turn in self._turns)
 
     def before(self, caller: Caller, restoring: bool) -> list[Message]:
         """The conversation that a run begins with."""
@@ -60,9 +63,9 @@ class Conversation:
             return
         had = self.messages
         if messages[: len(had)] == had:
-            self._turns.append(Turn(caller, messages[len(had) :]))
+            self._turns.append(_turn(caller, messages[len(had) :]))
         else:  # handed over by another agent
-            self._start, self._turns = [], [Turn(caller, list(messages))]
+            self._start, self._start_chars, self._turns = [], 0, [_turn(caller, list(messages))]
         if self._earlier:
             self._earlier.pop(0)
             self._catch_up()
@@ -70,3 +73,7 @@ class Conversation:
     def _catch_up(self) -> None:
         while self._earlier and self._earlier[0].caller != self._owner:
             self._turns.append(self._earlier.pop(0))
+
+
+def _turn(caller: Caller, added: list[Message]) -> Turn:
+    return Turn(caller, added, chars_of(added))

@@ -9,6 +9,7 @@ import msgspec
 
 from llmspell_kernel.errors import ArgumentError, nearest
 from llmspell_kernel.services.llm.models import Count, Retries, Seconds, Share, Temperature
+from llmspell_kernel.services.schema.sizes import held_bytes
 
 MAX_STEPS = 20
 """Of one run, unless the script says otherwise: pydantic-ai's own 50 is a bill that nobody meant."""
@@ -138,10 +139,9 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     description: str = ""
     memory: Name | None = None
 
-    @property
-    def chars(self) -> int:
-        """All that is written down of it."""
-        return len(msgspec.json.encode(self))
+    def counted(self, most: int) -> int:
+        """What all that is written down of it counts, as values of scripts do, soon after `most`.  Of large schemas it takes milliseconds."""
+        return held_bytes(self, most)
 
     def add(self, entry: ToolEntry) -> None:
         """Raises ArgumentError for a name that is taken, or that no provider would take."""

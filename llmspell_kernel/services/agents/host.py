@@ -16,14 +16,15 @@ class Event(TypedDict):
     """What happens in a run, as it happens.
 
     "text": a piece of the model's answer; "tool_call" and "tool_result": one call, by `id`; "retry": the model is shown `message` and asked
-    again; "handoff": `agent` goes on; "output": the answer that fits the schema; "done": `result` is what `run` gives.
+    again; "handoff": `agent` goes on; "output": the answer that fits the schema; "done": `result` is what `run` gives.  Arguments and results of
+    tools that are large are a text, cut.
     """
 
     type: Literal["text", "tool_call", "tool_result", "retry", "handoff", "output", "done"]
     text: NotRequired[str]
     id: NotRequired[str]
     name: NotRequired[str]
-    arguments: NotRequired[dict[str, Any]]
+    arguments: NotRequired[Value]
     result: NotRequired[Value]
     error: NotRequired[str]
     message: NotRequired[str]
@@ -33,6 +34,9 @@ class Event(TypedDict):
 
 class Host(Protocol):
     """The world of one run.  All that is asked here is a call of its own, and raises SpellError."""
+
+    async def room(self) -> None:
+        """Before more is told: returns once what was told is read, but for a little."""
 
     async def step(self, number: int) -> None:
         """Before the model is asked for the `number`th time."""

@@ -31,10 +31,9 @@ from .grants import check_granted
 from .host import Host, Outcome
 from .messages import CallIds, Message, check_size, closed
 from .model import BridgedModel
+from .showing import cut, shown
 from .translation import feedback, from_library, to_library
 
-RESULT_CHARS = 200_000
-"""Of a tool's result that a model is shown; the rest is cut, and that is said."""
 _OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
 
 
@@ -73,14 +72,15 @@ class _Tools(AbstractToolset[None]):
             arguments = await self._checked(entry, tool_args)
         except ArgumentError as error:
             raise ModelRetry(error.message) from error
-        self._host.tell({"type": "tool_call", "id": number, "name": name, "arguments": arguments})
+        await self._host.room()
+        self._host.tell({"type": "tool_call", "id": number, "name": name, "arguments": shown(arguments)})
         try:
             result = await self._made(entry, arguments)
         except (ScriptError, BridgeError) as error:
-            self._host.tell({"type": "tool_result", "id": number, "name": name, "error": error.message})
-            raise ModelRetry(_cut(f"{name} failed: {error.message}")) from error
-        self._host.tell({"type": "tool_result", "id": number, "name": name, "result": result})
-        text = self.results[number] = _cut(result if isinstance(result, str) else msgspec.json.encode(result).decode())
+            self._host.tell({"type": "tool_result", "id": number, "name": name, "error": cut(error.message)})
+            raise ModelRetry(cut(f"{name} failed: {error.message}")) from error
+        self._host.tell({"type": "tool_result", "id": number, "name": name, "result": shown(result)})
+        text = self.results[number] = cut(result if isinstance(result, str) else msgspec.json.encode(result).decode())
         return text
 
     async def _checked(self, entry: ToolEntry, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -113,10 +113,6 @@ class _Tools(AbstractToolset[None]):
             raise ScriptError(f"the conversation goes to '{self.handoff.target}' already, and to one agent alone")
         self.handoff = entry
         return "The conversation is handed over."
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= RESULT_CHARS else f"{text[:RESULT_CHARS]}\n(cut after {RESULT_CHARS:,} of {len(text):,} characters)"
 
 
 class Loop:

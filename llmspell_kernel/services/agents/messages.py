@@ -8,15 +8,18 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from llmspell_kernel.errors import ArgumentError, LimitError
+from llmspell_kernel.services.schema.sizes import held_bytes
 
 MAX_MESSAGES = 10_000
 MAX_CHARS = 16_000_000
+MESSAGE_CHARS = 100
+"""What a message, and a call of a tool, counts beside its texts: one without a character takes some 150 bytes."""
 ID_CHARS = 128
 STOPPED = "(the run was stopped before this call gave a result)"
 
@@ -40,7 +43,17 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     @property
     def chars(self) -> int:
-        return len(self.content) + sum(len(call.name) + len(call.id) + arguments_chars(call.arguments) for call in self.tool_calls)
+        """What it counts: all its texts, and what arguments hold besides, as values of scripts count."""
+        return MESSAGE_CHARS + len(self.content) + len(self.tool_call_id) + len(self.name) + sum(map(_call_chars, self.tool_calls))
+
+
+def _call_chars(call: Call) -> int:
+    held = len(call.arguments) if isinstance(call.arguments, str) else held_bytes(call.arguments, MAX_CHARS)
+    return MESSAGE_CHARS + len(call.name) + len(call.id) + held
+
+
+def chars_of(messages: Iterable[Message]) -> int:
+    return sum(message.chars for message in messages)
 
 
 def arguments_chars(arguments: dict[str, Any] | str) -> int:
@@ -89,9 +102,9 @@ def check_size(messages: Sequence[Message]) -> None:
             value=MAX_MESSAGES,
             used=len(messages),
         )
-    if (chars := sum(message.chars for message in messages)) > MAX_CHARS:
+    if (chars := chars_of(messages)) > MAX_CHARS:
         raise LimitError(
-            f"the conversation has {chars:,} characters, {MAX_CHARS:,} is the most; go on with a new agent",
+            f"the conversation counts {chars:,} characters, {MAX_CHARS:,} is the most; go on with a new agent",
             limit="conversation_chars",
             value=MAX_CHARS,
             used=chars,

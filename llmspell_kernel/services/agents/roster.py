@@ -7,7 +7,7 @@ makes its agents again, and who holds one has the new one: it stands in the same
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from llmspell_kernel.errors import LimitError, ScriptError, nearest
@@ -16,8 +16,8 @@ from .conversation import Caller, Conversation
 from .definition import Definition
 
 MAX_AGENTS = 1_000
-MAX_CHARS = 64_000_000
-"""Of the conversations, instructions and tools of all agents together."""
+MAX_CHARS = 32_000_000
+"""Of the conversations, instructions and tools of all agents together: where they are all small lists, 128 MB of memory."""
 UNNAMED = "#"
 """How the names begin that are given to agents without one."""
 
@@ -28,6 +28,13 @@ class Function(Protocol):
     async def ready(self) -> None: ...
 
     async def __call__(self, ctx: Any, *args: Any, as_type: Any = Any) -> Any: ...
+
+
+class Held(NamedTuple):
+    """What an agent counts: characters, and what schemas and arguments hold besides."""
+
+    definition: int = 0
+    conversation: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +50,10 @@ class Member:
     @property
     def title(self) -> str:
         return f"the agent '{self.definition.name}'" if self.definition.name else "the agent"
+
+    @property
+    def held(self) -> Held:
+        return Held(self.definition.counted(MAX_CHARS), self.conversation.chars)
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -69,7 +80,7 @@ class Roster:
     def __init__(self) -> None:
         self._seats: dict[tuple[Caller, str], Seat] = {}
         self._unnamed = 0
-        self._chars: WeakKeyDictionary[Seat, int] = WeakKeyDictionary()
+        self._held: WeakKeyDictionary[Seat, Held] = WeakKeyDictionary()
         """Also of those that only a script's handle still leads to: another agent has taken their name."""
 
     def __len__(self) -> int:
@@ -78,10 +89,10 @@ class Roster:
     def earlier(self, owner: Caller, name: str) -> Seat | None:
         return self._seats.get((owner, name)) if name else None
 
-    def seat(self, owner: Caller, member: Member, restoring: bool) -> Seat:
+    def seat(self, owner: Caller, member: Member, held: Held, restoring: bool) -> Seat:
+        """`held` is the member's; where its schemas may be large, a thread has counted it."""
         name = member.definition.name
-        chars = member.definition.chars + member.conversation.chars
-        self.check_room(chars, self._seats.get((owner, name)) if restoring else None)
+        self.check_room(held, self._seats.get((owner, name)) if restoring else None)
         if not name:
             self._unnamed += 1
             name = f"{UNNAMED}{self._unnamed}"
@@ -97,26 +108,31 @@ class Roster:
                     used=MAX_AGENTS + 1,
                 )
             found = Seat(owner, name, member)
-        self._chars[found] = chars
+        self._held[found] = held
         self._seats[owner, name] = found  # at the end: the newest of a name is found first
         return found
 
-    def check_room(self, chars: int, seat: Seat | None = None) -> None:
-        """Raises LimitError where an agent that holds so many characters, in place of what is at that seat, is too much."""
-        used = sum(self._chars.values()) - (0 if seat is None else self._chars.get(seat, 0)) + chars
+    def held(self, seat: Seat) -> Held:
+        """What the agent there counted when it was looked at last; nothing where it is closed."""
+        return self._held.get(seat, Held())
+
+    def check_room(self, held: Held, seat: Seat | None = None) -> None:
+        """Raises LimitError where an agent that holds so much, in place of what is at that seat, is too much."""
+        used = sum(map(sum, self._held.values())) - (0 if seat is None else sum(self.held(seat))) + sum(held)
         if used > MAX_CHARS:
             raise LimitError(
                 f"the agents of the session would hold {used:,} characters, {MAX_CHARS:,} is the most;"
-                " close those that are done with (agent.get(name):close()), or go on with a new agent and a shorter conversation",
+                " close those that are done with (agent.get(name):close()), or go on with a new agent and a shorter conversation; schemas count as"
+                " values do, and each message 100 besides its text",
                 limit="agents_chars",
                 value=MAX_CHARS,
                 used=used,
             )
 
-    def count(self, seat: Seat) -> None:
+    def count(self, seat: Seat, held: Held) -> None:
         """What it holds has changed."""
         if seat.is_open:
-            self._chars[seat] = seat.member.definition.chars + seat.member.conversation.chars
+            self._held[seat] = held
 
     def find(self, owner: Caller, name: str) -> Seat:
         if (own := self._seats.get((owner, name))) is not None:
@@ -134,7 +150,7 @@ class Roster:
 
     def close(self, seat: Seat) -> None:
         seat.is_open = False
-        self._chars.pop(seat, None)
+        self._held.pop(seat, None)
         if self._seats.get((seat.owner, seat.name)) is seat:
             del self._seats[seat.owner, seat.name]
 

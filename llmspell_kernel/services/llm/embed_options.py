@@ -9,6 +9,8 @@ import msgspec
 from .models import Seconds
 
 MAX_DIMENSIONS = 16_384
+MAX_NUMBERS = 500_000
+"""Of all vectors of one call: 16 MB of memory and some 10 MB as a value of a script, which is about as large as one may be."""
 
 
 class EmbedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

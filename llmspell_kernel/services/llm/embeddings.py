@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from llmspell_kernel.errors import ArgumentError, BridgeError, LimitError
 
 from .catalogue import Catalogue
-from .embed_options import MAX_DIMENSIONS, EmbedOptions
+from .embed_options import MAX_DIMENSIONS, MAX_NUMBERS, EmbedOptions
 from .estimate import BYTES_A_TOKEN
 from .litellm_errors import Failure, bridge_error, missing_key
 from .litellm_library import LitellmLibrary
@@ -19,7 +20,7 @@ from .providers import SPELL_PROVIDER, missing_keys
 from .word_vectors import DIMENSIONS, NAME, vector_of, word_count
 
 MAX_TEXTS = 256
-"""Of one call: with 3,072 numbers each they are some 15 MB as a value of a script."""
+"""Of one call."""
 MAX_CHARS = 2_000_000
 CLIENT_EXTRA_S = 5.0
 """As for answers: the timeout that a user sees is always ours."""
@@ -31,6 +32,10 @@ DEFAULTS = {
     "cohere": "cohere/embed-v4.0",
 }
 """By the provider of the session's model, for those that have one model which suits most."""
+
+
+_turn = ThreadPoolExecutor(1, "vectors")
+"""Of the vectors that are made of words at once, the host makes one call's at a time: six would share the interpreter with the event loop."""
 
 
 class Embedded(NamedTuple):
@@ -71,6 +76,8 @@ class Embedder:
         if name.startswith(f"{SPELL_PROVIDER}/") and name != NAME:
             raise BridgeError(f"{name} makes no vectors; {NAME} does, from the words of a text", code="unknown_model")
         _check(texts)
+        if (size := self._size(name, options)) is not None:
+            _check_numbers(len(texts), size)
         if name == NAME:
             return Embedding(name, texts, options, sum(map(word_count, texts)), 0.0)
         self._prices.embedding_provider(name, self._catalogue())
@@ -78,11 +85,19 @@ class Embedder:
         cost = self._prices.cost(name, most_tokens, 0)
         return Embedding(name, texts, options, most_tokens, cost.input_usd if cost.known else None)
 
+    def _size(self, name: str, options: EmbedOptions) -> int | None:
+        """How many numbers a vector will have, None where nobody knows before it comes."""
+        if options.dimensions is not None or name == NAME:
+            return options.dimensions or DIMENSIONS
+        listed = (self._prices.entry(name) or {}).get("output_vector_size")
+        return listed if isinstance(listed, int) and listed > 0 else None
+
     async def embedded(self, asked: Embedding) -> Embedded:
-        """Raises BridgeError of the codes that answers have."""
+        """Raises BridgeError of the codes that answers have, and LimitError where a provider gives more numbers than one call may."""
         if asked.model == NAME:
             size = asked.options.dimensions or DIMENSIONS
-            vectors = await asyncio.to_thread(lambda: [vector_of(text, size) for text in asked.texts])
+            going = asyncio.get_running_loop()
+            vectors = await going.run_in_executor(_turn, lambda: [vector_of(text, size) for text in asked.texts])
             return Embedded(vectors, asked.input_tokens)
         litellm = await self._prepared(asked.model)
         try:
@@ -96,7 +111,7 @@ class Embedder:
             )
         except Exception as error:
             raise bridge_error(error, Failure(asked.model, self._catalogue(), self._environ, False)) from error
-        return Embedded(_vectors(answer, asked), _tokens(answer))
+        return Embedded(await asyncio.to_thread(_vectors, answer, asked), _tokens(answer))
 
     async def _prepared(self, name: str) -> Any:
         provider = self._prices.embedding_provider(name, self._catalogue())
@@ -131,6 +146,17 @@ def _check(texts: Sequence[str]) -> None:
         )
 
 
+def _check_numbers(texts: int, size: int) -> None:
+    if texts * size > MAX_NUMBERS:
+        raise LimitError(
+            f"{texts:,} vectors of {size:,} numbers are {texts * size:,} numbers, {MAX_NUMBERS:,} is the most of one call; embed"
+            f" {MAX_NUMBERS // size:,} texts at once, or ask for fewer dimensions where the model can choose",
+            limit="embed_numbers",
+            value=MAX_NUMBERS,
+            used=texts * size,
+        )
+
+
 def _vectors(answer: Any, asked: Embedding) -> list[list[float]]:
     """In the order of the texts.  A provider may say anything: what is no vector of numbers for each text is an error of its own."""
     wrong = BridgeError(f"{asked.model} did not answer with one vector for each text", code="bad_response", retryable=True)
@@ -141,6 +167,7 @@ def _vectors(answer: Any, asked: Embedding) -> list[list[float]]:
             numbers = entry["embedding"]
             if not isinstance(numbers, list) or not 0 < len(numbers) <= MAX_DIMENSIONS:
                 raise wrong
+            _check_numbers(len(asked.texts), len(numbers))
             found[index] = [float(number) for number in numbers]
     except (TypeError, KeyError, ValueError, AttributeError):
         raise wrong from None

@@ -4,7 +4,8 @@ Rules
 - The name of a built-in or Python tool is never taken by a script.
 - A name has one tool at a time, the one that was registered last.  A state that is restored registers its tools again, and takes no name that a
   living state has by then; its own calls are made again with its own tools.
-- What a state registered is kept while the session lasts, also when it is removed: a call that is made again finds what it found.
+- What a state registered is kept while the session lasts, also when it is removed: a call that is made again finds what it found.  So all of it
+  is counted together, whatever states there were, and one that registers a name again gives back what that one counted.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import msgspec
 
 from llmspell_kernel.errors import LimitError, ScriptError
 
+from ..schema.sizes import held_bytes
 from .checks import Checks
 from .library import ToolLibrary
 from .tool import BuiltIn, ToolSpec
 from .tool_names import unknown
 
 MAX_OF_A_STATE = 1_000
+MAX_BYTES = 16_000_000
+"""Of what all tools count that scripts and bridges registered in a session: at most 64 MB of memory, and 200 times what a large set of tools has."""
+TOOL_BYTES = 500
+"""What each counts beside what is written of it: a quarter of the memory that its function, its checks and its places in tables take."""
 TIMEOUT_S = 60.0
 
 
@@ -57,6 +63,10 @@ class Tool(msgspec.Struct, frozen=True):
     def is_alive(self) -> bool:
         return self.function is None or self.function.is_alive
 
+    def counted(self) -> int:
+        """What it counts among those that are kept; a schema of the largest size takes milliseconds."""
+        return TOOL_BYTES + held_bytes(self.spec, MAX_BYTES)
+
 
 class Registry:
     def __init__(self, built_ins: Mapping[str, BuiltIn], library: ToolLibrary, of_built_in: Callable[[BuiltIn], Tool]) -> None:
@@ -65,6 +75,8 @@ class Registry:
         self._python: dict[str, tuple[Any, Tool]] = {}
         self._of_states: dict[Owner, dict[str, Tool]] = {}
         self._current: dict[str, Owner] = {}
+        self._counted: dict[tuple[Owner, str], int] = {}
+        self._counted_together = 0
 
     def names(self) -> list[str]:
         own = [name for name, owner in self._current.items() if self._of_states[owner][name].is_alive]
@@ -94,7 +106,7 @@ class Registry:
             raise ended(tool)
         return tool
 
-    def add(self, tool: Tool, *, again: bool) -> None:
+    def add(self, tool: Tool, counted: int, *, again: bool) -> None:
         """`again`: the state that registers it is being restored or copied.  Raises ScriptError for a name that is taken for good, and LimitError."""
         name, owner = tool.spec.name, tool.owner
         assert owner is not None
@@ -107,6 +119,7 @@ class Registry:
                 value=MAX_OF_A_STATE,
                 used=len(own) + 1,
             )
+        self._count(owner, name, counted)
         own[name] = tool
         holder = self._current.get(name)
         if not again or holder is None or holder == owner or not self._of_states[holder][name].is_alive:
@@ -117,6 +130,19 @@ class Registry:
         self._check_free(name)
         if not again or self._current.get(name) == by:
             self._current.pop(name, None)
+
+    def _count(self, owner: Owner, name: str, counted: int) -> None:
+        together = self._counted_together - self._counted.get((owner, name), 0) + counted
+        if together > MAX_BYTES:
+            raise LimitError(
+                f"with '{name}' the tools that were registered in this session would count {together:,} bytes, {MAX_BYTES:,} is the most; those that"
+                " were removed count too, as calls that are made again find them: register smaller schemas, or one of these names again in its state",
+                limit="tools_bytes",
+                value=MAX_BYTES,
+                used=together,
+            )
+        self._counted[owner, name] = counted
+        self._counted_together = together
 
     def _check_free(self, name: str) -> None:
         if name in self._built_ins:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmspell_kernel.errors import LimitError
 from llmspell_kernel.services.agents.conversation import Conversation
-from llmspell_kernel.services.agents.messages import STOPPED, Call, CallIds, Message, check, closed
+from llmspell_kernel.services.agents.messages import (
+    MAX_CHARS,
+    MESSAGE_CHARS,
+    STOPPED,
+    Call,
+    CallIds,
+    Message,
+    chars_of,
+    check,
+    check_size,
+    closed,
+)
 from llmspell_kernel.services.agents.translation import from_library, to_library
 
 USER, ANSWER = Message("user", "u"), Message("assistant", "a")
@@ -81,3 +95,24 @@ def test_another_state_that_comes_back_sees_what_was_then_and_adds_nothing() -> 
             one.keep(B, True, [*seen, Message("user", "again")])
             assert len(seen) == length
     assert len(one.messages) == 4
+
+
+def test_a_message_counts_all_of_its_texts_and_100_besides() -> None:
+    assert chars_of([Message("user")] * 10) == 10 * MESSAGE_CHARS
+    assert Message("tool", "r" * 10, tool_call_id="1" * 20, name="n" * 300).chars == MESSAGE_CHARS + 330
+    assert Message("assistant", "", [Call("1", "x", "text")]).chars == 2 * MESSAGE_CHARS + 6
+
+
+def test_arguments_of_many_small_lists_count_what_they_take() -> None:
+    asks = Message("assistant", "", [Call("1", "x", {"a": [[] for _ in range(600_000)]})])
+    assert len(msgspec.json.encode(asks)) < 2_000_000 and asks.chars > MAX_CHARS
+    with pytest.raises(LimitError, match="16,000,000 is the most"):
+        check_size([asks])
+
+
+def test_a_conversation_counts_the_same_part_by_part_as_at_once() -> None:
+    talk = Conversation(A, [USER])
+    talk.keep(A, False, [USER, ANSWER, ASKS])
+    assert talk.chars == chars_of(talk.messages) == chars_of([USER, ANSWER, ASKS])
+    talk.keep(B, False, [ANSWER, ASKS])  # handed over by another agent
+    assert talk.chars == chars_of(talk.messages) == chars_of([ANSWER, ASKS])

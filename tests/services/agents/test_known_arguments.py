@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from llmspell_kernel.errors import ArgumentError
-from llmspell_kernel.services.agents.arguments import MAX_KEPT, KnownArguments
+from llmspell_kernel.services.agents.arguments import MAX_KEPT, MAX_KEPT_BYTES, KnownArguments
 from llmspell_kernel.services.agents.definition import ToolEntry
 
 
@@ -48,5 +48,20 @@ def test_only_those_that_were_used_last_are_kept() -> None:
 
         assert await known.of(used) is first
         assert await known.of(left) is not gone
+
+    asyncio.run(run())
+
+
+def test_schemas_of_many_small_lists_are_kept_as_far_as_they_count() -> None:
+    def large() -> ToolEntry:
+        return ToolEntry("double", "own", parameters={"properties": {"n": {"enum": [[] for _ in range(60_000)]}}})
+
+    async def run() -> None:
+        known, oldest, middle, newest = KnownArguments(), large(), large(), large()
+        first, second, third = [await known.of(entry) for entry in (oldest, middle, newest)]
+
+        assert first.counted > MAX_KEPT_BYTES / 3
+        assert await known.of(newest) is third and await known.of(middle) is second
+        assert await known.of(oldest) is not first
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ import pytest
 
 from llmspell_kernel.bridges.llm import Llm
 from llmspell_kernel.errors import ArgumentError, BridgeError, LimitError
-from llmspell_kernel.services.llm.embed_options import EmbedOptions
+from llmspell_kernel.services.llm.embed_options import MAX_NUMBERS, EmbedOptions
 from llmspell_kernel.services.llm.service import LlmService
 from llmspell_kernel.services.llm.word_vectors import vector_of
 from llmspell_kernel.testing.context import FakeContext
@@ -122,6 +122,10 @@ def test_what_cannot_be_embedded_is_refused_before_anything_is_reserved() -> Non
         embed(["a"] * 257)
     with pytest.raises(LimitError, match="2,000,001 characters"):
         embed("a" * 2_000_001)
+    for many in ({"dimensions": 1_954}, {"dimensions": 16_384}, {"model": "openai/text-embedding-3-large"}):
+        with pytest.raises(LimitError, match="500,000 is the most of one call") as told:
+            embed(["a"] * 256, **many)
+        assert told.value.limit == "embed_numbers"
     for model in ("spell/echo", "nobody/x", "text-embedding-3-smal"):
         with pytest.raises(BridgeError) as raised:
             embed("a", model=model)
@@ -130,3 +134,21 @@ def test_what_cannot_be_embedded_is_refused_before_anything_is_reserved() -> Non
     with pytest.raises(ArgumentError, match="name the model"):
         embed("a")
     assert context.calls == []
+
+
+def test_as_many_numbers_as_one_call_may_have_are_made() -> None:
+    bridge = Llm(LlmService({}, local_installed=False))
+    vectors = asyncio.run(bridge.embed(FakeContext(), ["a"] * 256, EmbedOptions(dimensions=MAX_NUMBERS // 256)))
+    assert [len(vector) for vector in vectors] == [MAX_NUMBERS // 256] * 256
+
+
+def test_a_provider_that_answers_with_more_numbers_than_asked_for_is_refused_and_counts(provider: Any) -> None:
+    async def run() -> None:
+        async with provider(Reply(vectors=[[1.0] * 16_000] * 40)) as (_, service):
+            context = FakeContext()
+            with pytest.raises(LimitError, match="640,000 numbers"):
+                await Llm(service).embed(context, ["a"] * 40, EmbedOptions(MODEL))
+            (used,) = context.of("usage")
+            assert used["attempts"] == 1
+
+    asyncio.run(run())
