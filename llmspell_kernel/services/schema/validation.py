@@ -2,6 +2,8 @@
 
 Rules: schema and value come from scripts, models and tools, and none of them is trusted.
 - Nothing is fetched: a `$ref` leads to a place in the same document.
+- A `$schema` may stand anywhere and changes nothing: all is read as draft 2020-12, by our own class.  The library would go on from there with its
+  own one, which counts nothing and matches patterns without an end.
 - Schemas that name each other can multiply the work without end, so it is counted: at most MAX_STEPS keywords are applied, within TIME_S.
 - A pattern that backtracks is stopped with the rest, by the library regex.
 - At most MAX_PROBLEMS are told, each cut to a line's length.
@@ -80,6 +82,8 @@ class Schema:
             raise ArgumentError(f"the schema has a $ref that leads nowhere in it: {_clipped(str(error.ref))}; nothing is fetched") from None
         except RecursionError:
             raise ArgumentError("the schema refers to itself without end, or the value is nested too deep for it") from None
+        except (AttributeError, TypeError, ValueError) as error:  # what is in `const` or `enum` was not checked to be one
+            raise ArgumentError("the schema has a $ref that leads to no schema; let it lead into $defs") from error
         return sorted(found)  # a script's tables have no order, and the next run is to say the same
 
 
@@ -221,3 +225,16 @@ _COUNTING = validators.extend(
     Draft202012Validator, {name: _OWN.get(name) or _counted(name, check) for name, check in Draft202012Validator.VALIDATORS.items()}
 )
 """Draft 2020-12, with every keyword counted.  One class for all schemas: to make it takes as long as many checks."""
+
+
+def _evolved(validator: Any, *, schema: Any, **changes: Any) -> Any:
+    """As the library's own, which takes another class where a part of the schema has a `$schema`."""
+    return _COUNTING(
+        schema,
+        format_checker=validator.format_checker,
+        registry=validator._registry,
+        _resolver=changes.get("_resolver", validator._resolver),
+    )
+
+
+_COUNTING.evolve = _evolved

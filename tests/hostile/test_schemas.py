@@ -1,0 +1,97 @@
+"""Schemas and patterns made to take the time or the memory of the host: each meets a limit, and other work goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmspell_kernel.errors import ArgumentError, LimitError, SpellError
+from llmspell_kernel.services.schema import validation
+from llmspell_kernel.services.schema.validation import MAX_STEPS, TIME_S, Schema
+from tests.bridges.agent_world import ENGINES, agents, run
+
+every_engine = pytest.mark.parametrize("engine", ENGINES)
+DIALECTS = [
+    "http://json-schema.org/draft-03/schema#",
+    "http://json-schema.org/draft-04/schema#",
+    "http://json-schema.org/draft-06/schema#",
+    "http://json-schema.org/draft-07/schema#",
+    "https://json-schema.org/draft/2019-09/schema",
+    "https://json-schema.org/draft/2020-12/schema",
+]
+BACKTRACKS = "^(a|a)+$"
+LONG = "a" * 28 + "!"
+"""On which the pattern takes some seconds."""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"properties": {"a": {"pattern": BACKTRACKS}}}, {"a": LONG}),
+        ({"properties": {"a": {"$ref": "#"}}, "pattern": BACKTRACKS}, {"a": LONG}),
+        ({"const": {"$schema": "", "pattern": BACKTRACKS}, "$ref": "#/const"}, LONG),
+        ({"items": {"contains": {"not": {"pattern": BACKTRACKS}}}}, [[LONG]]),
+    ],
+    ids=["property", "itself", "data", "within"],
+)
+def test_a_dialect_named_anywhere_in_a_schema_changes_no_limit(
+    dialect: str, schema: Any, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation, "TIME_S", 0.2)
+
+    def named(part: Any) -> Any:
+        """With the dialect in each schema of it, which are the parts that have keywords."""
+        if isinstance(part, list):
+            return [named(item) for item in part]
+        if not isinstance(part, dict):
+            return part
+        inner = {key: named(item) for key, item in part.items()}
+        return inner if part.keys() == {"a"} else {**inner, "$schema": dialect}
+
+    started = time.process_time()
+    with pytest.raises(LimitError, match="backtracks"):
+        Schema(named(schema)).problems(value)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_steps_of_a_part_with_a_dialect_of_its_own_are_counted(dialect: str) -> None:
+    levels: dict[str, Any] = {f"d{n}": {"$schema": dialect, "allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 4} for n in range(10)}
+    with pytest.raises(LimitError, match=f"{MAX_STEPS:,} steps"):
+        Schema({"$ref": "#/$defs/d0", "$defs": {**levels, "d10": {}}}).problems(1)
+
+
+@every_engine
+def test_a_script_cannot_leave_the_limits_by_a_dialect(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "return schema.validate({a = ('a'):rep(28) .. '!'}, {type = 'object', properties = "
+        "{a = {['$schema'] = 'https://json-schema.org/draft/2020-12/schema', pattern = '^(a|a)+$'}}})",
+        "javascript": "await schema.validate({a: 'a'.repeat(28) + '!'}, {type: 'object', properties: "
+        "{a: {$schema: 'https://json-schema.org/draft/2020-12/schema', pattern: '^(a|a)+$'}}})",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            with pytest.raises(SpellError, match=f"backtracks for longer than {TIME_S:.0f} s"):
+                await run(told.session, engine, cell)
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": ["a"], "$ref": "#/enum/0"},
+        {"const": {"minimum": "x"}, "$ref": "#/const"},
+        {"const": {"$ref": 5}, "$ref": "#/const"},
+        {"$ref": "#/allOf/x", "allOf": [{}]},
+    ],
+)
+def test_a_reference_to_what_is_no_schema_is_an_error_of_the_schema(schema: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"\$ref that leads to no schema"):
+        Schema(schema).problems(1)
