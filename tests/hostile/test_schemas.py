@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,58 @@ def test_a_script_cannot_leave_the_limits_by_a_dialect(engine: str, tmp_path: Pa
 def test_a_reference_to_what_is_no_schema_is_an_error_of_the_schema(schema: Any) -> None:
     with pytest.raises(ArgumentError, match=r"\$ref that leads to no schema"):
         Schema(schema).problems(1)
+
+
+@every_engine
+@pytest.mark.parametrize("where", ["schema", "guardrail", "comparison", "tool"])
+def test_a_pattern_that_grows_while_it_is_compiled_is_refused_wherever_a_script_gives_it(engine: str, where: str, tmp_path: Path) -> None:
+    pattern = {"lua": "('('):rep(19) .. 'a' .. ('){1,9}'):rep(19)", "javascript": "'('.repeat(19) + 'a' + '){1,9}'.repeat(19)"}[engine]
+    cell = {
+        "schema": {"lua": "schema.validate('a', {pattern = %})", "javascript": "await schema.validate('a', {pattern: %})"},
+        "guardrail": {
+            "lua": "guardrails.add{name = 'g', on = 'input', check = {regex = %}}",
+            "javascript": "await guardrails.add({name: 'g', on: 'input', check: {regex: %}})",
+        },
+        "comparison": {
+            "lua": "llm.compare{prompts = 'x', models = {'spell/echo'}, checks = {{regex = %}}}",
+            "javascript": "await llm.compare({prompts: 'x', models: ['spell/echo'], checks: [{regex: %}]})",
+        },
+        "tool": {
+            "lua": "agent.create{tools = {{name = 't', parameters = {properties = {a = {pattern = %}}}, run = function() end}}}",
+            "javascript": "await agent.create({tools: [{name: 't', parameters: {properties: {a: {pattern: %}}}, run: () => 1}]})",
+        },
+    }[where]
+    code = {engine: cell[engine].replace("%", pattern)}
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with pytest.raises(SpellError, match="nodes when its repeats are written out"):
+                await run(told.session, engine, code)
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {f"a{number}": {"type": "string"} for number in range(9_000)}},
+        {"allOf": [True] * 40_000},
+        {"type": [one for number in range(12_000) for one in (number, f"{number}")]},
+        {"properties": {"a": {"allOf": [{"pattern": f"[!-\uffff]{{{number}}}" + "[!-\uffff]" * 300} for number in range(90)]}}},
+    ],
+    ids=["properties", "allOf", "types", "sets"],
+)
+def test_no_schema_takes_long_to_be_checked_itself(schema: Any) -> None:
+    started = time.process_time()
+    with suppress(ArgumentError):
+        Schema(schema)
+    assert time.process_time() - started < TIME_S + 1
+
+
+def test_a_schema_of_too_many_parts_is_refused() -> None:
+    parts = {f"a{number}": {"type": "string"} for number in range(3_000)}
+    assert Schema({"properties": dict(list(parts.items())[:1_500])}).problems({"a1": "x"}) == []
+    with pytest.raises(ArgumentError, match=r"the schema is too large: .* as some 2,000 parts do"):
+        Schema({"properties": parts})
