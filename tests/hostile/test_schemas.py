@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import ArgumentError, LimitError, SpellError
+from llmspell_kernel.services.agents.arguments import Arguments
 from llmspell_kernel.services.schema import validation
 from llmspell_kernel.services.schema.validation import MAX_STEPS, TIME_S, Schema
-from tests.bridges.agent_world import ENGINES, agents, run
+from tests.bridges.agent_world import ENGINES, agents, call, run
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 DIALECTS = [
@@ -152,3 +154,63 @@ def test_a_schema_of_too_many_parts_is_refused() -> None:
     assert Schema({"properties": dict(list(parts.items())[:1_500])}).problems({"a1": "x"}) == []
     with pytest.raises(ArgumentError, match=r"the schema is too large: .* as some 2,000 parts do"):
         Schema({"properties": parts})
+
+
+OWN_TOOL = {
+    "lua": "local t = {} for i = 1, 100 do t[i] = {type = 'array'} end "
+    "a = agent.create{tools = {{name = 'own', parameters = {type = 'object', properties = {a = {items = {['not'] = {anyOf = t}}}}},"
+    " run = function() return 'done' end}}}",
+    "javascript": "let t = Array.from({length: 100}, () => ({type: 'array'})); "
+    "let a = await agent.create({tools: [{name: 'own', parameters: {type: 'object', properties: {a: {items: {not: {anyOf: t}}}}},"
+    " run: () => 'done'}]});",
+}
+RUN = {"lua": "return a:run('x').text", "javascript": "(await a.run('x')).text"}
+
+
+@every_engine
+def test_the_check_of_an_agents_own_tool_holds_nothing_up_however_short_its_schema(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, on_the_loop = Arguments.fit, []
+
+    def watched(self: Arguments, arguments: dict[str, Any]) -> dict[str, Any]:
+        on_the_loop.append(threading.current_thread() is threading.main_thread())
+        return fit(self, arguments)
+
+    monkeypatch.setattr(Arguments, "fit", watched)
+
+    async def play() -> None:
+        async with agents(tmp_path, call("own", {"a": [1] * 500}), call("own", {"a": 1}), "done") as told:
+            await run(told.session, engine, OWN_TOOL)
+            assert await run(told.session, engine, RUN) == ["done"]
+
+    asyncio.run(play())
+    assert on_the_loop == [False, False]
+
+
+@every_engine
+def test_the_schema_of_an_agents_answer_is_made_once_and_never_on_the_loop(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, on_the_loop = Schema.__init__, []
+
+    def watched(self: Schema, document: Any) -> None:
+        on_the_loop.append(threading.current_thread() is threading.main_thread())
+        make(self, document)
+
+    monkeypatch.setattr(Schema, "__init__", watched)
+    cell = {
+        "lua": "local p = {} for i = 1, 1000 do p['a' .. i] = {title = 'x'} end a = agent.create{output = {type = 'object', properties = p}}",
+        "javascript": "let p = {}; for (let i = 0; i < 1000; i++) p['a' + i] = {title: 'x'}; "
+        "let a = await agent.create({output: {type: 'object', properties: p}});",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path, "{}", "{}", "{}") as told:
+            await run(told.session, engine, cell)
+            on_the_loop.clear()
+            for _ in range(3):
+                assert await run(told.session, engine, RUN) == ["{}"]
+
+    asyncio.run(play())
+    assert on_the_loop == [False]
