@@ -214,3 +214,19 @@ def test_the_schema_of_an_agents_answer_is_made_once_and_never_on_the_loop(
 
     asyncio.run(play())
     assert on_the_loop == [False]
+
+
+@every_engine
+def test_alternatives_that_a_large_text_does_not_fit_keep_no_copies_of_it(engine: str, tmp_path: Path) -> None:
+    cell = {
+        "lua": "local t = {} for i = 1, 2000 do t[i] = {type = 'number'} end return schema.validate(('x'):rep(1900000), {anyOf = t}).valid",
+        "javascript": "(await schema.validate('x'.repeat(1900000), {anyOf: Array.from({length: 2000}, () => ({type: 'number'}))})).valid",
+    }
+
+    async def play() -> None:
+        async with agents(tmp_path) as told:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            assert await run(told.session, engine, cell) == [False]
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+    asyncio.run(play())

@@ -109,6 +109,9 @@ MANY = list(range(10_000))
         ({"pattern": r"^(\w+\s?)*\1$"}, "a " * 40 + "!"),
         ({"patternProperties": {f"k{number}": {} for number in range(1000)}}, {str(number): 1 for number in MANY}),
         ({"items": {"anyOf": [{"type": "string"}] * 1000}}, [["y" * 10_000]] * 50),
+        ({"anyOf": [{"contains": {"title": "x"}}, {"contains": False}] * 50}, [1] * 900_000),
+        ({"items": {"title": "x"}}, [1] * 900_000),
+        ({"anyOf": [False] * 2_000}, "x" * 1_900_000),
     ],
 )
 def test_a_schema_that_multiplies_its_work_is_stopped(schema: dict[str, Any], value: Any) -> None:
