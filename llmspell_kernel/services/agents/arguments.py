@@ -11,14 +11,13 @@ import msgspec
 from llmspell_kernel.errors import ArgumentError
 from llmspell_kernel.services.schema.defaults import filled
 from llmspell_kernel.services.schema.validation import Schema
+from llmspell_kernel.services.schema.weight import Weight
 from llmspell_kernel.values import counted_bytes
 
 from .definition import ToolEntry
 from .messages import arguments_chars
 
 QUICK_CHARS = 2_000
-SLOW_WORDS = ("pattern", "$ref", "$dynamicRef")
-"""Keywords, and parts of keywords, whose work grows faster than what they are given."""
 MAX_KEPT = 256
 """Schemas that are kept from run to run, of all agents: one takes longer to make than many checks by it."""
 MAX_KEPT_BYTES = 4_000_000
@@ -30,13 +29,14 @@ class Arguments:
         """Raises ArgumentError for what is no schema."""
         self._entry = entry
         self._schema = Schema(entry.parameters)
-        written = msgspec.json.encode(entry.parameters).decode()
-        self.counted = counted_bytes(written.encode(), MAX_KEPT_BYTES)
-        self._is_small = len(written) <= QUICK_CHARS and not any(word in written for word in SLOW_WORDS)
+        written = msgspec.json.encode(entry.parameters)
+        self.counted = counted_bytes(written, MAX_KEPT_BYTES)
+        self._weight = Weight(entry.parameters)
+        self._is_small = len(written) <= QUICK_CHARS
 
     def is_quick(self, arguments: dict[str, Any]) -> bool:
         """Is the check so short that a thread for it would take longer (measured: 0.05 ms beside 0.3)?"""
-        return self._is_small and arguments_chars(arguments) <= QUICK_CHARS
+        return self._is_small and self._weight.is_little(arguments) and arguments_chars(arguments) <= QUICK_CHARS
 
     def fit(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """With defaults.  Raises ArgumentError naming every place that does not fit, LimitError for a schema that asks too much work."""

@@ -22,7 +22,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
 from llmspell_kernel.errors import ArgumentError, BridgeError, RefusedError, ScriptError, SpellError
-from llmspell_kernel.services.llm.objects import ObjectOptions, ObjectRequest
+from llmspell_kernel.services.llm.objects import ObjectRequest
 
 from .accounts import Account, exceeded, limit_error, usage_limits
 from .arguments import KnownArguments
@@ -31,6 +31,7 @@ from .grants import check_granted
 from .host import Host, Outcome
 from .messages import CallIds, Message, check_size, closed
 from .model import BridgedModel
+from .outputs import KnownOutputs
 from .showing import cut, shown
 from .translation import feedback, from_library, to_library
 
@@ -120,6 +121,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._known = KnownArguments()
+        self._outputs = KnownOutputs()
 
     async def play(
         self,
@@ -134,7 +136,7 @@ class Loop:
 
         Without a prompt, the run answers the conversation as it is.  Raises LimitError, DeniedError, BridgeError and what the model's call raises.
         """
-        run = _Run(definition, history, host, account, self._known)
+        run = _Run(definition, history, host, account, self._known, await self._outputs.of(definition.output))
         messages: list[ModelMessage] = to_library(history)
         try:
             async with run.agent.iter(
@@ -165,9 +167,17 @@ class Loop:
 class _Run:
     """What belongs to one run."""
 
-    def __init__(self, definition: Definition, history: list[Message], host: Host, account: Account, known: KnownArguments) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        history: list[Message],
+        host: Host,
+        account: Account,
+        known: KnownArguments,
+        output: ObjectRequest | None,
+    ) -> None:
         self._definition, self._host, self._account = definition, host, account
-        self._output = None if definition.output is None else ObjectRequest(definition.output, ObjectOptions())
+        self._output = output
         self._retries = 0
         self._told = ""
         self.tools = _Tools(definition, host, account, known)

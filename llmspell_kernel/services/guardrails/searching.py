@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from llmspell_kernel.errors import ArgumentError, LimitError
+from llmspell_kernel.errors import LimitError
+
+from ..patterns import compiled
 
 TIME_S = 1.0
 """For one pattern on one text."""
@@ -33,7 +34,7 @@ def found_by(pattern: str, text: str, kind: str, ends: float) -> Iterator[tuple[
     seconds = _seconds_left(ends)
     own_end = time.monotonic() + seconds
     try:
-        for number, match in enumerate(_compiled(pattern).finditer(text, timeout=seconds, concurrent=True)):
+        for number, match in enumerate(compiled(pattern).finditer(text, timeout=seconds, concurrent=True)):
             if number >= MOST_FOUND or time.monotonic() > own_end:
                 raise _too_much(kind, ends)
             if match.end() > match.start():
@@ -44,7 +45,7 @@ def found_by(pattern: str, text: str, kind: str, ends: float) -> Iterator[tuple[
 
 def matches(pattern: str, text: str, ends: float) -> bool:
     try:
-        return _compiled(pattern).search(text, timeout=_seconds_left(ends), concurrent=True) is not None
+        return compiled(pattern).search(text, timeout=_seconds_left(ends), concurrent=True) is not None
     except TimeoutError:
         raise _too_much("pattern", ends) from None
 
@@ -58,17 +59,7 @@ def _seconds_left(ends: float) -> float:
 
 def check_pattern(pattern: str) -> None:
     """Raises ArgumentError for what is no pattern."""
-    _compiled(pattern)
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> Any:
-    import regex  # 30 ms, which a kernel that looks for nothing does without
-
-    try:
-        return regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise ArgumentError(f"{pattern!r:.100} is no regular expression: {error}") from None
+    compiled(pattern)
 
 
 def _took_too_long() -> LimitError:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from llmspell_kernel.errors import ArgumentError, LimitError, nearest
 from llmspell_kernel.values import Callback
 
+from ..patterns import compiled
+
 TEXTUAL = ("equals", "contains", "regex", "schema")
 NUMERIC = ("max_cost", "max_latency")
 KINDS = (*TEXTUAL, *NUMERIC, "judge", "fn")
@@ -99,14 +101,12 @@ def _check(kind: str, entry: Mapping[str, Any], name: str, number: int) -> Check
 
 
 def _check_pattern(pattern: str, where: str) -> None:
-    import regex  # 20 ms
-
     if len(pattern) > MAX_PATTERN_CHARS:
         raise ArgumentError(f"{where} has {len(pattern):,} characters, more than {MAX_PATTERN_CHARS:,}")
     try:
-        regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise ArgumentError(f"{where} is no regular expression: {error}") from None
+        compiled(pattern)
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error.message}") from None
 
 
 def looked_at(check: Check, text: str, wanted: Any) -> Finding:
@@ -134,10 +134,8 @@ def priced(check: Check, cost_usd: float | None) -> Finding:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    import regex
-
     try:
-        return regex.search(pattern, text, timeout=REGEX_S) is not None
+        return compiled(pattern).search(text, timeout=REGEX_S, concurrent=True) is not None
     except TimeoutError:
         raise LimitError(
             f"the regular expression {_short(pattern)} of a check takes longer than {REGEX_S:g} s on an answer; write one that does not"

@@ -18,6 +18,7 @@ import msgspec
 from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
 from llmspell_kernel.values import Callback, ResourceRef, Value, first_reference, kinds_in
 
+from ..schema.weight import Weight
 from .tool import ToolSpec
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ MAX_BYTES = 1_000_000
 
 LIGHT_BYTES = 4_000
 """A check of so much takes a fraction of a millisecond, which handing it to a thread does too."""
-LIGHT_ITEMS = 50
-_LIGHT_WORDS = {
-    *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "default", "description", "title", "examples"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"),
-}
 
 T = TypeVar("T")
 
@@ -53,22 +49,25 @@ class Checks:
         self._lock = threading.Lock()  # a Schema counts the work of one check at a time
         self._parameters: Schema | None = None
         self._returns: Schema | None = None
-        self._are_light = False
+        self._weight: Weight | None = None
 
     def check_schemas(self) -> None:
         """Raises ArgumentError that says which of them is none."""
         with self._lock:
             self._parameters = self._named("parameters", self._spec.parameters)
             self._returns = None if self._spec.returns is None else self._named("returns", self._spec.returns)
-            self._are_light = all(schema is None or is_light(schema) for schema in (self._spec.parameters, self._spec.returns))
+            self._weight = Weight(self._spec.parameters, self._spec.returns)
 
     async def apart(self, check: Callable[[Any], T], value: Any) -> T:
         """`arguments` or `result` of a value: in a thread, but where that is sure to take longer than the check itself."""
         if self._parameters is None:
             await asyncio.to_thread(self.check_schemas)
-        if self._are_light and len(msgspec.json.encode(value)) <= LIGHT_BYTES and not self._lock.locked():
+        if self._is_little(value) and not self._lock.locked():
             return check(value)
         return await asyncio.to_thread(check, value)
+
+    def _is_little(self, value: Any) -> bool:
+        return self._weight is not None and self._weight.is_little(value) and len(msgspec.json.encode(value)) <= LIGHT_BYTES
 
     def _named(self, name: str, schema: dict[str, Any]) -> Schema:
         try:
@@ -95,18 +94,6 @@ class Checks:
         if fitted.problems:
             raise ScriptError(f"{what} does not fit what it says that it returns: {told(fitted.problems)}", code="invalid_result")
         return fitted.value
-
-
-def is_light(schema: Any) -> bool:
-    """Is the work that it asks for of the size of the value, whatever that is?"""
-    if not isinstance(schema, Mapping):
-        return True
-    if not schema.keys() <= _LIGHT_WORDS or len(schema.get("enum", ())) > LIGHT_ITEMS:
-        return False
-    properties = schema.get("properties", {})
-    if not isinstance(properties, Mapping) or len(properties) > LIGHT_ITEMS:
-        return False
-    return all(map(is_light, [*properties.values(), schema.get("items"), schema.get("additionalProperties")]))
 
 
 def told(problems: list[Problem]) -> str:

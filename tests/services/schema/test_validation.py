@@ -56,6 +56,11 @@ def test_every_failing_place_is_named() -> None:
         ({"$ref": "#/$defs/word", "$defs": {"word": {"type": "string"}}}, 1, False),
         ({"additionalProperties": {"type": "number"}}, {"a": "x"}, False),
         ({"pattern": "^a"}, 7, True),
+        ({"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "string"}, 7, False),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"type": "string"}}}, {"a": "x"}, True),
+        ({"properties": {"$schema": {"type": "string"}}, "required": ["$schema"]}, {"$schema": "x"}, True),
+        ({"properties": {"$schema": {"type": "string"}}, "required": ["$schema"]}, {"$schema": 1}, False),
+        ({"const": {"$schema": "http://json-schema.org/draft-07/schema#"}}, {}, False),
         (True, 7, True),
         (False, 7, False),
     ],
@@ -104,6 +109,9 @@ MANY = list(range(10_000))
         ({"pattern": r"^(\w+\s?)*\1$"}, "a " * 40 + "!"),
         ({"patternProperties": {f"k{number}": {} for number in range(1000)}}, {str(number): 1 for number in MANY}),
         ({"items": {"anyOf": [{"type": "string"}] * 1000}}, [["y" * 10_000]] * 50),
+        ({"anyOf": [{"contains": {"title": "x"}}, {"contains": False}] * 50}, [1] * 900_000),
+        ({"items": {"title": "x"}}, [1] * 900_000),
+        ({"anyOf": [False] * 2_000}, "x" * 1_900_000),
     ],
 )
 def test_a_schema_that_multiplies_its_work_is_stopped(schema: dict[str, Any], value: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from llmspell_kernel.errors import ArgumentError, ScriptError
-from llmspell_kernel.services.tools.checks import LIGHT_BYTES, LIGHT_ITEMS, Checks, is_light, with_arrays
+from llmspell_kernel.services.schema.weight import MAX_ITEMS, is_light
+from llmspell_kernel.services.tools.checks import LIGHT_BYTES, Checks, with_arrays
 from llmspell_kernel.services.tools.parameters import parameters_of, returns_of
 from llmspell_kernel.services.tools.tool import ToolSpec
 from llmspell_kernel.services.tools.tool_names import as_name, check_name, is_name
@@ -75,9 +76,11 @@ def test_empty_objects_are_lists_where_the_schema_says_so_at_any_depth() -> None
         {"properties": {"a": {"pattern": "(a|a)*$"}}},
         {"$ref": "#/$defs/a"},
         {"items": {"uniqueItems": True}},
-        {"properties": {str(n): {} for n in range(LIGHT_ITEMS + 1)}},
-        {"enum": [*range(LIGHT_ITEMS + 1)]},
+        {"properties": {str(n): {} for n in range(MAX_ITEMS + 1)}},
+        {"enum": [*range(MAX_ITEMS + 1)]},
         {"additionalProperties": {"anyOf": []}},
+        {"items": {"not": {"type": "string"}}},
+        {"default": [1, 2]},
     ],
 )
 def test_a_schema_that_can_ask_for_more_than_its_value_is_not_light(schema: Any) -> None:
