@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from llmspell_kernel.errors import Interrupted, ReplayError, ScriptError, SpellError, StoppedError
@@ -37,6 +36,7 @@ from ._guardrail_calls import (
     with_seen,
 )
 from ._guardrail_specs import GuardrailSpec, listed
+from ._name_patterns import fits, is_too_long
 from ._threads import in_thread
 
 MOST_TEXTS = 200
@@ -84,7 +84,7 @@ class Guard(Interceptor):
 
     def sees(self, call: InterceptedCall) -> bool:
         if self.spec.on == "tool":
-            return call.label in TOOLS and (not self._tools or _named(str(call.argument("name")), self._tools))
+            return call.label in TOOLS and (not self._tools or _concerned(call.argument("name"), self._tools))
         return call.label in (PROMPTED if self.spec.on == "input" else ANSWERED)
 
     async def before(self, ctx: Context, call: InterceptedCall) -> Value:
@@ -237,7 +237,7 @@ class Guard(Interceptor):
         model = options_of(call).get("model") or call.notes.get(MODEL)
         if not model:
             model = call.notes[MODEL] = await ctx.call("llm", "model")
-        return _named(str(model), self._models)
+        return _concerned(model, self._models)
 
 
 class Buffer(Interceptor):
@@ -308,5 +308,6 @@ def _correction(value: Any, told: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": said or "(no text)"}, {"role": "user", "content": asked}]
 
 
-def _named(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _concerned(name: Value, patterns: Sequence[str]) -> bool:
+    """Also by a name that is none, or nobody would look at such a call."""
+    return not isinstance(name, str) or is_too_long(name) or fits(name, patterns)
