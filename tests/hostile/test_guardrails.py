@@ -14,7 +14,9 @@ from llmspell_kernel.errors import ScriptError, SpellError
 from .test_interceptors import every_engine, session, value
 
 HELD_S = 0.5
-"""Of the processor, that the loop may be kept by one thing; these attacks took 1.5 to 14 s."""
+"""Of the processor, that the loop may be kept by one thing; long names took 1.3 to 30 s."""
+DEEP_HELD_S = 0.1
+"""Lists that were made anew at each depth took 0.2 s and more; one walk, in a thread, leaves 0.01 s."""
 
 
 async def longest_held_s(work: Awaitable[Any]) -> float:
@@ -36,11 +38,11 @@ PATTERNS = "local p = {} for i = 1, 50 do p[i] = '*' .. ('a'):rep(180) .. 'b' ..
 LONG_NAMES = {
     "a tool, for a hook": (
         "hooks.before('tools.call:*' .. ('a'):rep(180) .. 'b', function() end)",
-        ("pcall(tools.call, ('a'):rep(5000000), {})", "try { await tools.call('a'.repeat(5000000), {}) } catch {}"),
+        ("pcall(tools.call, ('a'):rep(10000000), {})", "try { await tools.call('a'.repeat(10000000), {}) } catch {}"),
     ),
     "a tool, for a guardrail": (
         PATTERNS + "guardrails.add{name = 'g', on = 'tool', check = {personal = true}, tools = p}",
-        ("pcall(tools.call, ('a'):rep(5000000), {})", "try { await tools.call('a'.repeat(5000000), {}) } catch {}"),
+        ("pcall(tools.call, ('a'):rep(10000000), {})", "try { await tools.call('a'.repeat(10000000), {}) } catch {}"),
     ),
     "a model": (
         PATTERNS + "guardrails.add{name = 'g', on = 'input', check = {personal = true}, models = p}",
@@ -100,7 +102,7 @@ def test_no_arguments_however_many_names_they_have_and_however_deep_keep_the_ses
         made, _ = session()
         async with made:
             await value(made, "guardrails.add{name = 'g', on = 'tool', check = {personal = true}}")
-            assert await longest_held_s(value(made, in_both(*deep, engine), engine)) < HELD_S
+            assert await longest_held_s(value(made, in_both(*deep, engine), engine)) < DEEP_HELD_S
 
     asyncio.run(play())
 
