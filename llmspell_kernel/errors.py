@@ -194,9 +194,13 @@ class InternalError(SpellError):
     code = "internal"
 
 
+NEAREST_CHARS = 200
+"""Of a name that others are held against: scripts choose it, and one of 15 MB would take seconds."""
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """A hint for an unknown name: `; did you mean 'chat'?`, else the known names, else nothing."""
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    close = get_close_matches(name[:NEAREST_CHARS], known, n=3, cutoff=0.6)
     if close:
         return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     return f"; known: {', '.join(known[:12])}" if known else ""

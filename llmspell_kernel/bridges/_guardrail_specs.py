@@ -12,7 +12,9 @@ from llmspell_kernel.services.guardrails.checks import MAX_TOPICS, Check, Length
 from llmspell_kernel.services.guardrails.personal import KINDS
 from llmspell_kernel.values import Callback
 
-MOST_NAMES, MOST_NAME_CHARS = 50, 200
+from ._name_patterns import MOST_CHARS, prepare
+
+MOST_NAMES = 50
 """Patterns of models or tools, which are held against each call while the session waits."""
 
 
@@ -79,8 +81,9 @@ def checked(spec: GuardrailSpec) -> Check:
             "only regex, secrets, personal and fn say what to take out: length, required, schema and topics can block or warn"
         )
     for patterns in (listed(spec.models), listed(spec.tools)):
-        if len(patterns) > MOST_NAMES or any(len(pattern) > MOST_NAME_CHARS for pattern in patterns):
-            raise ArgumentError(f"'models' and 'tools' take at most {MOST_NAMES} patterns of {MOST_NAME_CHARS} characters; use *")
+        if len(patterns) > MOST_NAMES or any(len(pattern) > MOST_CHARS for pattern in patterns):
+            raise ArgumentError(f"'models' and 'tools' take at most {MOST_NAMES} patterns of {MOST_CHARS} characters; use *")
+        prepare(patterns)
     if (spec.tools is not None and spec.on != "tool") or (spec.models is not None and spec.on == "tool"):
         raise ArgumentError("'tools' goes with on = 'tool', and 'models' with the others")
     return check

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NamedTuple
 
 from llmspell_kernel.errors import Interrupted, ReplayError, ScriptError, SpellError, StoppedError
 from llmspell_kernel.services.guardrails.checks import Check, Finding, Topics, redacted
 from llmspell_kernel.services.guardrails.searching import Found
+from llmspell_kernel.services.guardrails.texts import texts_of
 from llmspell_kernel.services.guardrails.views import View, answered, exchanged
 from llmspell_kernel.services.llm.models import words_of
 from llmspell_kernel.values import Value
@@ -37,17 +38,21 @@ from ._guardrail_calls import (
     with_seen,
 )
 from ._guardrail_specs import GuardrailSpec, listed
+from ._name_patterns import fits, is_too_long
 from ._threads import in_thread
 
 MOST_TEXTS = 200
 """In one call, that a script's function is asked about."""
 
+MakeView = Callable[[], View]
+"""Called in a thread: what is looked at may be long, and deep."""
 ACTIONS_OF_STATS = ("checked", "blocked", "redacted", "warned", "retried")
 
 
 class Judged(NamedTuple):
     """What was found, and the texts as they are to be: without what was found, where that can be taken out."""
 
+    view: View
     finding: Finding
     texts: list[str]
 
@@ -84,7 +89,7 @@ class Guard(Interceptor):
 
     def sees(self, call: InterceptedCall) -> bool:
         if self.spec.on == "tool":
-            return call.label in TOOLS and (not self._tools or _named(str(call.argument("name")), self._tools))
+            return call.label in TOOLS and (not self._tools or _concerned(call.argument("name"), self._tools))
         return call.label in (PROMPTED if self.spec.on == "input" else ANSWERED)
 
     async def before(self, ctx: Context, call: InterceptedCall) -> Value:
@@ -93,11 +98,11 @@ class Guard(Interceptor):
             return None
         if self.spec.on == "output":
             return None
-        view = exchanged(call.argument(ARGUMENTS)) if self.spec.on == "tool" else sent_of(call)
-        seen, told = await self._look(ctx, call, view)
-        if seen is not view and self.spec.on == "tool":
+        of_tool = self.spec.on == "tool"
+        seen, told = await self._look(ctx, call, partial(exchanged, call.argument(ARGUMENTS)) if of_tool else partial(sent_of, call))
+        if seen is not None and of_tool:
             call.set_argument(ARGUMENTS, seen.said)
-        elif seen is not view:
+        elif seen is not None:
             put_sent(call, seen)
         return told
 
@@ -117,47 +122,46 @@ class Guard(Interceptor):
 
     async def looked_at(self, ctx: Context, call: InterceptedCall, value: Any) -> tuple[Any, Value]:
         """An answer as it may go on."""
-        view = self._view(call, value)
-        seen, told = await self._look(ctx, call, view)
-        return (value if seen is view else with_seen(call, value, seen)), told
+        seen, told = await self._look(ctx, call, self._view(call, value))
+        return (value if seen is None else with_seen(call, value, seen)), told
 
-    def _view(self, call: InterceptedCall, value: Any) -> View:
+    def _view(self, call: InterceptedCall, value: Any) -> MakeView:
         if self.spec.on == "tool":
-            return exchanged(value)
-        return answered(value["text"], value.get("tool_calls")) if is_whole(call, value) else answered(value)
+            return partial(exchanged, value)
+        return partial(answered, value["text"], value.get("tool_calls")) if is_whole(call, value) else partial(answered, value)
 
-    async def judged(self, ctx: Context, label: str, view: View) -> Judged:
+    async def judged(self, ctx: Context, label: str, make: MakeView) -> Judged:
         """What is in it.  Raises what keeps it from being looked at."""
-        texts, beside = view.texts, view.texts_beside
-        finding: Finding = await in_thread(self._check.find, texts, view.said, view.names, beside)
-        whole = [*texts, *beside]
-        changed = [redacted(text, places) for text, places in zip(whole, finding.places, strict=False)] or whole
-        if self.spec.check.topics is not None and not finding.problems:
-            finding.problems.extend(await _off_topic(ctx, self.spec.check.topics, "\n\n".join(texts)))
-        if self._function is not None:
-            changed = await self._asked(ctx, label, changed, finding)
-        return Judged(finding, changed)
+        judged: Judged = await in_thread(_searched, self._check, make)
+        if self.spec.check.topics is not None and not judged.finding.problems:
+            text = "\n\n".join(await in_thread(texts_of, judged.view.said, judged.view.walk))
+            judged.finding.problems.extend(await _off_topic(ctx, self.spec.check.topics, text))
+        return judged if self._function is None else judged._replace(texts=await self._asked(ctx, label, judged))
 
-    async def _look(self, ctx: Context, call: InterceptedCall, view: View) -> tuple[View, Value]:
-        """What may go on, the same view where nothing is changed."""
+    async def _look(self, ctx: Context, call: InterceptedCall, make: MakeView) -> tuple[View | None, Value]:
+        """What is to go on, None where nothing is changed."""
         self._count(ctx, "checked")
         try:
-            judged = await self.judged(ctx, call.label, view)
+            judged = await self.judged(ctx, call.label, make)
         except (Interrupted, SpellError) as error:
             self._cannot_look(ctx, call, error)
-            return view, None
+            return None, None
         if judged.finding.is_clean:
-            return view, None
+            return None, None
         action = self.spec.action
         if action == "warn":
             self._count(ctx, "warned")
             ctx.log("warn", f"the guardrail '{self.name}' found in {call.label}: {judged.told}", {"guardrail": self.name})
-            return view, {"found": judged.finding.kinds}
+            return None, {"found": judged.finding.kinds}
         if action != "redact" or judged.finding.problems:
             self._count(ctx, "blocked")
             raise self._blocked(call, judged.told)
+        changed: View | None = await in_thread(_changed, judged)
+        if changed is None:
+            self._count(ctx, "blocked")
+            raise self._blocked(call, f"{judged.told}, beside a function or a thing of the host, where nothing can be taken out")
         self._count(ctx, "redacted")
-        return view.with_texts(judged.texts), {"redacted": judged.finding.kinds}
+        return changed, {"redacted": judged.finding.kinds}
 
     def _cannot_look(self, ctx: Context, call: InterceptedCall, error: SpellError) -> None:
         """What was not looked at does not go on, except past one that only warns."""
@@ -170,27 +174,33 @@ class Guard(Interceptor):
             ) from error
         ctx.log("warn", told, {"guardrail": self.name})
 
-    async def _asked(self, ctx: Context, label: str, texts: list[str], finding: Finding) -> list[str]:
-        assert self._function is not None
-        if len(texts) > MOST_TEXTS:
-            finding.problems.append(f"{len(texts)} texts, of which at most {MOST_TEXTS} are shown to a function")
+    async def _asked(self, ctx: Context, label: str, judged: Judged) -> list[str]:
+        """The texts as the function would have them.  It is shown bytes and what is read as one text too, which it can only refuse."""
+        (view, finding, texts), changed = judged, list[str]()
+        if len(texts) + len(view.fixed.raw) + len(view.runs) > MOST_TEXTS:
+            finding.problems.append(f"more than {MOST_TEXTS} texts, which is the most that are shown to a function")
             return texts
-        changed: list[str] = []
         for text in texts:
-            said = await self._function(ctx, text, {"name": self.name, "on": self.spec.on, "label": label})
-            match said:
-                case None | True:
-                    changed.append(text)
-                case {"text": str(other)} if len(said) == 1:
-                    changed.append(other)
-                    if other != text and not any(finding.places):
-                        finding.places[:] = [*finding.places, [Found(0, 0, "text")]]
-                case False | str():
-                    finding.problems.append(said[:200] if said else "its function says no")
-                    changed.append(text)
-                case _:
-                    raise ScriptError("its function must return nothing, true, false, a reason, or {text = ...}", code="guardrail_failed")
+            changed.append(await self._said_of(ctx, label, text, finding))
+        if changed != texts and not any(finding.places):
+            finding.places[:] = [*finding.places, [Found(0, 0, "text")]]
+        for text in (*view.fixed.raw, *("".join(changed[place] for place in run) for run in view.runs)):
+            if await self._said_of(ctx, label, text, finding) != text:
+                finding.problems.append("text in bytes or split over texts")
         return changed
+
+    async def _said_of(self, ctx: Context, label: str, text: str, finding: Finding) -> str:
+        assert self._function is not None
+        said = await self._function(ctx, text, {"name": self.name, "on": self.spec.on, "label": label})
+        match said:
+            case None | True:
+                return text
+            case {"text": str(other)} if len(said) == 1:
+                return other
+            case False | str():
+                finding.problems.append(said[:200] if said else "its function says no")
+                return text
+        raise ScriptError("its function must return nothing, true, false, a reason, or {text = ...}", code="guardrail_failed")
 
     async def _retried(self, ctx: Context, call: InterceptedCall) -> Value:
         """Asks until an answer passes this guardrail and those before it."""
@@ -237,7 +247,7 @@ class Guard(Interceptor):
         model = options_of(call).get("model") or call.notes.get(MODEL)
         if not model:
             model = call.notes[MODEL] = await ctx.call("llm", "model")
-        return _named(str(model), self._models)
+        return _concerned(model, self._models)
 
 
 class Buffer(Interceptor):
@@ -271,6 +281,20 @@ class Buffer(Interceptor):
                 if await ctx.invoke(call.argument("each"), piece) is False:
                     break
         return None
+
+
+def _searched(check: Check, make: MakeView) -> Judged:
+    view = make()
+    texts, beside = view.texts, view.texts_beside
+    finding = check.find(texts, view.said, view.fixed, beside, view.runs)
+    whole = [*texts, *beside]
+    changed = [redacted(text, places) for text, places in zip(whole, finding.places, strict=False)] or whole
+    return Judged(view, finding, changed)
+
+
+def _changed(judged: Judged) -> View | None:
+    """None where what is changed would be put back as it was: it holds what is bound to one state."""
+    return None if judged.view.is_bound else judged.view.with_texts(judged.texts)
 
 
 async def _off_topic(ctx: Context, topics: Topics, text: str) -> list[str]:
@@ -308,5 +332,6 @@ def _correction(value: Any, told: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": said or "(no text)"}, {"role": "user", "content": asked}]
 
 
-def _named(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _concerned(name: Value, patterns: Sequence[str]) -> bool:
+    """Also by a name that is none, or nobody would look at such a call."""
+    return not isinstance(name, str) or is_too_long(name) or fits(name, patterns)

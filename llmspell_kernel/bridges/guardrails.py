@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llmspell_kernel.errors import LimitError, ScriptError, SpellError, nearest
@@ -80,7 +81,7 @@ class Guardrails(Bridge):
         if guard is None:
             raise ScriptError(f"there is no guardrail '{name:.80}'{nearest(name[:80], list(self._guards))}", code="unknown_guardrail")
         await guard.ready()
-        judged = await guard.judged(ctx, "guardrails.check", View(text))
+        judged = await guard.judged(ctx, "guardrails.check", partial(View, text))
         return {"ok": judged.finding.is_clean, "found": judged.finding.kinds, "text": "".join(judged.texts)}
 
     @method

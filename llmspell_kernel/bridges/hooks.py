@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,11 +12,11 @@ from llmspell_kernel.errors import ArgumentError, Interrupted, ReplayError, Scri
 from llmspell_kernel.values import Callback, ResourceRef, Value
 
 from ._bridge import Bridge, BridgeSession, Context, InterceptedCall, Interceptor, Interceptors, ScriptFunction, method
+from ._name_patterns import MOST_CHARS, fits
 
 CANCEL = "cancel_call"
 MOST_REASON = 1_000
 """Characters of a reason that are told."""
-MOST_PATTERN = 200
 NAMES_TOOLS = ("tools.call", "agent.tool")
 KEYS_BEFORE = ("arguments", "value", "context", CANCEL)
 KEYS_AFTER = ("value", CANCEL)
@@ -68,7 +67,7 @@ class Hook(Interceptor):
         await self.function.ready()
 
     def sees(self, call: InterceptedCall) -> bool:
-        return not self.tool or (call.label in NAMES_TOOLS and fnmatchcase(_tool(call), self.tool))
+        return not self.tool or (call.label in NAMES_TOOLS and fits(_tool(call), (self.tool,)))
 
     async def before(self, ctx: Context, call: InterceptedCall) -> Value:
         assert self._before is not None
@@ -282,7 +281,7 @@ def _reason(reason: Value) -> str:
 
 def _checked(pattern: str) -> str:
     label, colon, tool = pattern.partition(":")
-    if not label or len(pattern) > MOST_PATTERN or (colon and not tool):
+    if not label or len(pattern) > MOST_CHARS or (colon and not tool):
         raise ArgumentError("a pattern names calls, as in 'llm.*', 'tools.call' or 'tools.call:web_*', in at most 200 letters")
     if colon and label not in NAMES_TOOLS:
         raise ArgumentError(f"only tools.call and agent.tool are told apart by a name behind a colon, not {label:.60}")

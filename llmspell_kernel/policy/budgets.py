@@ -31,6 +31,8 @@ UNLIMITED = "no limit"
 NEAR = 0.8
 """The share of a budget from which its user is warned."""
 SPANS = ("cell", "session", "day")
+MODEL_CHARS = 500
+"""A script chooses the name, and patterns take longer the longer it is; an ARN of Amazon's has about 120."""
 
 
 class Budgets(NamedTuple):
@@ -221,6 +223,11 @@ def admitted(budgets: Budgets, span: str, tally: Tally, asked: Amounts) -> Amoun
 
 def check_model(budgets: Budgets, model: str, place: str = "") -> None:
     """Raises DeniedError for a model that scripts may not ask; `place` is where `models` was set, "" where nobody knows."""
+    if len(model) > MODEL_CHARS:
+        raise DeniedError(
+            f"the name of a model has at most {MODEL_CHARS} characters, and '{model[:80]}…' has {len(model):,}; give one that there is",
+            capability="model",
+        )
     if not any(fnmatchcase(model, pattern) for pattern in budgets.models):
         raise DeniedError(
             f"the policy does not allow the model '{model}' (budgets.models = {listed(budgets.models)}); "

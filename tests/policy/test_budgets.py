@@ -12,6 +12,7 @@ from llmspell_kernel.configuration.rules import Entry, apply
 from llmspell_kernel.errors import ConfigError, DeniedError, LimitError
 from llmspell_kernel.policy.budgets import (
     MEASURES,
+    MODEL_CHARS,
     NO_LIMIT,
     SPANS,
     TIGHTER,
@@ -135,6 +136,13 @@ def test_only_models_that_are_listed_may_be_asked(model: str, allowed: bool) -> 
         with pytest.raises(DeniedError, match=r"\[budgets\] models = ") as refused:
             check_model(caps, model)
         assert refused.value.capability == f"model:{model}"
+
+
+def test_a_name_of_a_model_that_is_too_long_is_held_against_no_pattern() -> None:
+    check_model(Budgets(), "a" * MODEL_CHARS)
+    with pytest.raises(DeniedError, match="has at most 500 characters") as refused:
+        check_model(Budgets(), "a" * 1_000_000)
+    assert len(refused.value.message) < 300
 
 
 def test_a_model_without_a_price_is_refused_in_strict_alone_unless_the_user_says_so() -> None:

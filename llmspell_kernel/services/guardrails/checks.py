@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,9 +14,11 @@ from msgspec import Meta
 
 from llmspell_kernel.errors import ArgumentError, nearest
 
-from .personal import KINDS, personal_data
+from .personal import KINDS, personal_data, personal_numbers
 from .searching import TOTAL_S, Found, check_pattern, found_by, matches
 from .secrets import secrets
+from .split import BLANK, kinds_across
+from .texts import NO_FIXED, Fixed
 
 MAX_CHARS = 1_000_000
 """Of the texts of one call; more is not looked through, and so not let through."""
@@ -98,20 +101,41 @@ class Check(NamedTuple):
             Schema(self.schema)
         return self
 
-    def find(self, texts: Sequence[str], value: Any, names: Sequence[str] = (), beside: Sequence[str] = ()) -> Finding:
-        """`value` is what a schema is held against: an object as it is, a text as the JSON in it.  `names` of members are looked through
-        too; what is found there is a problem, as a tool knows its arguments by their names and nothing can take their place.  Texts
-        `beside` these have places as they have, which follow theirs, and count for no length and no required pattern.
+    def find(
+        self,
+        texts: Sequence[str],
+        value: Any,
+        fixed: Fixed = NO_FIXED,
+        beside: Sequence[str] = (),
+        runs: Sequence[Sequence[int]] = (),
+    ) -> Finding:
+        """`value` is what a schema is held against: an object as it is, a text as the JSON in it.  What is `fixed` is looked through too, and
+        what is found there is a problem, as nothing can take its place.  Texts `beside` these have places as they have, which follow theirs,
+        and count for no length and no required pattern.  `runs` are of texts that are read as one: what is found there in none alone is a
+        problem too.
 
         Raises LimitError for a pattern that takes too long, and where all together take more than TOTAL_S.
         """
         chars = sum(map(len, texts))
         ends = time.monotonic() + TOTAL_S
-        if chars + sum(map(len, names)) + sum(map(len, beside)) > MAX_CHARS:
+        if chars + sum(map(len, chain(beside, *fixed))) > MAX_CHARS:
             return Finding([], [f"more than {MAX_CHARS:,} characters, which are not looked through"])
         places = [sorted(set(self._places(text, ends))) for text in (*texts, *beside)]
-        named = dict.fromkeys(f"{found.kind} in a name" for name in names for found in self._places(name, ends))
-        return Finding(places, [*named, *self._problems(texts, chars, ends), *self._misfits(value)])
+        split = (
+            kind
+            for run in runs
+            for kind in kinds_across([_blanked(texts[place], places[place]) for place in run], lambda text: self._places(text, ends))
+        )
+        problems = dict.fromkeys((*self._in_fixed(fixed, ends), *(f"{kind} split over texts" for kind in split)))
+        return Finding(places, [*problems, *self._problems(texts, chars, ends), *self._misfits(value)])
+
+    def _in_fixed(self, fixed: Fixed, ends: float) -> Iterator[str]:
+        for where, texts in (("a name", fixed.names), ("bytes", fixed.raw)):
+            yield from (f"{found.kind} in {where}" for text in dict.fromkeys(texts) for found in self._places(text, ends))
+        for number in fixed.numbers:
+            yield from (f"{found.kind} in a number" for pattern in self.regex for found, _ in found_by(pattern, number, "pattern", ends))
+        for text in personal_numbers(fixed.numbers):
+            yield from (f"{found.kind} in a number" for found in personal_data(text, self.personal, ends))
 
     def _places(self, text: str, ends: float) -> Iterator[Found]:
         for pattern in self.regex:
@@ -151,10 +175,19 @@ class Check(NamedTuple):
 
 def redacted(text: str, places: Sequence[Found]) -> str:
     """The text with `[kind]` in place of each, of those that overlap of the longest."""
+    return _replaced(text, places, lambda found: f"[{found.kind}]")
+
+
+def _blanked(text: str, places: Sequence[Found]) -> str:
+    """The text with what cannot be half of anything in place of each."""
+    return _replaced(text, places, lambda _: BLANK)
+
+
+def _replaced(text: str, places: Sequence[Found], other: Callable[[Found], str]) -> str:
     pieces: list[str] = []
     at = 0
     for found in _apart(places):
-        pieces += (text[at : found.start], f"[{found.kind}]")
+        pieces += (text[at : found.start], other(found))
         at = found.end
     return "".join((*pieces, text[at:]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -96,6 +96,23 @@ KINDS: Mapping[str, Kind] = {
         _whole(_is_phone),
     ),
 }
+
+
+MOMENT_DIGITS = (13, 16, 19)
+"""Of the time in milli-, micro- and nanoseconds, which begins with 1 until 2033.  No card of so many digits does, and every tenth moment has
+its check digit."""
+NUMBERS_A_TEXT = 4_000
+"""Each may be one thing that is looked at, and a text with more than searching.MOST_FOUND of them is refused."""
+
+
+def personal_numbers(numbers: Sequence[str]) -> list[str]:
+    """Those that can be somebody's, many in one text: a search of each would take a hundred times longer.  A sign is no part of it."""
+    found = [number.lstrip("-") for number in numbers if len(number) >= 8 and not _is_moment(number)]
+    return ["\n".join(found[at : at + NUMBERS_A_TEXT]) for at in range(0, len(found), NUMBERS_A_TEXT)]
+
+
+def _is_moment(number: str) -> bool:
+    return number[0] == "1" and len(number.partition(".")[0]) in MOMENT_DIGITS
 
 
 def personal_data(text: str, kinds: tuple[str, ...], ends: float) -> Iterator[Found]:

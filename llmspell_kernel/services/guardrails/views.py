@@ -3,6 +3,7 @@
 Rules
 - Whatever of an argument is sent is looked at, unless it is named here: an option or a member that comes later is looked at too.
 - Left out are: the name of the model, roles, kinds of parts and calls, ids of calls that look like ids, and what parts hold as base64.
+- Numbers, names and bytes are looked at as well as texts; a yes or no is not.
 - What a message or a part may not have is refused before it is sent (services.llm.messages, services.llm.content).
 """
 
@@ -12,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .texts import Change, Walk, mapped, names_of, texts_of, with_texts
+from .texts import NO_FIXED, Change, Fixed, Walk, fixed_of, inside, is_bound, mapped, names_of, numbers_of, raw_of, texts_of, with_texts
 
 _ID = re.compile(r"[A-Za-z0-9_.:|-]{1,128}")
 """Ids of calls are made by chance, as keys are, and a call and its result must keep the same one; an address or a sentence is none."""
@@ -25,20 +26,28 @@ _KEYS = (
     " patternProperties propertyNames dependentRequired dependentSchemas"
 )
 """Of tools and schemas: a pattern that stands in one of these is no finding."""
+_PART_KEYS = "type text cache_control ttl image_url url detail format input_audio data file file_data filename"
+_SETTINGS = (
+    "temperature max_tokens maxTokens top_p topP seed timeout_s timeoutS retries minimum maximum exclusiveMinimum exclusiveMaximum multipleOf"
+    " minLength maxLength minItems maxItems minProperties maxProperties minContains maxContains"
+)
+"""Of options and schemas, that are numbers: what is small there says how to answer, and is no word of anybody's."""
 _WORDS_KNOWN, _KEYS_KNOWN = frozenset(_WORDS.split()), frozenset(_KEYS.split())
+_PART_KEYS_KNOWN, _SETTINGS_KNOWN = frozenset(_PART_KEYS.split()), frozenset(_SETTINGS.split())
 
 
 class View(NamedTuple):
     """`said` meets every check; `beside`, which describes tools or calls them, is only searched: it has no length or topic of an answer's.
 
-    `names` are looked through, and nothing can take their place.
+    What is `fixed` is looked through, and nothing can take its place.  `runs` are places in `texts` of what is read as one text.
     """
 
     said: Any
     walk: Walk = mapped
     beside: Any = None
     walk_beside: Walk = mapped
-    names: Sequence[str] = ()
+    fixed: Fixed = NO_FIXED
+    runs: Sequence[Sequence[int]] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -47,6 +56,10 @@ class View(NamedTuple):
     @property
     def texts_beside(self) -> list[str]:
         return texts_of(self.beside, self.walk_beside)
+
+    @property
+    def is_bound(self) -> bool:
+        return is_bound([self.said, self.beside])
 
     def with_texts(self, texts: list[str]) -> View:
         """With others for those of `texts` and then `texts_beside`."""
@@ -59,20 +72,23 @@ class View(NamedTuple):
 def sent(prompt: Any, options: Sequence[Mapping[str, Any]]) -> View:
     """A prompt, and each table of options: `said` is the prompt and their `system`, `beside` has all the others but the model."""
     beside = [{key: value for key, value in one.items() if key not in ("model", "system")} for one in options]
-    names = [*_names_of_calls(prompt), *(name for one in beside for value in one.values() for name in _names(value))]
-    return View([prompt, *(one.get("system") for one in options)] if options else [prompt, None], _sent, beside, _described, names)
+    said = [prompt, *(one.get("system") for one in options)] if options else [prompt, None]
+    names = [*_names_of_messages(prompt), *(name for one in beside for value in one.values() for name in _names(value))]
+    numbers = [*numbers_of(said), *numbers_of(beside, _SETTINGS_KNOWN)]
+    return View(said, _sent, beside, _described, Fixed(names, numbers, raw_of([said, beside])), _runs(prompt))
 
 
 def answered(text: Any, tool_calls: Any = None) -> View:
     """An answer, and the tools that it calls."""
     if not isinstance(tool_calls, list) or not tool_calls:
-        return View(text)
-    return View(text, mapped, tool_calls, _tool_calls, _names_in(tool_calls))
+        return View(text, fixed=fixed_of(text))
+    fixed = Fixed([*names_of(text), *_names_in(tool_calls)], numbers_of([text, tool_calls]), raw_of([text, tool_calls]))
+    return View(text, mapped, tool_calls, _tool_calls, fixed)
 
 
 def exchanged(value: Any) -> View:
     """What a tool is given or gives, whole."""
-    return View(value, names=names_of(value))
+    return View(value, fixed=fixed_of(value))
 
 
 def _sent(said: Any, change: Change) -> Any:
@@ -141,10 +157,36 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def _names_of_calls(prompt: Any) -> list[str]:
-    if not isinstance(prompt, (list, tuple)):
+def _runs(prompt: Any) -> list[list[int]]:
+    """Where the texts of the parts of each message stand: a model reads them as one."""
+    runs: list[list[int]] = []
+    at = 0
+    for entry in prompt if isinstance(prompt, (list, tuple)) else ():
+        texts, parts = texts_of(entry, _message), _part_texts(entry)
+        run: list[int] = []
+        for place, text in enumerate(texts, at):
+            if len(run) < len(parts) and text is parts[len(run)]:
+                run.append(place)
+        at += len(texts)
+        if len(run) > 1:
+            runs.append(run)
+    return runs
+
+
+def _part_texts(entry: Any) -> list[str]:
+    content = entry.get("content") if isinstance(entry, dict) else None
+    if not isinstance(content, (list, tuple)):
         return []
-    return [name for entry in prompt if isinstance(entry, dict) for name in _names_in(entry.get("tool_calls"))]
+    return [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def _names_of_messages(prompt: Any) -> list[str]:
+    """In whatever a message has: a table may be sent as it is, or written down as a text."""
+    found: list[str] = []
+    for entry in prompt if isinstance(prompt, (list, tuple)) else ():
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            found += _names_in(value) if key == "tool_calls" else [name for name in names_of(value) if name not in _PART_KEYS_KNOWN]
+    return found
 
 
 def _names_in(calls: Any) -> list[str]:
@@ -175,11 +217,9 @@ def _described(value: Any, change: Change) -> Any:
 
 
 def _names(value: Any) -> list[str]:
-    match value:
-        case list() | tuple():
-            return [name for item in value for name in _names(item)]
-        case dict():
-            own = [str(key) for key in value if key not in _KEYS_KNOWN]
-            own += [value["name"]] if isinstance(value.get("name"), str) else []
-            return [*own, *(name for item in value.values() for name in _names(item))]
-    return []
+    found: list[str] = []
+    for item in inside(value):
+        if isinstance(item, dict):
+            found += [str(key) for key in item if key not in _KEYS_KNOWN]
+            found += [item["name"]] if isinstance(item.get("name"), str) else []
+    return found

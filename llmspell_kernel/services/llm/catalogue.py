@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from llmspell_kernel.errors import BridgeError, ConfigError, nearest
+from llmspell_kernel.errors import NEAREST_CHARS, BridgeError, ConfigError, nearest
 
 from .numbers import price_of, tokens_of
 from .providers import PROVIDERS, SPELL_MODELS
@@ -86,6 +86,7 @@ class Catalogue:
 
     def nearest(self, name: str) -> list[str]:
         """At most three names like this one, those of the same provider first."""
+        name = name[:NEAREST_CHARS]
         prefix, slash, _ = name.partition("/")
         same = [known for known in self.names if slash and known.startswith(f"{prefix}/")]
         return get_close_matches(name, same, n=3, cutoff=0.7) or get_close_matches(name, self.names, n=3, cutoff=0.6)
@@ -99,7 +100,7 @@ def unknown_model(name: str, catalogue: Catalogue, said: str = "") -> BridgeErro
     else:
         hint = f"known are {', '.join(SPELL_MODELS)} and names with a provider in front, such as {PROVIDERS[0].example}"
     reason = f" ({said})" if said else ""
-    return BridgeError(f"unknown model '{name}'{reason}; {hint}", code="unknown_model")
+    return BridgeError(f"unknown model '{name[:NEAREST_CHARS]}'{reason}; {hint}", code="unknown_model")
 
 
 def unknown_provider(name: str, known: Sequence[str]) -> BridgeError:

@@ -10,6 +10,7 @@ import pytest
 from llmspell_kernel.errors import ArgumentError, LimitError
 from llmspell_kernel.services.guardrails.checks import MAX_CHARS, Check, Length, redacted
 from llmspell_kernel.services.guardrails.personal import KINDS
+from llmspell_kernel.services.guardrails.texts import Fixed
 
 ALL = Check(personal=tuple(KINDS))
 
@@ -151,3 +152,34 @@ def test_no_text_keeps_our_own_patterns_busy(text: str) -> None:
     with suppress(LimitError):  # more of something than is counted
         Check(personal=tuple(KINDS), secrets=True).find([text], None)
     assert time.process_time() - started < 8
+
+
+@pytest.mark.parametrize(
+    ("number", "is_card"),
+    [
+        ("4111111111111111", True),
+        ("-4111111111111111", True),
+        ("4111111111111111.5", True),
+        ("4111111111111112", False),
+        ("1763801128127", False),
+        ("1763801128127.5", False),
+        ("14155552671", False),
+    ],
+)
+def test_a_number_can_be_a_card_and_a_moment_is_none(number: str, is_card: bool) -> None:
+    assert ALL.find([], None, Fixed(numbers=[number])).problems == (["card in a number"] if is_card else [])
+
+
+def test_patterns_are_held_against_each_number_names_and_bytes() -> None:
+    check = Check(regex=["^42$"])
+    found = check.find([], None, Fixed(["42"], ["41", "42"], ["42"]))
+    assert found.problems == ["pattern in a name", "pattern in bytes", "pattern in a number"]
+    assert check.find([], None, Fixed(["142"], ["142"], ["142"])).is_clean
+
+
+def test_as_many_numbers_as_a_call_has_are_looked_through_in_time() -> None:
+    started = time.process_time()
+    numbers = [str(4111111111111112 + 10 * number) for number in range(50_000)]
+    assert ALL.find([], None, Fixed(numbers=[*numbers, "4111111111111111"])).problems == ["card in a number"]
+    assert time.process_time() - started < 1.5
+    assert not ALL.find([], None, Fixed(numbers=["1" * 100] * 10_001)).is_clean

@@ -20,7 +20,7 @@ def upper(view: Any) -> Any:
 def test_texts_of_messages_are_their_words_and_go_back_where_they_were() -> None:
     prompt = [{"role": "user", "content": [{"type": "text", "text": "a"}, PICTURE]}, {"role": "system", "content": "b"}]
     view = sent(prompt, [{"system": "c", "model": "m"}])
-    assert (view.texts, view.texts_beside, view.names) == (["a", "low@b.io", "b", "c"], [], [])
+    assert (view.texts, view.texts_beside, view.fixed.names) == (["a", "low@b.io", "b", "c"], [], [])
     (first, second), system = upper(view).said
     assert first["content"][0] == {"type": "text", "text": "A"} and (second["content"], system) == ("B", "C")
     assert first["content"][1]["image_url"] == {"url": "data:image/png;base64,AAAA", "detail": "LOW@B.IO"}
@@ -31,7 +31,7 @@ def test_texts_of_messages_are_their_words_and_go_back_where_they_were() -> None
 def test_arguments_of_a_tool_call_are_looked_through_whole_whatever_they_are_called(call: dict[str, Any]) -> None:
     view = sent([{"role": "assistant", "tool_calls": [call]}], [])
     assert set("abcdef") <= set(view.texts) and "call_1" not in view.texts
-    assert {"find", "url", "role"} <= set(view.names)
+    assert {"find", "url", "role"} <= set(view.fixed.names)
     again = upper(view).said[0][0]["tool_calls"][0]
     held = again.get("function", again)
     assert held["name"] == "find" and held["arguments"]["url"] == "B" and again["id"] == "call_1"
@@ -48,7 +48,7 @@ def test_options_are_looked_through_but_for_the_model_and_stand_beside_what_is_s
     view = sent("p", [options])
     assert view.texts == ["p", "s"]
     assert view.texts_beside == ["halt", "finds", "what", "x", "y", "what", "x", "y"]
-    assert view.names == ["find", "own", "own"]
+    assert view.fixed.names == ["find", "own", "own"]
     changed = upper(view)
     assert changed.said == ["P", "S"]
     assert changed.beside[0]["tools"][0] == {
@@ -67,10 +67,10 @@ def test_an_answers_tool_calls_stand_beside_its_text() -> None:
     view = answered("t", [CALL])
     assert (view.said, view.texts) == ("t", ["t"])
     assert view.texts_beside == list("abcdef")
-    assert "find" in view.names
+    assert "find" in view.fixed.names
     assert answered("t", []).beside is None
 
 
 def test_what_tools_are_given_is_looked_through_whole() -> None:
     view = exchanged({"id": "a", "x": [{"url": "b"}]})
-    assert (view.texts, list(view.names)) == (["a", "b"], ["id", "x", "url"])
+    assert (view.texts, list(view.fixed.names)) == (["a", "b"], ["id", "x", "url"])

@@ -1,5 +1,7 @@
 """Which model names are accepted, and what is said about the others."""
 
+import time
+
 import pytest
 
 from llmspell_kernel.errors import BridgeError
@@ -38,6 +40,13 @@ def test_an_unknown_name_is_answered_with_the_nearest_names(catalogue: Catalogue
     assert not caught.value.retryable
     assert f"unknown model '{name}'" in caught.value.message
     assert nearest in caught.value.message
+
+
+def test_an_unknown_name_however_long_is_answered_at_once_and_told_in_part(catalogue: Catalogue) -> None:
+    started = time.process_time()
+    with pytest.raises(BridgeError, match="unknown model 'aaaa") as caught:
+        catalogue.provider_of("a" * 15_000_000)
+    assert time.process_time() - started < 1 and len(caught.value.message) < 500
 
 
 @pytest.mark.parametrize("name", ["", "/", "openai/", "zzzz", "zzzz/yyyy", "text-embedding-3-small", "dall-e-3", "sample_spec"])
