@@ -21,6 +21,8 @@ from llmspell_kernel.services.tools import mcp_process, mcp_servers
 from llmspell_kernel.services.tools.mcp_process import Program
 from llmspell_kernel.services.tools.mcp_servers import McpServers
 
+from .children import command_of
+
 
 @asynccontextmanager
 async def attacker(attack: str, **settings: Any) -> AsyncIterator[McpServers]:
@@ -31,14 +33,6 @@ async def attacker(attack: str, **settings: Any) -> AsyncIterator[McpServers]:
     finally:
         await found.close()
     assert not [process for process in psutil.Process().children(recursive=True) if "mcp_attacker" in command_of(process)]
-
-
-def command_of(process: psutil.Process) -> str:
-    """Nothing of one that has ended, also where another test has not yet asked how."""
-    try:
-        return " ".join(process.cmdline())
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return ""
 
 
 @pytest.mark.parametrize("attack", ["deaf", "silent", "babble"])

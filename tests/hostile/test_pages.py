@@ -12,6 +12,8 @@ import pytest
 from llmspell_kernel.errors import LimitError
 from llmspell_kernel.services.tools.built_in.page_text import MAX_CHARS, readable
 
+from .children import command_of
+
 MANY = 100_000
 PAGES = {
     "nested-blocks": "<div>" * MANY + "x",
@@ -43,7 +45,7 @@ def test_a_page_is_read_or_refused_within_its_time_and_leaves_no_process(page: s
     else:
         assert len(found["text"]) <= 1_000 and "root:" not in found["text"]
     assert time.monotonic() - started < 40
-    assert not [child for child in psutil.Process().children() if "page_process" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "page_process" in command_of(child)]
 
 
 def test_the_host_goes_on_while_a_page_is_read() -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from llmspell_kernel.errors import ArgumentError, nearest
 from llmspell_kernel.services.llm.models import Count, Retries, Seconds, Share, Temperature
-from llmspell_kernel.services.schema.sizes import held_bytes
+from llmspell_kernel.values import held_bytes
 
 MAX_STEPS = 20
 """Of one run, unless the script says otherwise: pydantic-ai's own 50 is a bill that nobody meant."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from llmspell_kernel.errors import ArgumentError, LimitError
-from llmspell_kernel.services.schema.sizes import held_bytes
+from llmspell_kernel.values import held_bytes
 
 MAX_MESSAGES = 10_000
 MAX_CHARS = 16_000_000

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llmspell_kernel.services.schema.sizes import held_bytes
-from llmspell_kernel.values import Value, counted_bytes
+from llmspell_kernel.values import Value, counted_bytes, held_bytes
 
 from .host import Event
 

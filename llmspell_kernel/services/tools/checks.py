@@ -18,11 +18,11 @@ import msgspec
 from llmspell_kernel.errors import ArgumentError, LimitError, ScriptError
 from llmspell_kernel.values import Callback, ResourceRef, Value, first_reference, kinds_in
 
-from ..schema.weight import Weight
 from .tool import ToolSpec
 
 if TYPE_CHECKING:
     from llmspell_kernel.services.schema.validation import Problem, Schema
+    from llmspell_kernel.services.schema.weight import Weight
 
 MAX_BYTES = 1_000_000
 """Of arguments, and of a result; a model would read some hundred thousand tokens of it."""
@@ -53,6 +53,8 @@ class Checks:
 
     def check_schemas(self) -> None:
         """Raises ArgumentError that says which of them is none."""
+        from llmspell_kernel.services.schema.weight import Weight
+
         with self._lock:
             self._parameters = self._named("parameters", self._spec.parameters)
             self._returns = None if self._spec.returns is None else self._named("returns", self._spec.returns)

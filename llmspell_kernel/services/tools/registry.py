@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from llmspell_kernel.errors import LimitError, ScriptError
+from llmspell_kernel.values import held_bytes
 
-from ..schema.sizes import held_bytes
 from .checks import Checks
 from .library import ToolLibrary
 from .tool import BuiltIn, ToolSpec
