@@ -16,6 +16,11 @@ def unmet(pattern: str, calls: Mapping[str, Collection[str]], unknown_yet: tuple
     """
     if pattern.startswith(unknown_yet) or any(fnmatchcase(call, pattern) for of_bridge in calls.values() for call in of_bridge):
         return ""
-    known = [*(call for of_bridge in calls.values() for call in of_bridge), *(f"{name}.*" for name in calls)]
-    hint = nearest(pattern, known) if "." in pattern else f"; write '{pattern}.*'" if pattern in calls else ""
-    return f"{quoted(pattern)} fits no call of an installed bridge{hint if 'known:' not in hint else ''}"
+    hint = nearest_calls(pattern, calls) if "." in pattern else f"; write '{pattern}.*'" if pattern in calls else ""
+    return f"{quoted(pattern)} fits no call of an installed bridge{hint}"
+
+
+def nearest_calls(pattern: str, calls: Mapping[str, Collection[str]]) -> str:
+    """`; did you mean 'llm.chat'?`, or nothing where no call is like it."""
+    hint = nearest(pattern, [*(call for of_bridge in calls.values() for call in of_bridge), *(f"{name}.*" for name in calls)])
+    return hint if "known:" not in hint else ""

@@ -22,7 +22,8 @@ import msgspec
 from ..bridges._bridge import Context, InterceptedCall, Interceptor
 from ..bridges._capabilities import UNKNOWN_YET, capabilities
 from ..bridges._declaration import own_method
-from ..errors import LimitError, ReplayError, ScriptError, ValueCrossingError, nearest
+from ..configuration.unmet_patterns import nearest_calls
+from ..errors import LimitError, ReplayError, ScriptError, ValueCrossingError
 from ..host_types._crossing import to_plain, written
 from ..protocol.steps import Effect
 from ..values import Value
@@ -141,13 +142,11 @@ def _names(pattern: str, label: str) -> bool:
 def _fits_nothing(run: CellRun, pattern: str) -> str:
     """What is wrong with a pattern, in words; "" where it names a call, or what a notebook may add."""
     calls = capabilities(run.bridges.catalogue())
-    known = [*SEEN, *(label for of_bridge in calls.values() for label in of_bridge)]
-    if pattern.startswith(UNKNOWN_YET) or any(_names(pattern, label) for label in known):
+    calls.setdefault("agent", []).extend(SEEN)
+    if pattern.startswith(UNKNOWN_YET) or any(_names(pattern, label) for of_bridge in calls.values() for label in of_bridge):
         return ""
-    hint = (
-        nearest(pattern, [*known, *(f"{name}.*" for name in calls)]) if "." in pattern else "; it names bridge and method, as 'llm.*' does"
-    )
-    return f"'{pattern}' fits no call of an installed bridge{hint if 'known:' not in hint else ''}"
+    hint = nearest_calls(pattern, calls) if "." in pattern else "; it names bridge and method, as 'llm.*' does"
+    return f"'{pattern}' fits no call of an installed bridge{hint}"
 
 
 class Interception:

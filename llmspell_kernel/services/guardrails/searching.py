@@ -35,7 +35,9 @@ def found_by(pattern: str, text: str, kind: str, ends: float) -> Iterator[tuple[
     own_end = time.monotonic() + seconds
     try:
         for number, match in enumerate(compiled(pattern).finditer(text, timeout=seconds, concurrent=True)):
-            if number >= MOST_FOUND or time.monotonic() > own_end:
+            if number >= MOST_FOUND:
+                raise _too_much(kind, TIME_S)
+            if time.monotonic() > own_end:
                 raise _too_much(kind, seconds)
             if match.end() > match.start():
                 yield Found(match.start(), match.end(), kind), match.group()
@@ -72,7 +74,7 @@ def _took_too_long() -> LimitError:
 
 
 def _too_much(kind: str, seconds: float) -> LimitError:
-    """`seconds` were left for it.  Not by the clock: the library counts its own in processor time, which may take any."""
+    """`seconds` were left for it; TIME_S where it was found too often.  Not by the clock: the library counts in processor time."""
     if seconds < TIME_S:
         return _took_too_long()
     return LimitError(

@@ -46,7 +46,7 @@ class Checks:
 
     def __init__(self, spec: ToolSpec) -> None:
         self._spec = spec
-        self._lock = threading.Lock()  # a Schema counts the work of one check at a time
+        self._lock = threading.Lock()  # its schemas are made once, and one check of it works at a time
         self._parameters: Schema | None = None
         self._returns: Schema | None = None
         self._weight: Weight | None = None
